@@ -1,0 +1,54 @@
+"""BNN+ and ReActNet for Keras: train with `model.fit`, deploy as a verified one-bit `.tflite`.
+
+Importing this package selects Keras 2 and registers its quantizers and layers with Keras, so that
+their string aliases work and saved models load. `zoo` and `converters` are imported on first use.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from larq_reactnet._keras import select_keras_2
+from larq_reactnet._version import __version__
+
+select_keras_2()
+
+from larq_reactnet import (  # noqa: E402
+    callbacks,
+    distillation,
+    layers,
+    losses,
+    profiling,
+    quantizers,
+    regularizers,
+)
+from larq_reactnet.distillation import Distiller  # noqa: E402
+from larq_reactnet.two_step import binarize_weights  # noqa: E402
+
+if TYPE_CHECKING:
+    from larq_reactnet import converters, training, zoo
+
+__all__ = [
+    "Distiller",
+    "__version__",
+    "binarize_weights",
+    "callbacks",
+    "converters",
+    "distillation",
+    "layers",
+    "losses",
+    "profiling",
+    "quantizers",
+    "regularizers",
+    "training",
+    "zoo",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("converters", "training", "zoo"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

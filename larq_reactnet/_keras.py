@@ -1,0 +1,46 @@
+"""The one place that knows about TensorFlow and Keras versions: it makes `tf.keras` be Keras 2.
+
+Larq is written for Keras 2. From TensorFlow 2.16 on, `tf.keras` is Keras 3 unless the environment
+variable `TF_USE_LEGACY_KERAS` is set, and then it is the separate package `tf_keras`.
+"""
+
+import importlib.util
+import os
+import sys
+
+
+def select_keras_2() -> None:
+    """Make `tf.keras` be Keras 2, or raise ImportError with the line to move.
+
+    TensorFlow reads the variable twice: at its own import, for statements like
+    `from tensorflow.keras import layers`, and at the first use of the attribute `tf.keras`. So it
+    is not too late when TensorFlow has been imported but no Keras has been used: the first reading
+    is then made up for by putting `tf_keras` on TensorFlow's `__path__`.
+    """
+    tf_keras = importlib.util.find_spec("tf_keras")
+    imported = sys.modules.get("tensorflow")
+    if tf_keras is not None and (imported is None or _has_keras_3(imported.__version__)):
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"
+        if imported is not None:
+            package = os.path.dirname(tf_keras.origin or "")
+            imported.__path__.insert(0, os.path.join(package, "api", "_v2"))
+
+    import tensorflow as tf
+
+    if not hasattr(tf.keras, "ops"):  # only Keras 3 has it
+        return
+    if tf_keras is None:
+        minor = tf.__version__.rsplit(".", 1)[0]
+        raise ImportError(
+            f"larq_reactnet needs Keras 2, which TensorFlow {tf.__version__} does not carry: "
+            f"run `pip install tf-keras~={minor}.0`."
+        )
+    raise ImportError(
+        "larq_reactnet needs Keras 2, but `tf.keras` is already in use as Keras 3: move "
+        "`import larq_reactnet` above the first use of `tf.keras` or `tensorflow.keras`, or set "
+        "the environment variable TF_USE_LEGACY_KERAS=1 before Python starts."
+    )
+
+
+def _has_keras_3(tensorflow_version: str) -> bool:
+    return tuple(int(part) for part in tensorflow_version.split(".")[:2]) >= (2, 16)

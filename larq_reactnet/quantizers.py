@@ -1,0 +1,363 @@
+r"""Binary quantizers of BNN+ and ReActNet, for Larq's `input_quantizer` and `kernel_quantizer`.
+
+Each is a pure function and a thin registered class with a string alias:
+
+| class | alias | for | forward | backward |
+| --- | --- | --- | --- | --- |
+| `SwishSign` | `"bnnplus_swish_sign"` | both | sign(x) | derivative of SignSwish |
+| `RSign` | `"rsign"` | inputs | sign(x - threshold) | a surrogate at x - threshold |
+| `ReActSign` | `"react_sign"` | kernels | mean abs(w) * sign(w) | identity where abs(w) <= 1 |
+| `BNNPlusSign` | `"bnnplus_sign"` | kernels | alpha * sign(w) | derivative of SignSwish |
+
+The forward pass is always `larq.math.sign`, up to a shift before and a scale per output channel
+after it: that is the form which Larq Compute Engine turns into bits.
+"""
+
+from typing import Any
+
+import larq as lq
+import numpy as np
+import tensorflow as tf
+
+from larq_reactnet.regularizers import ScaledRegularizer
+
+__all__ = [
+    "BNNPlusSign",
+    "RSign",
+    "ReActSign",
+    "SwishSign",
+    "bnn_plus_sign",
+    "react_sign",
+    "rsign",
+    "swish_sign",
+]
+
+# Scales and slopes that must stay positive are kept above this by a constraint.
+MINIMUM = 1e-6
+
+# Beyond |beta * x| = 1000 the derivative of SignSwish is 0 in every float type; the bound keeps
+# beta * x finite, also in float16.
+SATURATION = 1000.0
+
+
+@lq.utils.register_keras_custom_object
+class Positive(tf.keras.constraints.Constraint):
+    """Constrains a weight to be at least 1e-6."""
+
+    def __call__(self, w: tf.Tensor) -> tf.Tensor:
+        """Clip `w` from below."""
+        return tf.maximum(w, tf.cast(MINIMUM, w.dtype))
+
+
+def swish_sign(x: tf.Tensor, beta: float | tf.Tensor = 5.0) -> tf.Tensor:
+    r"""Sign, with the derivative of BNN+'s SignSwish as gradient. See `SwishSign`."""
+
+    @tf.custom_gradient
+    def _call(x: tf.Tensor, beta: tf.Tensor) -> Any:
+        def grad(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            # 1 / (1 + cosh(u)) = 2 sigmoid(u) sigmoid(-u), which does not overflow.
+            u = tf.clip_by_value(beta * x, -SATURATION, SATURATION)
+            slope = (2 - u * tf.tanh(u / 2)) * 2 * tf.sigmoid(u) * tf.sigmoid(-u)
+            return dy * beta * slope, tf.reduce_sum(dy * x * slope)
+
+        return lq.math.sign(x), grad
+
+    return _call(x, tf.cast(beta, x.dtype))
+
+
+_SURROGATES = {
+    "approx_sign": lq.quantizers.approx_sign,
+    "swish_sign": swish_sign,
+    "ste_sign": lq.quantizers.ste_sign,
+}
+
+
+def rsign(x: tf.Tensor, threshold: tf.Tensor, surrogate: str = "approx_sign") -> tf.Tensor:
+    """Sign of `x - threshold`, with the gradient of `surrogate`. See `RSign`."""
+    # Adding the negative is what becomes an ADD in TensorFlow Lite, like all other shifts.
+    return _SURROGATES[surrogate](x + (-threshold))
+
+
+@tf.custom_gradient
+def react_sign(w: tf.Tensor) -> Any:
+    """Sign times the mean magnitude of each output filter. See `ReActSign`."""
+    scale = tf.reduce_mean(tf.abs(w), axis=list(range(len(w.shape) - 1)), keepdims=True)
+
+    def grad(dy: tf.Tensor) -> tf.Tensor:
+        return tf.where(tf.abs(w) <= 1, dy, tf.zeros_like(dy))
+
+    return scale * lq.math.sign(w), grad
+
+
+def bnn_plus_sign(w: tf.Tensor, alpha: tf.Tensor, beta: float | tf.Tensor = 5.0) -> tf.Tensor:
+    """Sign times the scale `alpha` of each output filter. See `BNNPlusSign`."""
+    return alpha * swish_sign(w, beta)
+
+
+@lq.utils.register_alias("bnnplus_swish_sign")
+@lq.utils.register_keras_custom_object
+class BNNPlusSwishSign(lq.quantizers.Quantizer):
+    r"""Sign with the SignSwish gradient of BNN+.
+
+    \\[
+    q(x) = \begin{cases} -1 & x < 0 \\\ 1 & x \geq 0 \end{cases}
+    \\]
+
+    The gradient is that of \\(SS_\beta(x) = 2\sigma(\beta x)
+    \left[1 + \beta x (1 - \sigma(\beta x))\right] - 1\\), BNN+ section 3.2:
+
+    \\[
+    \frac{\partial q}{\partial x} = \beta \, g(\beta x), \qquad
+    g(u) = \frac{2 - u \tanh(u / 2)}{1 + \cosh(u)}
+    \\]
+
+    It peaks at \\(\beta\\), is negative beyond \\(|\beta x| = 2.4\\) and is evaluated in a form
+    that is finite for every finite `x`, also in float16. (Larq's own `SwishSign` divides by
+    `cosh`, and gives NaN once \\(\beta x\\) itself overflows.)
+
+    Args:
+        beta: How closely the surrogate follows the sign; BNN+ uses 5 and 10.
+        trainable_beta: Train beta, one number per layer, kept positive. Its gradient is that of
+            the surrogate, \\(\partial SS_\beta(x) / \partial \beta = x \, g(\beta x)\\). The paper
+            keeps beta fixed.
+        **kwargs: Arguments of `tf.keras.layers.Layer`.
+
+    Raises:
+        ValueError: If `beta` is not positive and finite.
+
+    References:
+        - [BNN+: Improved Binary Network Training](https://arxiv.org/abs/1812.11800)
+    """
+
+    precision = 1
+
+    def __init__(self, beta: float = 5.0, trainable_beta: bool = False, **kwargs: Any):
+        _check_beta(beta)
+        super().__init__(**kwargs)
+        self.beta = beta
+        self.trainable_beta = trainable_beta
+
+    def build(self, input_shape: Any) -> None:
+        """Create beta, if it is trained."""
+        if self.trainable_beta:
+            # "bias" in its name keeps `lq.models.summary` from counting it as multiplications.
+            self.beta_weight = self.add_weight(
+                "beta_bias",
+                shape=(),
+                initializer=tf.keras.initializers.Constant(self.beta),
+                constraint=Positive(),
+            )
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Quantize `inputs`."""
+        return swish_sign(inputs, self.beta_weight if self.trainable_beta else self.beta)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        config = {"beta": self.beta, "trainable_beta": self.trainable_beta}
+        return {**super().get_config(), **config}
+
+
+# Keras registers classes by their name, and "SwishSign" is Larq's.
+SwishSign = BNNPlusSwishSign
+
+
+@lq.utils.register_alias("rsign")
+@lq.utils.register_keras_custom_object
+class RSign(lq.quantizers.Quantizer):
+    r"""ReActNet's sign with a learnable threshold per channel (ReActNet section 4.2).
+
+    \\[
+    q(x_c) = \begin{cases} -1 & x_c < \alpha_c \\\ 1 & x_c \geq \alpha_c \end{cases}
+    \\]
+
+    Threshold and input get the gradient of `surrogate` at \\(x_c - \alpha_c\\), the former with
+    opposite sign and summed over everything but channels.
+
+    Args:
+        surrogate: `"approx_sign"` (the paper's), `"swish_sign"` (BNN+, beta 5) or `"ste_sign"`.
+        threshold_initializer: The paper starts at 0.
+        **kwargs: Arguments of `tf.keras.layers.Layer`.
+
+    Raises:
+        ValueError: If `surrogate` is unknown, or the number of channels is.
+
+    References:
+        - [ReActNet: Towards Precise Binary Neural Network with Generalized Activation
+            Functions](https://arxiv.org/abs/2003.03488)
+    """
+
+    precision = 1
+
+    def __init__(
+        self,
+        surrogate: str = "approx_sign",
+        threshold_initializer: Any = "zeros",
+        **kwargs: Any,
+    ):
+        if surrogate not in _SURROGATES:
+            raise ValueError(f"`surrogate` must be one of {[*_SURROGATES]}, got {surrogate!r}.")
+        super().__init__(**kwargs)
+        self.surrogate = surrogate
+        self.threshold_initializer = tf.keras.initializers.get(threshold_initializer)
+
+    def build(self, input_shape: Any) -> None:
+        """Create the threshold, of shape `(channels,)`."""
+        channels = tf.TensorShape(input_shape)[-1]
+        if channels is None:
+            raise ValueError(f"RSign needs to know the number of channels, got {input_shape}.")
+        # "bias" in its name keeps `lq.models.summary` from counting it as multiplications.
+        self.threshold = self.add_weight(
+            "threshold_bias", shape=(channels,), initializer=self.threshold_initializer
+        )
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Quantize `inputs`, whose last axis is channels."""
+        # The paper sends x = threshold to -1, its code to 0; here it is +1, as for LCE.
+        return rsign(inputs, self.threshold, self.surrogate)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        initializer = tf.keras.initializers.serialize(self.threshold_initializer)
+        config = {"surrogate": self.surrogate, "threshold_initializer": initializer}
+        return {**super().get_config(), **config}
+
+
+@lq.utils.register_alias("react_sign")
+@lq.utils.register_keras_custom_object
+class ReActSign(lq.quantizers.Quantizer):
+    r"""The kernel quantizer of the official ReActNet (its `HardBinaryConv`).
+
+    \\[
+    q(w_o) = \frac{\|w_o\|_1}{n} \, \text{sign}(w_o), \qquad
+    \frac{\partial q}{\partial w} = \begin{cases} 1 & |w| \leq 1 \\\ 0 & |w| > 1 \end{cases}
+    \\]
+
+    with one scale for each output filter \\(w_o\\) of \\(n\\) weights. No gradient goes through
+    the scale, nor is it multiplied into the gradient; in Larq's `MagnitudeAwareSign` it is.
+
+    References:
+        - [ReActNet: Towards Precise Binary Neural Network with Generalized Activation
+            Functions](https://arxiv.org/abs/2003.03488)
+    """
+
+    precision = 1
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Quantize the latent weights `inputs`, whose last axis is output filters."""
+        return react_sign(inputs)
+
+
+@lq.utils.register_alias("bnnplus_sign")
+@lq.utils.register_keras_custom_object
+class BNNPlusSign(lq.quantizers.Quantizer):
+    r"""The kernel quantizer of BNN+: a trainable scale per output filter, and its regularizer.
+
+    \\[
+    q(w_o) = \alpha_o \, \text{sign}(w_o), \qquad
+    \frac{\partial q}{\partial w} = \alpha_o \, SS'_\beta(w), \qquad
+    \frac{\partial q}{\partial \alpha_o} = \text{sign}(w_o)
+    \\]
+
+    (BNN+ section 3.3, algorithm 1.) \\(\alpha_o\\) starts at the 75th percentile of \\(|w_o|\\)
+    and stays positive. The same \\(\alpha_o\\) is used in the regularizer, whose value is added
+    to the losses of the layer and trains both \\(w\\) and \\(\alpha\\).
+
+    Latent weights are not clipped in BNN+, so no `kernel_constraint` is needed.
+
+    Args:
+        beta: Of the SignSwish gradient; see `SwishSign`.
+        regularizer: `regularizers.R1(strength)`, `regularizers.R2(strength)` or `None`.
+        **kwargs: Arguments of `tf.keras.layers.Layer`.
+
+    Raises:
+        ValueError: If `beta` is not positive and finite, or `regularizer` has no scale.
+
+    References:
+        - [BNN+: Improved Binary Network Training](https://arxiv.org/abs/1812.11800)
+    """
+
+    precision = 1
+
+    def __init__(
+        self,
+        beta: float = 5.0,
+        regularizer: ScaledRegularizer | dict[str, Any] | str | None = None,
+        **kwargs: Any,
+    ):
+        _check_beta(beta)
+        regularizer = tf.keras.regularizers.get(regularizer)
+        if not isinstance(regularizer, ScaledRegularizer | None):
+            raise ValueError(
+                "`regularizer` must be larq_reactnet's R1 or R2, which know about the scale alpha, "
+                f"got {regularizer!r}; give others to the layer as `kernel_regularizer`."
+            )
+        super().__init__(**kwargs)
+        self.beta = beta
+        self.regularizer = regularizer
+        self._initial_alpha: Any = 1.0  # until `__call__` sees the latent weights
+
+    def __call__(self, inputs: tf.Tensor, *args: Any, **kwargs: Any) -> tf.Tensor:
+        """Quantize the latent weights `inputs`, whose last axis is output filters."""
+        if not self.built:
+            self._initial_alpha = percentile_of_magnitude(_eager_value(inputs))
+        return super().__call__(inputs, *args, **kwargs)
+
+    def build(self, input_shape: Any) -> None:
+        """Create alpha, of shape `(filters,)`."""
+        # "bias" in its name keeps `lq.models.summary` from counting it as multiplications.
+        self.alpha = self.add_weight(
+            "alpha_bias",
+            shape=(input_shape[-1],),
+            initializer=lambda shape, dtype: tf.broadcast_to(
+                tf.cast(self._initial_alpha, dtype), shape
+            ),
+            constraint=Positive(),
+        )
+        super().build(input_shape)
+
+    def get_build_config(self) -> None:
+        """Nothing: alpha can be created only when the latent weights are there."""
+
+    def reset_alpha(self, latent_weights: Any) -> None:
+        """Set alpha to the 75th percentile of the magnitude of each filter of `latent_weights`.
+
+        For weights that were loaded or trained before they became binary.
+        """
+        self.alpha.assign(percentile_of_magnitude(np.asarray(latent_weights)))
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Quantize `inputs` and add the regularizer's value to the losses."""
+        if self.regularizer is not None:
+            self.add_loss(self.regularizer(inputs, alpha=self.alpha))
+        return bnn_plus_sign(inputs, self.alpha, self.beta)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        regularizer = tf.keras.regularizers.serialize(self.regularizer)
+        return {**super().get_config(), "beta": self.beta, "regularizer": regularizer}
+
+
+def percentile_of_magnitude(w: np.ndarray, percentile: float = 75.0) -> np.ndarray:
+    """The percentile of `|w|` for each output filter (the last axis), at least 1e-6."""
+    magnitude = np.abs(np.asarray(w, np.float64)).reshape(-1, w.shape[-1])
+    return np.maximum(np.percentile(magnitude, percentile, axis=0), MINIMUM)
+
+
+def _eager_value(tensor: tf.Tensor) -> np.ndarray:
+    """The value of a weight that was just read, also while Keras or tf.function trace a graph."""
+    if tf.is_symbolic_tensor(tensor):
+        outer = {inner.name: variable for variable, inner in tensor.graph.captures}
+        while tensor.op.inputs and tensor.op.inputs[0].dtype != tf.resource:
+            tensor = tensor.op.inputs[0]  # through the cast of a mixed precision policy
+        handle = outer[tensor.op.inputs[0].name]
+        with tf.init_scope():
+            tensor = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tensor.dtype)
+    return tensor.numpy()
+
+
+def _check_beta(beta: float) -> None:
+    if not 0 < beta < float("inf"):
+        raise ValueError(f"`beta` must be positive and finite, got {beta}.")

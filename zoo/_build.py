@@ -1,0 +1,54 @@
+"""What the constructors of the zoo share: input, width, and the loading of weights."""
+
+import os
+from typing import Any
+
+import tensorflow as tf
+
+
+def image_input(
+    input_shape: tuple[int | None, ...] | None, input_tensor: Any, stride: int
+) -> tf.Tensor:
+    """The input of a model, as in keras.applications.
+
+    Args:
+        input_shape: `(height, width, channels)`; `None` is `(224, 224, 3)`.
+        input_tensor: Keras tensor to use instead of a new input.
+        stride: Total stride of the network: the smallest height and width that it can take.
+
+    Raises:
+        ValueError: If the shape is not of an image, or smaller than `stride`.
+    """
+    if input_tensor is not None:
+        if not tf.keras.backend.is_keras_tensor(input_tensor):
+            raise ValueError("`input_tensor` must be a Keras tensor, as `layers.Input` returns it.")
+        input_shape = tuple(input_tensor.shape[1:])
+    input_shape = (224, 224, 3) if input_shape is None else tuple(input_shape)
+    if len(input_shape) != 3 or input_shape[-1] is None:
+        raise ValueError(f"`input_shape` must be (height, width, channels), got {input_shape}.")
+    if any(size is not None and size < stride for size in input_shape[:2]):
+        raise ValueError(
+            f"`input_shape` {input_shape} is too small: this network has a total stride of "
+            f"{stride}, so it takes {stride}x{stride} images or larger ones."
+        )
+    return tf.keras.layers.Input(input_shape) if input_tensor is None else input_tensor
+
+
+def scaled(channels: int, width: float) -> int:
+    """`channels` times `width`, as a multiple of 8."""
+    if not width > 0:
+        raise ValueError(f"`width` must be positive, got {width}.")
+    return max(8, int(channels * width + 4) // 8 * 8)
+
+
+def finish(inputs: Any, outputs: Any, name: str, weights: str | None) -> tf.keras.Model:
+    """The model from `inputs` to `outputs`, with `weights` loaded from a file if one is given."""
+    model = tf.keras.Model(tf.keras.utils.get_source_inputs(inputs), outputs, name=name)
+    if weights is not None:
+        if not os.path.exists(weights):
+            raise ValueError(
+                f"`weights` must be None or the path of a weights file, got {weights!r}; "
+                f"there are no pretrained weights for {name} yet."
+            )
+        model.load_weights(weights)
+    return model

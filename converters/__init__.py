@@ -1,0 +1,18 @@
+"""From a Keras model to a file on a device: check, convert, verify, write."""
+
+from larq_reactnet.converters.check import Finding, check
+from larq_reactnet.converters.export import ExportError, Report, export
+from larq_reactnet.converters.inspect import count_operators
+from larq_reactnet.converters.verify import Agreement, predict_tflite, verify
+
+__all__ = [
+    "Agreement",
+    "ExportError",
+    "Finding",
+    "Report",
+    "check",
+    "count_operators",
+    "export",
+    "predict_tflite",
+    "verify",
+]

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from larq_reactnet.regularizers import ScaledRegularizer
+
+import tensorflow as tf
 
 __all__ = ["RegularizerSchedule", "TrainingCurves"]
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import tensorflow as tf
-
 from larq_reactnet.losses import DistributionLoss
+
+import tensorflow as tf
 
 __all__ = ["Distiller"]
 

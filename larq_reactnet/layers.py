@@ -33,7 +33,7 @@ class LearnableBias(tf.keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Add the bias to `inputs`, whose last axis is channels."""
-        return inputs + self.bias
+        return tf.nn.bias_add(inputs, self.bias)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -83,10 +83,10 @@ class RPReLU(tf.keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Apply the function to `inputs`, whose last axis is channels."""
-        x = inputs + (-self.gamma)
+        x = tf.nn.bias_add(inputs, -self.gamma)  # an ADD when converted; `-` would be a SUB
         # LCE makes one PRELU of exactly this form, with a slope of one rank less than its input.
         slope = tf.reshape(self.slope, (1,) * (len(inputs.shape) - 2) + (-1,))
-        return tf.nn.relu(x) + (-slope) * tf.nn.relu(-x) + self.zeta
+        return tf.nn.bias_add(tf.nn.relu(x) + (-slope) * tf.nn.relu(-x), self.zeta)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

@@ -15,11 +15,11 @@ after it: that is the form which Larq Compute Engine turns into bits.
 
 from typing import Any
 
+from larq_reactnet.regularizers import ScaledRegularizer
+
 import larq as lq
 import numpy as np
 import tensorflow as tf
-
-from larq_reactnet.regularizers import ScaledRegularizer
 
 __all__ = [
     "BNNPlusSign",
@@ -74,8 +74,7 @@ _SURROGATES = {
 
 def rsign(x: tf.Tensor, threshold: tf.Tensor, surrogate: str = "approx_sign") -> tf.Tensor:
     """Sign of `x - threshold`, with the gradient of `surrogate`. See `RSign`."""
-    # Adding the negative is what becomes an ADD in TensorFlow Lite, like all other shifts.
-    return _SURROGATES[surrogate](x + (-threshold))
+    return _SURROGATES[surrogate](tf.nn.bias_add(x, -threshold))
 
 
 @tf.custom_gradient

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from larq_reactnet.quantizers import BNNPlusSign
+
 import larq as lq
 import tensorflow as tf
-
-from larq_reactnet.quantizers import BNNPlusSign
 
 __all__ = ["binarize_weights"]
 

@@ -5,13 +5,13 @@ alpha, (max-pooling), batch normalization. First and last layer are real. Dense 
 as convolutions, because that is what Larq Compute Engine makes binary kernels of.
 """
 
-import larq as lq
-import tensorflow as tf
-
 from larq_reactnet.quantizers import BNNPlusSign, SwishSign
 from larq_reactnet.regularizers import R1, R2
 from larq_reactnet.zoo._build import finish, image_input, scaled
 from larq_reactnet.zoo.registry import register
+
+import larq as lq
+import tensorflow as tf
 
 __all__ = ["BNNPlusAlexNet"]
 
@@ -86,9 +86,9 @@ def BNNPlusAlexNet(
             name=name,
         )
 
-    x = tf.keras.layers.Conv2D(
-        scaled(64, width), 5, padding="same", use_bias=False, name="conv1"
-    )(inputs)
+    x = tf.keras.layers.Conv2D(scaled(64, width), 5, padding="same", use_bias=False, name="conv1")(
+        inputs
+    )
     x = _pool("pool1")(x)
     x = _batch_norm("bn1")(x)
     for index, filters in enumerate((192, 384, 256, 256), 2):

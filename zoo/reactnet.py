@@ -15,13 +15,13 @@ Structure and constants are those of the official code, https://github.com/liuze
 where it differs from the figures of the paper.
 """
 
-import larq as lq
-import tensorflow as tf
-
 from larq_reactnet.layers import LearnableBias, RPReLU
 from larq_reactnet.quantizers import RSign
 from larq_reactnet.zoo._build import finish, image_input, scaled
 from larq_reactnet.zoo.registry import register
+
+import larq as lq
+import tensorflow as tf
 
 __all__ = ["ReActNetA"]
 
@@ -124,7 +124,7 @@ def _block(
     shortcut = x
     if strides == 2:
         shortcut = tf.keras.layers.AveragePooling2D(2, padding="same", name=f"{name}_pool")(x)
-    y = _binary_conv(channels, 3, strides, RSign(_SURROGATE), kernel_quantizer, f"{name}_3x3")(x)
+    y = _binary_conv(x, 3, strides, RSign(_SURROGATE), kernel_quantizer, f"{name}_3x3")
     y = _batch_norm(f"{name}_3x3_bn")(y)
     y = tf.keras.layers.Add(name=f"{name}_3x3_add")([y, shortcut])
     y = RPReLU(name=f"{name}_3x3_rprelu")(y)
@@ -151,24 +151,29 @@ def _pointwise(
     name: str,
 ) -> tf.Tensor:
     """A binary 1x1 convolution that keeps the number of channels, and its shortcut."""
-    x = _binary_conv(x.shape[-1], 1, 1, input_quantizer, kernel_quantizer, name)(x)
+    x = _binary_conv(x, 1, 1, input_quantizer, kernel_quantizer, name)
     x = _batch_norm(f"{name}_bn")(x)
     return tf.keras.layers.Add(name=f"{name}_add")([x, shortcut])
 
 
 def _binary_conv(
-    filters: int,
+    x: tf.Tensor,
     kernel_size: int,
     strides: int,
     input_quantizer: RSign | str,
     kernel_quantizer: str | None,
     name: str,
-) -> tf.keras.layers.Layer:
+) -> tf.Tensor:
+    """A binary convolution that keeps the number of channels."""
+    # Padding is zero, as in the paper's code, but for maps smaller than the kernel (the last block
+    # of a 32x32 image): LCE's kernels compute zero padding wrongly there.
+    is_tiny = any(size is not None and size < kernel_size for size in x.shape[1:3])
     return lq.layers.QuantConv2D(
-        filters,
+        x.shape[-1],
         kernel_size,
         strides=strides,
         padding="same",
+        pad_values=1.0 if is_tiny else 0.0,
         use_bias=False,
         input_quantizer=input_quantizer,
         kernel_quantizer=kernel_quantizer,
@@ -176,7 +181,7 @@ def _binary_conv(
         # Not in the paper's code, where a weight that has left [-1, 1] gets no gradient any more.
         kernel_constraint="weight_clip" if kernel_quantizer else None,
         name=name,
-    )
+    )(x)
 
 
 def _batch_norm(name: str) -> tf.keras.layers.Layer:

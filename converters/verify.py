@@ -1,0 +1,133 @@
+"""The `.tflite` against the Keras model: both are run on the same inputs and compared."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+__all__ = ["Agreement", "predict_tflite", "verify"]
+
+BATCH = 64
+SMALLEST_PROBABILITY = 1e-30  # below it, the logarithm would compare noise
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How the outputs of two models compare.
+
+    Attributes:
+        images: Number of inputs.
+        same_class: Share of inputs with the same arg-max, 0 to 1. With a single output, which has
+            no arg-max, the share of those that differ by less than 1 %.
+        mean_distance: Mean absolute difference of the logits. Of a model that ends in a softmax,
+            logits are the logarithms of its outputs, centered.
+        max_distance: Largest absolute difference of the logits.
+    """
+
+    images: int
+    same_class: float
+    mean_distance: float
+    max_distance: float
+
+
+def verify(
+    model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray, *, progress: bool = True
+) -> Agreement:
+    """Run the Keras model and the `.tflite` on `inputs` and compare.
+
+    The `.tflite` runs in LCE's own interpreter, one input at a time, as on a device.
+
+    Args:
+        model: Keras model of one input and one output.
+        flatbuffer: What LCE made of it.
+        inputs: Array of shape `(n, height, width, channels)`.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        ValueError: If an output is not finite or has another shape.
+    """
+    outputs = [np.asarray(model.predict_on_batch(batch)) for batch in _batches(inputs)]
+    expected = np.concatenate(outputs)
+    found = predict_tflite(flatbuffer, inputs, progress=progress)
+    if found.shape != expected.shape:
+        raise ValueError(f"The .tflite gives {found.shape} and the Keras model {expected.shape}.")
+    for name, values in (("Keras model", expected), (".tflite", found)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"The {name} gives NaN or infinite values on the given inputs.")
+    if expected.shape[-1] > 1:
+        same = expected.argmax(-1) == found.argmax(-1)
+    else:
+        same = np.isclose(found, expected, rtol=1e-2, atol=1e-6)
+    if _ends_in_softmax(model):
+        expected, found = _logits(expected), _logits(found)
+    distance = np.abs(expected - found)
+    return Agreement(
+        len(inputs), float(same.mean()), float(distance.mean()), float(distance.max())
+    )
+
+
+def predict_tflite(flatbuffer: bytes, inputs: np.ndarray, *, progress: bool = True) -> np.ndarray:
+    """The outputs of a `.tflite` in LCE's interpreter.
+
+    Raises:
+        ValueError: If the inputs do not fit the model.
+    """
+    import larq_compute_engine as lce
+
+    # The indirect kernel is the fastest of the three on x86; all give the same integers.
+    interpreter = lce.testing.Interpreter(flatbuffer, use_indirect_bgemm=True)
+    if inputs.shape[1:] != tuple(interpreter.input_shapes[0][1:]):
+        raise ValueError(
+            f"The .tflite takes inputs of shape {tuple(interpreter.input_shapes[0][1:])}, "
+            f"but these are {inputs.shape[1:]}."
+        )
+    rows = tqdm(inputs, "Running the .tflite", unit="image", leave=False, disable=not progress)
+    return np.asarray(interpreter.predict(iter([row] for row in rows)))
+
+
+def as_inputs(data: Any, shape: tuple[int, ...], limit: int) -> np.ndarray:
+    """The first `limit` inputs in `data`, an array or a `tf.data.Dataset`, as a float32 array.
+
+    Raises:
+        ValueError: If there are none, or they do not have `shape`.
+    """
+    if isinstance(data, tf.data.Dataset):
+        inputs = np.concatenate([*_rows(data, limit)] or [np.zeros((0, *shape))])[:limit]
+    else:
+        inputs = np.asarray(data[:limit])
+    inputs = inputs.astype(np.float32)
+    if inputs.shape[1:] != shape or not len(inputs):
+        raise ValueError(
+            f"`verify_with` must hold inputs of shape {shape}, but it is {inputs.shape}; give a "
+            "batch, without labels, or a tf.data.Dataset of batches."
+        )
+    if not np.isfinite(inputs).all():
+        raise ValueError("`verify_with` holds NaN or infinite values.")
+    return inputs
+
+
+def _rows(data: tf.data.Dataset, limit: int) -> Iterator[np.ndarray]:
+    """The inputs of batches of (inputs, labels, ...) or inputs, until there are `limit`."""
+    count = 0
+    for element in data.as_numpy_iterator():
+        batch = element[0] if isinstance(element, tuple) else element
+        yield batch
+        count += len(batch)
+        if count >= limit:
+            return
+
+
+def _batches(inputs: np.ndarray) -> Iterator[np.ndarray]:
+    return (inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH))
+
+
+def _ends_in_softmax(model: tf.keras.Model) -> bool:
+    return getattr(model.layers[-1], "activation", None) is tf.keras.activations.softmax
+
+
+def _logits(probabilities: np.ndarray) -> np.ndarray:
+    logits = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY))
+    return logits - logits.mean(-1, keepdims=True)

@@ -42,5 +42,14 @@ def select_keras_2() -> None:
     )
 
 
+def quiet_command_line() -> None:
+    """Silence TensorFlow's notes on devices, if the process is the command `larq-reactnet`.
+
+    They come at its import, which is before `cli` is.
+    """
+    if os.path.basename(sys.argv[0]).startswith("larq-reactnet"):
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
 def _has_keras_3(tensorflow_version: str) -> bool:
     return tuple(int(part) for part in tensorflow_version.split(".")[:2]) >= (2, 16)

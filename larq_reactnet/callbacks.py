@@ -2,14 +2,16 @@
 
 import csv
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from larq_reactnet._files import replacing
 from larq_reactnet.regularizers import ScaledRegularizer
 
 import tensorflow as tf
 
-__all__ = ["RegularizerSchedule", "TrainingCurves"]
+__all__ = ["RegularizerSchedule", "RunHistory"]
 
 
 class RegularizerSchedule(tf.keras.callbacks.Callback):
@@ -53,36 +55,54 @@ class RegularizerSchedule(tf.keras.callbacks.Callback):
             print(f"Epoch {epoch + 1}: regularizers at {factor:g} of their strength.")
 
 
-class TrainingCurves(tf.keras.callbacks.Callback):
-    """Draws the `history.csv` that `CSVLogger` writes as a PNG after every epoch.
+class RunHistory(tf.keras.callbacks.Callback):
+    """Keeps the metrics of every epoch in a CSV file, and a picture of them beside it.
 
-    Give it to `fit` after the `CSVLogger`. One panel for each metric, with training and
-    validation together.
+    A run that was killed and resumed has each epoch once. Both files are written anew after each
+    epoch, whole or not at all.
 
     Args:
-        history: Path of the CSV file.
-        picture: Path of the PNG file.
+        path: The CSV file, with the columns `step`, `epoch` and one for each metric. The picture
+            has the same name with `.png`: one panel for each metric, training and validation.
+        step: Which step of a run with several is being trained.
     """
 
-    def __init__(self, history: str | Path, picture: str | Path):
+    def __init__(self, path: str | Path, step: int = 1):
         super().__init__()
-        self.history = Path(history)
-        self.picture = Path(picture)
+        self.path = Path(path)
+        self.step = step
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Draw the curves so far."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        """Add the epoch and draw."""
+        rows = []
+        if self.path.exists():
+            with self.path.open(newline="") as file:
+                rows = list(csv.DictReader(file))
+        rows = [row for row in rows if (int(row["step"]), int(row["epoch"])) < (self.step, epoch)]
+        rows.append({"step": self.step, "epoch": epoch, **(logs or {})})
+        with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, dict.fromkeys(name for row in rows for name in row))
+            writer.writeheader()
+            writer.writerows(rows)
+        with replacing(self.path.with_suffix(".png")) as temporary:
+            _draw(rows, temporary)
 
-        with self.history.open() as file:
-            rows = list(csv.DictReader(file))
-        names = [n for n in rows[0] if n not in ("epoch", "step") and not n.startswith("val_")]
-        figure = Figure(figsize=(5 * len(names), 4), layout="constrained")
-        FigureCanvasAgg(figure)
-        for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-            for key, label in ((name, "training"), (f"val_{name}", "validation")):
-                if key in rows[0]:
-                    axes.plot([float(row[key]) for row in rows], label=label)
-            axes.set(xlabel="epoch", title=name)
-            axes.legend()
-        figure.savefig(self.picture)
+
+def _draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw one panel for each metric, with a dotted line where a new step begins."""
+    from matplotlib.figure import Figure
+
+    names = [name for name in rows[-1] if name not in ("step", "epoch")]
+    names = [name for name in names if not name.startswith("val_")]
+    starts = [i for i, (a, b) in enumerate(pairwise(rows), 1) if str(a["step"]) != str(b["step"])]
+    figure = Figure(figsize=(5 * len(names), 3.5), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        for key, label in ((name, "training"), (f"val_{name}", "validation")):
+            if key in rows[-1]:
+                values = [float(row.get(key) or "nan") for row in rows]
+                axes.plot(range(1, len(rows) + 1), values, label=label, marker=".")
+        for start in starts:
+            axes.axvline(start + 0.5, color="gray", linestyle=":")
+        axes.set(xlabel="epoch", title=name)
+        axes.legend()
+    figure.savefig(path)

@@ -62,12 +62,12 @@ def binarize_weights(
             "with `binary_weights=False` for step 1."
         )
 
-    # By layer and name: the quantizers of step 2 may own weights that step 1 does not have.
+    # By layer and position, which names do not tell: a quantizer that Keras builds while it reads a
+    # config is named without its layer.
     carried = 0
     for old, new in zip(model.layers, twin.layers, strict=True):
-        target = {_local_name(variable, new): variable for variable in _variables(new)}
-        for variable in _variables(old):
-            target[_local_name(variable, old)].assign(variable)
+        for source, target in zip(_variables(old), _variables(new), strict=True):
+            target.assign(source)
             carried += 1
         if isinstance(quantizer := getattr(new, "kernel_quantizer", None), BNNPlusSign):
             quantizer.reset_alpha(new.kernel.latent_variable)
@@ -87,9 +87,8 @@ def _has_real_kernel(layer: tf.keras.layers.Layer) -> bool:
 
 
 def _variables(layer: tf.keras.layers.Layer) -> list[tf.Variable]:
-    """The variables of a layer; for a kernel, its latent variable."""
-    return [getattr(variable, "latent_variable", variable) for variable in layer.weights]
-
-
-def _local_name(variable: tf.Variable, layer: tf.keras.layers.Layer) -> str:
-    return variable.name.removeprefix(f"{layer.name}/")
+    """The variables of a layer but those of its kernel quantizer; for a kernel, its latent one."""
+    quantizer = getattr(layer, "kernel_quantizer", None)
+    scales = {id(variable) for variable in getattr(quantizer, "weights", ())}
+    variables = [getattr(variable, "latent_variable", variable) for variable in layer.weights]
+    return [variable for variable in variables if id(variable) not in scales]

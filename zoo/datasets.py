@@ -12,6 +12,7 @@
 Images come out as float32 `(height, width, 3)`, normalized per channel, labels as integers.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,21 +40,27 @@ class Dataset:
 
     Attributes:
         name: As given to `load`.
-        train: Shuffled and augmented; the last, smaller batch is kept.
+        train: One epoch, shuffled and augmented anew each time; the last, smaller batch is kept.
+        train_from: Function of the number of an epoch that gives the endless sequence of batches
+            from there on, `steps_per_epoch` of them to an epoch. A resumed training so sees what
+            an uninterrupted one would have.
         test: In a fixed order, not augmented.
         image_shape: `(height, width, 3)`.
         class_names: One name for each label.
         train_size: Number of training images.
         test_size: Number of test images.
+        steps_per_epoch: Number of training batches.
     """
 
     name: str
     train: tf.data.Dataset
+    train_from: Callable[[int], tf.data.Dataset]
     test: tf.data.Dataset
     image_shape: tuple[int, int, int]
     class_names: list[str]
     train_size: int
     test_size: int
+    steps_per_epoch: int
 
     @property
     def num_classes(self) -> int:
@@ -108,7 +115,7 @@ def load(
         return image, label
 
     def distort(pair: Any, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, label = pair
+        image, label = prepare(*pair)
         padding = image_size * PADDING // 32
         image = tf.pad(image, ((padding, padding), (padding, padding), (0, 0)))
         image = tf.image.stateless_random_crop(image, (image_size, image_size, 3), seeds)
@@ -125,19 +132,24 @@ def load(
         splits = {split: data.cache() for split, data in splits.items()}
 
     train = splits["train"].shuffle(sizes["train"] if in_memory else SHUFFLE_BUFFER, seed=seed)
-    train = train.map(prepare, tf.data.AUTOTUNE)
-    if augment:
+    steps_per_epoch = -(-sizes["train"] // batch_size)
+
+    def epochs(data: tf.data.Dataset, first: int = 0) -> tf.data.Dataset:
         random = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
-        train = tf.data.Dataset.zip((train, random)).map(distort, tf.data.AUTOTUNE)
-    test = splits["test"].map(prepare, tf.data.AUTOTUNE)
+        data = tf.data.Dataset.zip((data, random)).skip(first * steps_per_epoch * batch_size)
+        data = data.map(distort if augment else lambda pair, _: prepare(*pair), tf.data.AUTOTUNE)
+        return data.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
     return Dataset(
         name=name,
-        train=train.batch(batch_size).prefetch(tf.data.AUTOTUNE),
-        test=test.batch(batch_size).prefetch(tf.data.AUTOTUNE),
+        train=epochs(train),
+        train_from=lambda first: epochs(train.repeat(), first),
+        test=splits["test"].map(prepare, tf.data.AUTOTUNE).batch(batch_size).prefetch(1),
         image_shape=(image_size, image_size, 3),
         class_names=class_names,
         train_size=sizes["train"],
         test_size=sizes["test"],
+        steps_per_epoch=steps_per_epoch,
     )
 
 

@@ -178,8 +178,8 @@ def _binary_conv(
         input_quantizer=input_quantizer,
         kernel_quantizer=kernel_quantizer,
         kernel_initializer=_uniform(),
-        # Not in the paper's code, where a weight that has left [-1, 1] gets no gradient any more.
-        kernel_constraint="weight_clip" if kernel_quantizer else None,
+        # Not in the paper's code, where a weight that has left [-1, 1] gets no gradient in step 2.
+        kernel_constraint="weight_clip",
         name=name,
     )(x)
 

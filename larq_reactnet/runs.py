@@ -1,0 +1,134 @@
+"""The folder of a training run: what was asked for, how it went, and the weights.
+
+| file | content |
+| --- | --- |
+| `run.json` | arguments, seed, versions, dates, results |
+| `weights.h5` | the trained weights |
+| `step1.h5` | the weights after step 1, if there was one |
+| `history.csv`, `history.png` | the metrics of every epoch |
+| `logs/` | the same for TensorBoard |
+| `checkpoint/` | what an interrupted training resumes from |
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from larq_reactnet._files import replacing
+
+__all__ = ["Run", "load_model"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder."""
+
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        """The trained weights."""
+        return self.folder / "weights.h5"
+
+    @property
+    def history(self) -> Path:
+        """The metrics of every epoch."""
+        return self.folder / "history.csv"
+
+    def exists(self) -> bool:
+        """Whether a run was started in the folder."""
+        return (self.folder / "run.json").is_file()
+
+    def read(self) -> dict[str, Any]:
+        """The content of `run.json`.
+
+        Raises:
+            ValueError: If it is missing or corrupt.
+        """
+        path = self.folder / "run.json"
+        try:
+            content = json.loads(path.read_text())
+            return {**content, "arguments": {**content["arguments"]}}
+        except FileNotFoundError as error:
+            raise ValueError(f"{self.folder} is not the folder of a run: no run.json.") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is corrupt: {error!r}.") from error
+
+    def write(self, content: dict[str, Any]) -> None:
+        """Replace `run.json`."""
+        with replacing(self.folder / "run.json") as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+    def load_model(self) -> tf.keras.Model:
+        """The trained model.
+
+        Raises:
+            ValueError: If the training is not finished, or a file is corrupt.
+        """
+        from larq_reactnet import zoo
+
+        arguments = self.read()["arguments"]
+        if not self.weights.is_file():
+            raise ValueError(
+                f"The run in {self.folder} is not finished: repeat its `train` command to resume."
+            )
+        model = zoo.create(arguments["model"], **arguments["options"])
+        load_weights(model, self.weights)
+        return model
+
+
+def load_weights(model: tf.keras.Model, path: Path) -> None:
+    """Load a file of weights.
+
+    Raises:
+        ValueError: If it is corrupt or of another model.
+    """
+    try:
+        model.load_weights(str(path))
+    except Exception as error:  # h5py and Keras raise many kinds
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(f"{path} does not hold the weights of {model.name}: {reason}") from error
+
+
+def load_model(path: str | Path) -> tf.keras.Model:
+    """A model from a run folder or from an `.h5` file that `model.save` wrote.
+
+    Raises:
+        ValueError: If the file is corrupt, or would run code of its own (a `Lambda` layer).
+        OSError: If there is no such file or folder.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file or folder {path}.")
+    if path.is_dir():
+        return Run(path).load_model()
+    try:
+        _refuse_code(path)
+        return tf.keras.models.load_model(path, compile=False)
+    except Exception as error:  # h5py and Keras raise many kinds
+        reason = str(error).strip().split("\n")[-1]
+        raise ValueError(f"{path} is not a Keras model in HDF5 format: {reason}") from error
+
+
+def _refuse_code(path: Path) -> None:
+    """Raise ValueError if the model in an `.h5` file has a layer with Python code in it."""
+    import h5py
+
+    with h5py.File(path) as file:
+        if "model_config" not in file.attrs:
+            raise ValueError("it holds weights only; give the folder of the run.")
+        config = json.loads(file.attrs["model_config"])
+
+    def walk(node: Any) -> None:
+        if isinstance(node, dict):
+            if node.get("class_name") in ("Lambda", "__lambda__"):
+                raise ValueError("it has a Lambda layer, whose code is not run from a file.")
+            node = [*node.values()]
+        if isinstance(node, list):
+            for child in node:
+                walk(child)
+
+    walk(config)

@@ -1,7 +1,7 @@
 """From a Keras model to a file on a device: check, convert, verify, write."""
 
 from larq_reactnet.converters.check import Finding, check
-from larq_reactnet.converters.export import ExportError, Report, export
+from larq_reactnet.converters.export import ExportError, Report, convert, export
 from larq_reactnet.converters.inspect import count_operators
 from larq_reactnet.converters.verify import Agreement, predict_tflite, verify
 
@@ -11,6 +11,7 @@ __all__ = [
     "Finding",
     "Report",
     "check",
+    "convert",
     "count_operators",
     "export",
     "predict_tflite",

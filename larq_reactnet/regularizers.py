@@ -43,7 +43,7 @@ class ScaledRegularizer(tf.keras.regularizers.Regularizer, tf.Module):
         super().__init__()
         if not 0 <= strength < float("inf"):
             raise ValueError(f"`strength` must be finite and not negative, got {strength}.")
-        if isinstance(alpha, int | float | np.ndarray | list) and not np.all(np.asarray(alpha) > 0):
+        if not (callable(alpha) or np.all(np.asarray(alpha) > 0)):
             raise ValueError(f"`alpha` must be positive, got {alpha}.")
         self.strength = tf.Variable(strength, trainable=False, dtype=tf.float32, name="strength")
         self.initial_strength = float(strength)
@@ -62,14 +62,20 @@ class ScaledRegularizer(tf.keras.regularizers.Regularizer, tf.Module):
         """
         x = tf.convert_to_tensor(x)
         if alpha is None:
-            alpha = self.alpha() if callable(self.alpha) else self.alpha
+            alpha = self._value_of_alpha()
         distance = tf.cast(alpha, x.dtype) - tf.abs(x)
         return tf.cast(self.strength, x.dtype) * tf.reduce_sum(self.penalty(distance))
 
     def get_config(self) -> dict[str, Any]:
         """The strength and the scale; an external scale is saved by its present value."""
-        alpha = np.asarray(self.alpha() if callable(self.alpha) else self.alpha)
+        alpha = np.asarray(self._value_of_alpha())
         return {"strength": self.initial_strength, "alpha": alpha.tolist()}
+
+    def _value_of_alpha(self) -> Any:
+        """The scale at present, in the precision in which it was given."""
+        if isinstance(self.alpha, tf.Variable):
+            return self.alpha
+        return self.alpha() if callable(self.alpha) else np.asarray(self.alpha)
 
 
 @lq.utils.register_keras_custom_object

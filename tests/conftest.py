@@ -1,0 +1,44 @@
+"""What the tests share. `larq_reactnet` comes first, because it selects Keras 2."""
+
+import larq_reactnet as lr  # isort: skip
+
+import os
+from pathlib import Path
+
+import larq as lq
+import numpy as np
+import pytest
+import tensorflow as tf
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+CIFAR10 = Path(__file__).resolve().parents[2] / "shared" / "data" / "tfds"
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    tf.keras.backend.clear_session()
+    tf.keras.utils.set_random_seed(0)
+    # An error inside of a Larq layer leaves the scope open, for good.
+    with lq.context.quantized_scope(False):
+        yield
+    tf.keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The digits without augmentation."""
+    return lr.zoo.datasets.load("digits", batch_size=32, augment=False)
+
+
+@pytest.fixture
+def cifar10_dir():
+    """Folder of the prepared CIFAR-10."""
+    if not (CIFAR10 / "cifar10").is_dir():
+        pytest.skip(f"CIFAR-10 is not in {CIFAR10}")
+    return str(CIFAR10)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

@@ -1,0 +1,280 @@
+"""Forward and backward of every quantizer, against NumPy and finite differences."""
+
+import larq_reactnet as lr  # isort: skip
+
+import larq as lq
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import assert_same_outputs, binary_model, gradient, reloaded
+
+from larq_reactnet.quantizers import (
+    BNNPlusSign,
+    ReActSign,
+    RSign,
+    SwishSign,
+    bnn_plus_sign,
+    react_sign,
+    rsign,
+    swish_sign,
+)
+
+FLOATS = [np.float16, np.float32, np.float64]
+ALIASES = {
+    "bnnplus_swish_sign": SwishSign,
+    "rsign": RSign,
+    "react_sign": ReActSign,
+    "bnnplus_sign": BNNPlusSign,
+}
+# Every quantizer with other arguments than the default, and where it is used.
+CONFIGURED = {
+    "swish": ("input", lambda: SwishSign(beta=10.0)),
+    "trainable swish": ("input", lambda: SwishSign(trainable_beta=True)),
+    "swish kernel": ("kernel", lambda: SwishSign(beta=10.0)),
+    "rsign": ("input", lambda: RSign("swish_sign", threshold_initializer="ones")),
+    "react": ("kernel", lambda: ReActSign()),
+    "bnn+": ("kernel", lambda: BNNPlusSign(10.0, lr.regularizers.R1(1e-3))),
+    "bnn+ without": ("kernel", lambda: BNNPlusSign()),
+}
+
+
+def sign(x):
+    return np.where(x >= 0, 1.0, -1.0)
+
+
+def sign_swish(x, beta):
+    """BNN+'s definition, from the logistic function, in float64."""
+    s = 1 / (1 + np.exp(-beta * x))
+    return 2 * s * (1 + beta * x * (1 - s)) - 1
+
+
+def sign_swish_slope(x, beta):
+    """Its derivative as published, with cosh."""
+    return beta * (2 - beta * x * np.tanh(beta * x / 2)) / (1 + np.cosh(beta * x))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_forward_is_a_sign_that_is_never_zero(dtype):
+    largest = np.finfo(dtype).max
+    x = np.array([-largest, -1, -1e-4, -0.0, 0.0, 1e-4, 1, largest], dtype)
+    for function in (swish_sign, lambda x: rsign(x[:, None], tf.zeros(1, x.dtype))[:, 0]):
+        np.testing.assert_array_equal(function(tf.constant(x)), sign(x))
+    assert np.isnan(swish_sign(tf.constant(np.nan, dtype)))
+
+
+@pytest.mark.parametrize("beta", [1.0, 5.0, 10.0])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(np.float16, 4e-3), (np.float32, 2e-6), (np.float64, 1e-12)]
+)
+def test_swish_sign_gradient(dtype, tolerance, beta):
+    x = np.linspace(-3, 3, 601).astype(dtype)
+    exact = x.astype(np.float64)
+    (found,) = gradient(lambda x: swish_sign(x, beta), x)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, sign_swish_slope(exact, beta), atol=tolerance * beta)
+    step = 1e-6
+    difference = (sign_swish(exact + step, beta) - sign_swish(exact - step, beta)) / (2 * step)
+    np.testing.assert_allclose(found, difference, atol=tolerance * beta + 1e-8)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("beta", [0.01, 5.0, 60.0])
+def test_swish_sign_gradient_is_finite_for_every_finite_input(dtype, beta):
+    info = np.finfo(dtype)
+    exponents = np.linspace(np.log10(info.tiny), np.log10(info.max), 500)[:-1]
+    magnitudes = (10.0**exponents).astype(dtype)
+    x = np.concatenate([-magnitudes, [0], magnitudes, [-info.max, info.max]]).astype(dtype)
+    for found in gradient(swish_sign, x, np.asarray(beta, dtype)):
+        assert np.isfinite(found).all()
+    (found,) = gradient(lambda x: swish_sign(x, beta), x)
+    assert (found[np.abs(x.astype(np.longdouble)) * beta > 800] == 0).all()
+    assert np.isnan(gradient(swish_sign, np.array([np.nan], dtype), np.asarray(beta, dtype))[0])
+
+
+def test_larq_swish_sign_is_the_same_where_it_is_finite():
+    x = np.linspace(-2, 2, 401).astype(np.float32)
+    ours, larqs = (gradient(f, x)[0] for f in (swish_sign, lq.quantizers.swish_sign))
+    np.testing.assert_allclose(ours, larqs, atol=1e-5)
+    assert np.isnan(gradient(lq.quantizers.swish_sign, np.float32([3e38]))[0]).all()
+
+
+def test_gradient_of_beta_is_that_of_the_surrogate(rng):
+    x, dy, beta, step = rng.normal(size=50), rng.normal(size=50), 3.0, 1e-6
+    _, found = gradient(swish_sign, x, np.float64(beta), upstream=dy)
+    difference = (sign_swish(x, beta + step) - sign_swish(x, beta - step)) / (2 * step)
+    np.testing.assert_allclose(found, np.sum(dy * difference), rtol=1e-7)
+
+
+def test_trainable_beta_trains_and_stays_positive(rng):
+    quantizer = SwishSign(beta=0.01, trainable_beta=True)
+    model = binary_model(input_quantizer=quantizer)
+    model.compile(tf.keras.optimizers.SGD(100.0), "mse")
+    model.fit(rng.normal(size=(8, 8, 8, 3)), rng.normal(size=(8, 4)), epochs=3, verbose=0)
+    assert len(quantizer.trainable_weights) == 1
+    assert quantizer.beta_weight.numpy() != np.float32(0.01)
+    assert quantizer.beta_weight.numpy() >= np.float32(1e-6)
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (2, 4, 4, 3)])
+@pytest.mark.parametrize("surrogate", ["approx_sign", "swish_sign", "ste_sign"])
+def test_rsign(shape, surrogate, rng):
+    slope = {
+        "approx_sign": lambda u: np.maximum(0, 2 - 2 * np.abs(u)),
+        "swish_sign": lambda u: sign_swish_slope(u, 5.0),
+        "ste_sign": lambda u: (np.abs(u) <= 1).astype(float),
+    }[surrogate]
+    x, dy, threshold = rng.normal(size=shape), rng.normal(size=shape), rng.normal(size=3)
+    forward = rsign(tf.constant(x), tf.constant(threshold), surrogate)
+    np.testing.assert_array_equal(forward, sign(x - threshold))
+    dx, dt = gradient(lambda x, t: rsign(x, t, surrogate), x, threshold, upstream=dy)
+    expected = dy * slope(x - threshold)
+    np.testing.assert_allclose(dx, expected, atol=1e-12)
+    np.testing.assert_allclose(dt, -expected.reshape(-1, 3).sum(0), atol=1e-12)
+
+
+def test_rsign_of_an_input_at_its_threshold_is_one():
+    assert rsign(tf.constant([[0.5]]), tf.constant([0.5])).numpy() == 1
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_react_sign(dtype, rng):
+    w, dy = rng.normal(size=(2, 3, 3, 4, 5)).astype(dtype)
+    w[0, 0, 0], w[0, 0, 1] = 0, [1, -1, 1.5, -1.5, 0]
+    scale = np.abs(w.astype(np.float64)).mean((0, 1, 2))
+    rounding = 8 * np.finfo(dtype).eps
+    np.testing.assert_allclose(react_sign(tf.constant(w)), scale * sign(w), rtol=rounding)
+    (found,) = gradient(react_sign, w, upstream=dy)
+    np.testing.assert_array_equal(found, np.where(np.abs(w) <= 1, dy, 0))
+
+
+def test_react_sign_differs_from_larqs_by_the_scale_in_the_gradient(rng):
+    w, dy = (rng.normal(size=(3, 3, 4, 5)).astype(np.float32) for _ in range(2))
+    larqs = lq.quantizers.MagnitudeAwareSign()
+    np.testing.assert_allclose(react_sign(tf.constant(w)), larqs(tf.constant(w)), rtol=1e-6)
+    ours, theirs = (gradient(f, w, upstream=dy)[0] for f in (react_sign, larqs))
+    scale = np.abs(w).mean((0, 1, 2))
+    np.testing.assert_allclose(theirs, scale * ours, rtol=1e-5, atol=1e-7)
+    assert not np.allclose(theirs, ours)
+
+
+def test_bnn_plus_sign(rng):
+    w, dy, alpha = rng.normal(size=(3, 3, 4, 5)), rng.normal(size=(3, 3, 4, 5)), rng.random(5)
+    forward = bnn_plus_sign(tf.constant(w), tf.constant(alpha))
+    np.testing.assert_allclose(forward, alpha * sign(w))
+    dw, da = gradient(bnn_plus_sign, w, alpha, upstream=dy)
+    np.testing.assert_allclose(dw, dy * alpha * sign_swish_slope(w, 5.0), atol=1e-12)
+    np.testing.assert_allclose(da, (dy * sign(w)).sum((0, 1, 2)), atol=1e-12)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("build", ["functional", "subclassed", "eager"])
+def test_alpha_starts_at_the_75th_percentile(build, policy, rng):
+    tf.keras.mixed_precision.set_global_policy(policy)
+    layer = lq.layers.QuantConv2D(
+        6, 3, kernel_quantizer=BNNPlusSign(), kernel_constraint="weight_clip"
+    )
+    images = rng.normal(size=(2, 8, 8, 4)).astype(np.float32)
+    if build == "functional":
+        inputs = tf.keras.layers.Input((8, 8, 4))
+        tf.keras.Model(inputs, layer(inputs))
+    elif build == "subclassed":
+        tf.function(layer)(tf.constant(images))
+    else:
+        layer(images)
+    magnitude = np.abs(layer.kernel.latent_variable.numpy()).reshape(-1, 6)
+    expected = np.percentile(magnitude, 75, axis=0)
+    rounded = build == "eager" and policy == "mixed_float16"  # the quantizer sees float16 only
+    np.testing.assert_allclose(
+        layer.kernel_quantizer.alpha, expected, rtol=1e-3 if rounded else 1e-6
+    )
+
+
+def test_regularizer_of_bnn_plus_sign_uses_its_alpha_once_and_trains_it(rng):
+    regularizer = lr.regularizers.R2(0.1)
+    model = binary_model(kernel_quantizer=BNNPlusSign(regularizer=regularizer))
+    model.compile(tf.keras.optimizers.SGD(0.0), "mse")
+    images = rng.normal(size=(4, 8, 8, 3)).astype(np.float32)
+    for _ in range(2):
+        model(images, training=True)
+    layer = model.get_layer("binary")
+    w, alpha = layer.kernel.latent_variable, layer.kernel_quantizer.alpha
+    expected = np.float32(0.1) * np.sum((alpha.numpy() - np.abs(w.numpy())) ** 2)
+    assert len(model.losses) == 1
+    np.testing.assert_allclose(model.losses[0], expected, rtol=1e-5)
+    zeros = np.zeros((4, 4), np.float32)
+    history = model.fit(images, model(images, training=True) + zeros, verbose=0).history
+    assert history["loss"][0] == pytest.approx(expected, rel=0.2)  # the rest is the task's
+
+    with tf.GradientTape() as tape:
+        model(images, training=True)
+        loss = tf.add_n(model.losses)
+    dw, da = tape.gradient(loss, [w, alpha])
+    distance = alpha.numpy() - np.abs(w.numpy())
+    # From the formulas of the penalty itself; the forward pass adds nothing to this loss.
+    np.testing.assert_allclose(da, 0.2 * distance.sum((0, 1, 2)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(dw, -0.2 * np.sign(w) * distance, rtol=1e-4, atol=1e-7)
+
+
+def test_alpha_stays_positive(rng):
+    quantizer = BNNPlusSign()
+    model = binary_model(kernel_quantizer=quantizer)
+    model.compile(tf.keras.optimizers.SGD(1e3), "mse")
+    model.fit(rng.normal(size=(8, 8, 8, 3)), rng.normal(size=(8, 4)), verbose=0)
+    assert (quantizer.alpha.numpy() >= np.float32(1e-6)).all()
+
+
+@pytest.mark.parametrize("how", ["h5", "tf", "keras", "config"])
+@pytest.mark.parametrize("name", CONFIGURED)
+def test_round_trip(name, how, tmp_path, rng):
+    role, make = CONFIGURED[name]
+    model = binary_model(**{f"{role}_quantizer": make()})
+    images = rng.normal(size=(4, 8, 8, 3)).astype(np.float32)
+    model.compile("adam", "mse")
+    model.fit(images, rng.normal(size=(4, 4)), epochs=2, verbose=0)
+    twin = reloaded(model, how, tmp_path)
+    assert_same_outputs(model, twin, images)
+    quantizers = [getattr(m.get_layer("binary"), f"{role}_quantizer") for m in (model, twin)]
+    assert type(quantizers[0]) is type(quantizers[1])
+    configs = [quantizer.get_config() for quantizer in quantizers]
+    assert configs[0] == configs[1]
+    twin.compile("adam", "mse")
+    twin.fit(images, rng.normal(size=(4, 4)), verbose=0)
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_alias(alias):
+    assert type(lq.quantizers.get(alias)) is ALIASES[alias]
+    assert lq.quantizers.get(alias).precision == 1
+
+
+def test_larqs_own_names_stay_larqs():
+    assert type(lq.quantizers.get("swish_sign")) is lq.quantizers.SwishSign
+    config = lq.quantizers.serialize(lq.quantizers.SwishSign())
+    assert type(lq.quantizers.get(config)) is lq.quantizers.SwishSign
+
+
+@pytest.mark.parametrize("name", CONFIGURED)
+def test_summary_counts_no_multiplications_of_the_quantizer(name, capsys):
+    role, make = CONFIGURED[name]
+    plain, ours = binary_model(), binary_model(**{f"{role}_quantizer": make()})
+    macs = []
+    for model in (plain, ours):
+        lq.models.summary(model)
+        macs.append([row for row in capsys.readouterr().out.split("\n") if "MACs" in row])
+    assert macs[0] == macs[1]
+
+
+@pytest.mark.parametrize("beta", [0, -1.0, np.inf, np.nan])
+@pytest.mark.parametrize("quantizer", [SwishSign, BNNPlusSign])
+def test_bad_beta(quantizer, beta):
+    with pytest.raises(ValueError, match="`beta` must be positive and finite"):
+        quantizer(beta)
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="'tanh'"):
+        RSign("tanh")
+    with pytest.raises(ValueError, match="number of channels"):
+        RSign()(tf.keras.layers.Input((8, 8, None)))
+    with pytest.raises(ValueError, match="kernel_regularizer"):
+        BNNPlusSign(regularizer="l2")

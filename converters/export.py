@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import larq as lq
 import numpy as np
 import tensorflow as tf
 
@@ -189,10 +190,11 @@ def convert(model: tf.keras.Model) -> bytes:
     signature = tf.TensorSpec((1, *model.input_shape[1:]), model.input.dtype, "input")
     inference = tf.function(lambda x: model(x, training=False), input_signature=[signature])
     module = tf.Module()
-    module.weights = [getattr(weight, "latent_variable", weight) for weight in model.weights]
     try:
         with _quiet(), tempfile.TemporaryDirectory() as folder:
-            tf.saved_model.save(module, folder, inference.get_concrete_function())
+            concrete = inference.get_concrete_function()
+            module.variables_used = concrete.variables
+            tf.saved_model.save(module, folder, concrete)
             return bytes(lce.convert_saved_model(folder))
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
@@ -202,7 +204,7 @@ def convert(model: tf.keras.Model) -> bytes:
 def _converts(layer: tf.keras.layers.Layer) -> bool:
     """Whether LCE makes a binary operator of `layer` alone."""
     inputs = tf.keras.layers.Input(layer.input_shape[1:])
-    x = inputs if layer.input_quantizer else tf.keras.layers.Activation("ste_sign")(inputs)
+    x = inputs if layer.input_quantizer else lq.quantizers.SteSign()(inputs)
     twin = type(layer).from_config(layer.get_config())
     model = tf.keras.Model(inputs, twin(x))
     twin.set_weights(layer.get_weights())

@@ -26,6 +26,8 @@ def count_operators(flatbuffer: bytes) -> Counter[str]:
                 builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
                 custom = code.CustomCode()
                 counts[custom.decode() if custom else names[builtin]] += 1
+        if not model.SubgraphsLength():
+            raise ValueError("it has no graph")
     except Exception as error:  # the reader of a corrupt file may raise anything
         raise ValueError(f"This TensorFlow Lite model is corrupt: {error!r}.") from error
     return counts

@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from larq_reactnet.distillation import ends_in_softmax
+
 __all__ = ["Agreement", "predict_tflite", "verify"]
 
 BATCH = 64
@@ -61,7 +63,7 @@ def verify(
         same = expected.argmax(-1) == found.argmax(-1)
     else:
         same = np.isclose(found, expected, rtol=1e-2, atol=1e-6)
-    if _ends_in_softmax(model):
+    if ends_in_softmax(model):
         expected, found = _logits(expected), _logits(found)
     distance = np.abs(expected - found)
     return Agreement(
@@ -122,10 +124,6 @@ def _rows(data: tf.data.Dataset, limit: int) -> Iterator[np.ndarray]:
 
 def _batches(inputs: np.ndarray) -> Iterator[np.ndarray]:
     return (inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH))
-
-
-def _ends_in_softmax(model: tf.keras.Model) -> bool:
-    return getattr(model.layers[-1], "activation", None) is tf.keras.activations.softmax
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:

@@ -9,6 +9,13 @@ import tensorflow as tf
 __all__ = ["Distiller"]
 
 
+def ends_in_softmax(model: tf.keras.Model) -> bool:
+    """Whether the outputs of `model` are probabilities and not logits."""
+    last = model.layers[-1]
+    is_softmax = getattr(last, "activation", None) is tf.keras.activations.softmax
+    return is_softmax or isinstance(last, tf.keras.layers.Softmax)
+
+
 class Distiller(tf.keras.Model):
     r"""Trains `student` to give the distribution that `teacher` gives.
 
@@ -46,7 +53,7 @@ class Distiller(tf.keras.Model):
         **kwargs: Any,
     ):
         for role, model in (("student", student), ("teacher", teacher)):
-            if getattr(model.layers[-1], "activation", None) is tf.keras.activations.softmax:
+            if ends_in_softmax(model):
                 raise ValueError(
                     f"The {role} {model.name!r} ends in a softmax, but distillation is from logits "
                     "to logits: build it with `classifier_activation=None`."

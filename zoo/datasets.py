@@ -194,7 +194,6 @@ def _folder(folder: Path, image_size: int) -> Source:
             batch_size=None,
             image_size=(image_size, image_size),
             shuffle=False,
-            verbose=0,
         )
         for split in ("train", "test")
     }

@@ -1,0 +1,130 @@
+"""Pipelines: sizes, ranges, reproducibility, and errors."""
+
+import larq_reactnet as lr  # isort: skip
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+load = lr.zoo.datasets.load
+
+
+def test_digits(digits):
+    assert digits.train_size + digits.test_size == 1797
+    assert digits.image_shape == (32, 32, 3)
+    assert digits.class_names == list("0123456789")
+    images, labels = digits.test_arrays()
+    assert images.shape == (digits.test_size, 32, 32, 3)
+    assert images.dtype == np.float32
+    assert images.min() >= -1
+    assert images.max() <= 1
+    counts = np.bincount(labels)
+    assert counts.min() >= 34  # every class is there in the same share
+    first = next(iter(digits.test))[0]
+    np.testing.assert_array_equal(digits.test_arrays(32)[0], first)
+
+
+def test_training_and_test_images_are_disjoint(digits):
+    train = {image.tobytes() for image, _ in digits.train.unbatch().as_numpy_iterator()}
+    test = {image.tobytes() for image in digits.test_arrays()[0]}
+    assert len(train) == digits.train_size
+    assert not train & test
+
+
+def test_an_epoch_is_shuffled_and_complete(digits):
+    epochs = [[y for _, y in digits.train.unbatch().as_numpy_iterator()] for _ in range(2)]
+    assert len(epochs[0]) == digits.train_size
+    assert sorted(epochs[0]) == sorted(epochs[1])
+    assert epochs[0] != epochs[1]
+
+
+def test_augmentation_shifts_but_does_not_mirror_digits():
+    # With the seeds of the shuffling the same, the same images in the same order.
+    plain, shifted = (load("digits", batch_size=64, augment=augment) for augment in (False, True))
+    pairs = zip(next(iter(plain.train))[0].numpy(), next(iter(shifted.train))[0], strict=True)
+    for image, augmented in pairs:
+        padded = np.pad(image, ((4, 4), (4, 4), (0, 0)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (32, 32, 3))[:, :, 0]
+        assert (windows == augmented.numpy()).all((2, 3, 4)).any()
+
+
+def batches(data, first, count):
+    return [(x.numpy(), y.numpy()) for x, y in data.train_from(first).take(count)]
+
+
+def test_train_from_continues_the_same_sequence():
+    steps = load("digits", batch_size=256).steps_per_epoch
+    whole = batches(load("digits", batch_size=256, seed=3), 0, 3 * steps)
+    tail = batches(load("digits", batch_size=256, seed=3), 2, steps)
+    for (x, y), (u, v) in zip(whole[2 * steps :], tail, strict=True):
+        np.testing.assert_array_equal(x, u)
+        np.testing.assert_array_equal(y, v)
+    other = batches(load("digits", batch_size=256, seed=4), 0, 1)
+    assert (other[0][1] != whole[0][1]).any()
+
+
+def make_folder(folder, rng, size=(20, 24)):
+    for split, count in (("train", 4), ("test", 2)):
+        for name in ("cat", "dog"):
+            (folder / split / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / split / name / f"{i}.png")
+    return folder
+
+
+def test_folder(tmp_path, rng):
+    data = load(str(make_folder(tmp_path, rng)), image_size=16, batch_size=3)
+    assert data.class_names == ["cat", "dog"]
+    assert (data.train_size, data.test_size, data.steps_per_epoch) == (8, 4, 3)
+    images, labels = data.test_arrays()
+    assert images.shape == (4, 16, 16, 3)
+    assert labels.tolist() == [0, 0, 1, 1]
+    assert sum(len(x) for x, _ in data.train) == 8
+
+
+def test_cifar10(cifar10_dir):
+    data = load("cifar10", data_dir=cifar10_dir, batch_size=500)
+    assert (data.train_size, data.test_size, data.num_classes) == (50_000, 10_000, 10)
+    assert data.class_names[3] == "cat"
+    images, labels = data.test_arrays()
+    assert np.bincount(labels).tolist() == [1000] * 10
+    assert abs(images.mean()) < 0.05
+    assert abs(images.std() - 1) < 0.05
+
+
+def test_bad_input(tmp_path, rng):
+    with pytest.raises(ValueError, match="No data set is called 'cifar11'"):
+        load("cifar11")
+    with pytest.raises(ValueError, match="There is no folder"):
+        load("cifar10", data_dir=tmp_path / "missing")
+    with pytest.raises(ValueError, match="no images in train/CLASS/"):
+        load(str(tmp_path))
+    (tmp_path / "train" / "cat").mkdir(parents=True)
+    with pytest.raises(ValueError, match="no images in train/CLASS/"):
+        load(str(tmp_path))
+    with pytest.raises(ValueError, match="`batch_size`"):
+        load("digits", batch_size=0)
+
+
+def test_data_that_cannot_be_downloaded(tmp_path, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    def refuse(*args, **kwargs):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", refuse)
+    with pytest.raises(OSError, match=r"'mnist' is not in .* could not be downloaded"):
+        load("mnist", data_dir=tmp_path)
+
+
+def test_it_trains_with_fit(digits):
+    model = tf.keras.Sequential(
+        [tf.keras.layers.Input(digits.image_shape), tf.keras.layers.Flatten()]
+    )
+    model.add(tf.keras.layers.Dense(digits.num_classes))
+    loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+    history = model.fit(digits.train, validation_data=digits.test, epochs=3, verbose=0).history
+    assert history["val_accuracy"][-1] > 0.8

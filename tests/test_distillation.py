@@ -1,0 +1,130 @@
+"""The distiller: what is trained, what is evaluated, what is saved."""
+
+import larq_reactnet as lr  # isort: skip
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import assert_same_outputs, binary_model
+
+from larq_reactnet import Distiller
+from larq_reactnet.losses import distribution_loss
+
+LABEL_LOSS = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def float_model():
+    layers = tf.keras.layers
+    return tf.keras.Sequential(
+        [
+            layers.Input((8, 8, 3)),
+            layers.Conv2D(8, 3),
+            layers.BatchNormalization(),
+            layers.Dropout(0.5),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(4),
+        ]
+    )
+
+
+@pytest.fixture
+def batch(rng):
+    return rng.normal(size=(16, 8, 8, 3)).astype(np.float32), rng.integers(0, 4, 16)
+
+
+def test_step_is_a_gradient_step_of_the_loss(batch):
+    """One step of SGD, against the same step written by hand."""
+    images, labels = batch
+    student = binary_model(kernel_regularizer=lr.regularizers.R2(0.1, alpha=0.2))
+    twin = tf.keras.models.clone_model(student)
+    twin.set_weights(student.get_weights())
+    teacher = float_model()
+    with tf.GradientTape() as tape:
+        logits = twin(images, training=True)
+        loss = tf.reduce_mean(distribution_loss(teacher(images, training=False), logits, 2.0))
+        loss += 0.3 * LABEL_LOSS(labels, logits) + tf.add_n(twin.losses)
+    tf.keras.optimizers.SGD(0.1).minimize(loss, twin.trainable_variables, tape=tape)
+
+    distiller = Distiller(
+        student, teacher, lr.losses.DistributionLoss(2.0), label_loss_weight=0.3
+    )
+    distiller.compile(tf.keras.optimizers.SGD(0.1), LABEL_LOSS, metrics=["accuracy"])
+    logs = distiller.train_on_batch(images, labels, return_dict=True)
+    assert logs["loss"] == pytest.approx(float(loss), rel=1e-5)
+    for found, expected in zip(student.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_fit_imitates_the_teacher_and_leaves_it_alone(batch):
+    images, labels = batch
+    student, teacher = binary_model(), float_model()
+    before = [np.copy(weight) for weight in teacher.get_weights()]
+    distiller = Distiller(student, teacher)
+    distiller.compile(tf.keras.optimizers.Adam(0.01), metrics=["accuracy"])
+    seen = []
+    record = tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs))
+    history = distiller.fit(
+        images, labels, epochs=30, verbose=0, validation_data=batch, callbacks=[record]
+    ).history
+    assert len(seen) == 30
+    assert set(history) == {
+        "loss",
+        "distribution_loss",
+        "accuracy",
+        "val_loss",
+        "val_accuracy",
+    }
+    assert history["distribution_loss"][-1] < history["distribution_loss"][0]
+    for old, new in zip(before, teacher.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert {id(w) for w in distiller.weights} == {id(w) for w in student.weights}
+
+
+def test_evaluation_is_of_the_student_alone(batch):
+    images, labels = batch
+    student = binary_model()
+    distiller = Distiller(student, float_model())
+    distiller.compile("adam", LABEL_LOSS, metrics=["accuracy"])
+    student.compile("adam", LABEL_LOSS, metrics=["accuracy"])
+    assert distiller.evaluate(images, labels, verbose=0) == pytest.approx(
+        student.evaluate(images, labels, verbose=0)
+    )
+    np.testing.assert_array_equal(
+        distiller.predict(images, verbose=0), student.predict(images, verbose=0)
+    )
+
+
+@pytest.mark.parametrize("how", ["h5", "tf", "keras"])
+def test_saving_saves_the_student(how, batch, tmp_path):
+    student = binary_model()
+    distiller = Distiller(student, float_model())
+    distiller.compile("adam")
+    path = str(tmp_path / ("model" if how == "tf" else f"model.{how}"))
+    checkpoint = tf.keras.callbacks.ModelCheckpoint(path, save_format=how)
+    distiller.fit(*batch, verbose=0, callbacks=[checkpoint])
+    twin = tf.keras.models.load_model(path)
+    assert_same_outputs(student, twin, batch[0])
+    distiller.save_weights(str(tmp_path / "weights.h5"))
+    fresh = binary_model()
+    fresh.load_weights(str(tmp_path / "weights.h5"))
+    assert_same_outputs(student, fresh, batch[0])
+    Distiller(fresh, float_model()).load_weights(str(tmp_path / "weights.h5"))
+
+
+def test_sample_weights(batch):
+    images, labels = batch
+    distiller = Distiller(binary_model(), float_model())
+    distiller.compile(tf.keras.optimizers.SGD(0.0))
+    logs = distiller.train_on_batch(images, labels, np.zeros(16), return_dict=True)
+    assert logs["distribution_loss"] == 0
+
+
+def test_refuses_softmax_and_other_classes():
+    softmax = tf.keras.Sequential([float_model(), tf.keras.layers.Softmax()])
+    activation = tf.keras.Sequential([float_model(), tf.keras.layers.Activation("softmax")])
+    for student, teacher in ((activation, float_model()), (float_model(), softmax)):
+        with pytest.raises(ValueError, match="ends in a softmax"):
+            Distiller(student, teacher)
+    five = tf.keras.Sequential([tf.keras.layers.Input((8, 8, 3)), tf.keras.layers.Dense(5)])
+    with pytest.raises(ValueError, match="same classes"):
+        Distiller(float_model(), five)

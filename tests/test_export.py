@@ -1,0 +1,209 @@
+"""Export: the report, the proof, and everything that must be refused with nothing written."""
+
+import larq_reactnet as lr  # isort: skip
+
+import importlib
+
+import larq as lq
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import binary_model
+
+from larq_reactnet.converters import (
+    ExportError,
+    convert,
+    count_operators,
+    export,
+    predict_tflite,
+    verify,
+)
+
+
+@pytest.fixture
+def images(rng):
+    return rng.normal(size=(20, 8, 8, 3)).astype(np.float32)
+
+
+def refused(model, path, match, **arguments):
+    """`export` raises an ExportError that matches, and writes nothing."""
+    before = sorted(path.parent.iterdir())
+    with pytest.raises(ExportError, match=match):
+        export(model, path, progress=False, **arguments)
+    assert sorted(path.parent.iterdir()) == before
+
+
+def test_report(tmp_path, images, capsys):
+    model = binary_model("rsign", "react_sign")
+    path = tmp_path / "model.tflite"
+    report = export(model, path, verify_with=images)
+    assert "Converting small" in capsys.readouterr().out
+    assert path.read_bytes()[4:8] == b"TFL3"
+    assert report.bytes == path.stat().st_size
+    assert report.float_bytes == 4 * model.count_params()
+    assert report.binary_convolutions == report.operators["LceBconv2d"] == 1
+    assert report.operators == count_operators(path.read_bytes())
+    assert report.ops == lr.profiling.ops(model)
+    assert report.agreement.images == 20
+    assert report.agreement.same_class == 1
+    assert report.agreement.max_distance < 1e-4
+    table = str(report)
+    for piece in (
+        f"{report.bytes:,} bytes",
+        "1 of 1 are LceBconv2d",
+        "100.00% of 20 given inputs",
+        "LceBconv2d 1",
+        str(path),
+    ):
+        assert piece in table
+
+
+def test_file_gives_what_the_report_says(tmp_path, images):
+    model = binary_model()
+    report = export(model, tmp_path / "m.tflite", verify_with=images, progress=False)
+    outputs = predict_tflite(report.path.read_bytes(), images, progress=False)
+    distance = np.abs(outputs - model.predict(images, verbose=0))
+    assert distance.max() == pytest.approx(report.agreement.max_distance, rel=0.1, abs=1e-7)
+
+
+def test_inputs_may_be_a_dataset_with_labels_or_noise(tmp_path, images):
+    model = binary_model()
+    data = tf.data.Dataset.from_tensor_slices((images, np.arange(20))).batch(8)
+    report = export(model, tmp_path / "a.tflite", verify_with=data, verify_limit=10, progress=False)
+    assert report.agreement.images == 10
+    report = export(model, tmp_path / "b.tflite", progress=False)
+    assert report.verified_with == "random inputs"
+
+
+def test_distiller_stands_for_its_student(tmp_path, images):
+    distiller = lr.Distiller(binary_model(), binary_model())
+    export(distiller, tmp_path / "model.tflite", verify_with=images, progress=False)
+
+
+def test_logits_of_a_softmax_are_compared(images):
+    logits = binary_model()
+    softmax = tf.keras.Sequential([logits, tf.keras.layers.Softmax()])
+    softmax.build((None, 8, 8, 3))
+    distances = []
+    for model in (logits, softmax):
+        flatbuffer = convert(model)
+        weights = model.get_weights()
+        model.set_weights([*weights[:-1], weights[-1] + [1, 0, 0, 0]])  # one logit is off by 1
+        distances.append(verify(model, flatbuffer, images, progress=False).max_distance)
+    assert distances[0] == pytest.approx(1, abs=1e-4)
+    assert distances[1] == pytest.approx(0.75, abs=1e-4)  # centered: 1 - 1/4
+
+
+def test_a_difference_is_found_and_nothing_is_written(tmp_path, images, monkeypatch):
+    """A file that is converted from other weights than those it is verified against."""
+    model, path = binary_model(), tmp_path / "model.tflite"
+    path.write_bytes(b"old")
+    other = binary_model()
+    module = importlib.import_module("larq_reactnet.converters.export")
+    monkeypatch.setattr(module, "convert", lambda _: convert(other))
+    with pytest.raises(ExportError, match="on only .* of 20 given inputs"):
+        export(model, path, verify_with=images, progress=False)
+    assert path.read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_quantizer_that_lce_does_not_recognise_is_named_by_its_layer(tmp_path, images):
+    """Its values are -1 and 1, so only LCE itself can tell."""
+
+    @lq.utils.set_precision(1)
+    def unrecognised(x):
+        return 2 * tf.cast(x >= 0, x.dtype) - 1
+
+    model = binary_model(unrecognised)
+    path = tmp_path / "model.tflite"
+    lq.utils.register_alias("unrecognised")(unrecognised)
+    refused(model, path, "1 of 1 binary convolutions did not become LceBconv2d: binary[.]", verify_with=images)
+    report = export(model, path, verify_with=images, allow_float=True, progress=False)
+    assert "0 of 1 are LceBconv2d" in str(report)
+
+
+def test_allow_float(tmp_path, images):
+    model = tf.keras.Sequential(
+        [
+            tf.keras.layers.Input((8, 8, 3)),
+            tf.keras.layers.Flatten(),
+            lq.layers.QuantDense(
+                4,
+                input_quantizer="ste_sign",
+                kernel_quantizer="ste_sign",
+                kernel_constraint="weight_clip",
+                name="dense",
+            ),
+        ]
+    )
+    path = tmp_path / "model.tflite"
+    refused(model, path, "dense: LCE has no binary dense kernel", verify_with=images)
+    report = export(model, path, verify_with=images, allow_float=True, progress=False)
+    assert report.left_in_float[0].startswith("dense: ")
+    assert "left in float" in str(report)
+
+
+def test_models_that_cannot_be_converted(tmp_path, images):
+    path = tmp_path / "model.tflite"
+    refused("model", path, "must be a Keras 2 model")
+    inputs = tf.keras.layers.Input((None, None, 3))
+    dynamic = tf.keras.Model(inputs, tf.keras.layers.GlobalAveragePooling2D()(inputs))
+    refused(dynamic, path, "inputs of any size")
+    two = tf.keras.Model([inputs, tf.keras.layers.Input((3,))], inputs)
+    refused(two, path, "one input")
+    refused(tf.keras.Sequential([tf.keras.layers.Dense(3)]), path, "built, with one input")
+
+    model = binary_model()
+    for value in (np.nan, np.inf):
+        weights = model.get_weights()
+        weights[2].flat[0] = value
+        broken = binary_model()
+        broken.set_weights(weights)
+        refused(broken, path, "weight binary/kernel:0 has NaN or infinite", verify_with=images)
+
+
+def test_half_precision(tmp_path):
+    tf.keras.mixed_precision.set_global_policy("mixed_float16")
+    refused(binary_model(), tmp_path / "m.tflite", "has the policy 'mixed_float16'")
+
+
+def test_inputs_that_do_not_fit(tmp_path, images):
+    model, path = binary_model(), tmp_path / "model.tflite"
+    refused(model, path, r"inputs of shape \(8, 8, 3\)", verify_with=images[:, :4])
+    refused(model, path, r"inputs of shape \(8, 8, 3\)", verify_with=images[0])
+    refused(model, path, r"inputs of shape \(8, 8, 3\)", verify_with=images[:0])
+    refused(model, path, "NaN or infinite", verify_with=images * np.nan)
+
+
+def test_paths_that_cannot_be_written(tmp_path, images):
+    model = binary_model()
+    with pytest.raises(IsADirectoryError):
+        export(model, tmp_path, verify_with=images, progress=False)
+    with pytest.raises(FileNotFoundError):
+        export(model, tmp_path / "missing" / "model.tflite", verify_with=images, progress=False)
+
+
+def test_full_disk(tmp_path, images, monkeypatch):
+    def no_space(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", no_space)
+    with pytest.raises(OSError, match="No space left"):
+        export(binary_model(), tmp_path / "model.tflite", verify_with=images, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_lce(tmp_path, images, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "larq_compute_engine", None)
+    refused(binary_model(), tmp_path / "m.tflite", "needs larq-compute-engine", verify_with=images)
+
+
+@pytest.mark.parametrize("content", [b"", b"TFL3", b"\0\0\0\0TFL3", b"\xff" * 4 + b"TFL3" * 9])
+def test_operators_of_a_corrupt_file(content):
+    with pytest.raises(ValueError, match="no TensorFlow Lite model|is corrupt"):
+        count_operators(content)
+
+
+def test_prediction_of_other_sizes(images):
+    with pytest.raises(ValueError, match=r"takes inputs of shape \(8, 8, 3\)"):
+        predict_tflite(convert(binary_model()), images[:, :4], progress=False)

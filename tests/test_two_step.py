@@ -1,0 +1,93 @@
+"""From step 1 to step 2: nothing is lost."""
+
+import larq_reactnet as lr  # isort: skip
+
+import larq as lq
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import binary_model
+
+from larq_reactnet.quantizers import BNNPlusSign, ReActSign
+
+
+def randomized(model, rng):
+    """`model` with random weights everywhere, so that a weight that is not carried over shows."""
+    model.set_weights([rng.uniform(0.1, 0.9, weight.shape) for weight in model.get_weights()])
+    return model
+
+
+@pytest.mark.parametrize("name", lr.zoo.list_models())
+def test_step_2_inherits_every_weight(name, rng):
+    small = lr.zoo.get(name).small
+    arguments = {"input_shape": (32, 32, 3), "num_classes": 10, **small}
+    step1 = randomized(lr.zoo.create(name, **arguments, binary_weights=False), rng)
+    before = step1.get_weights()
+    lines = []
+    step2 = lr.binarize_weights(step1, print_fn=lines.append)
+    assert f"carried over all {len(before)} weights" in lines[0]
+    for old, new in zip(before, step1.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)  # step 1 is untouched
+
+    by_layer = {layer.name: layer for layer in step2.layers}
+    for layer in step1.layers:
+        twin = by_layer[layer.name]
+        kernel_quantizer = getattr(twin, "kernel_quantizer", None)
+        scales = {id(w) for w in getattr(kernel_quantizer, "weights", ())}
+        values = [
+            getattr(w, "latent_variable", w).numpy() for w in twin.weights if id(w) not in scales
+        ]
+        for old, new in zip(layer.get_weights(), values, strict=True):
+            np.testing.assert_array_equal(old, new)
+    assert not [layer.name for layer in lr.converters.check(step2)]
+
+    # The same network as the one that is binary from the start, with the same weights.
+    direct = lr.zoo.create(name, **arguments)
+    if kernel_quantizers_match(direct, step2):
+        direct.set_weights(step2.get_weights())
+        images = rng.normal(size=(2, 32, 32, 3)).astype(np.float32)
+        np.testing.assert_array_equal(direct(images), step2(images))
+
+
+def kernel_quantizers_match(one, other):
+    return [type(getattr(layer, "kernel_quantizer", None)) for layer in one.layers] == [
+        type(getattr(layer, "kernel_quantizer", None)) for layer in other.layers
+    ]
+
+
+def test_alpha_of_bnn_plus_comes_from_the_carried_weights(rng):
+    step1 = randomized(binary_model(kernel_quantizer=None), rng)
+    step2 = lr.binarize_weights(
+        step1, BNNPlusSign(10.0, lr.regularizers.R1(1e-3)), print_fn=None
+    )
+    layer = step2.get_layer("binary")
+    magnitude = np.abs(step1.get_layer("binary").kernel.numpy()).reshape(-1, 8)
+    expected = np.percentile(magnitude, 75, axis=0)
+    np.testing.assert_allclose(layer.kernel_quantizer.alpha, expected, rtol=1e-6)
+    assert layer.kernel_quantizer.beta == 10.0
+    assert isinstance(layer.kernel_quantizer.regularizer, lr.regularizers.R1)
+
+
+def test_each_layer_gets_a_quantizer_of_its_own(rng):
+    inputs = x = tf.keras.layers.Input((8, 8, 4))
+    for _ in range(2):
+        x = lq.layers.QuantConv2D(4, 3, input_quantizer="ste_sign", padding="same")(x)
+    shared = ReActSign()
+    step2 = lr.binarize_weights(tf.keras.Model(inputs, x), shared, print_fn=None)
+    quantizers = {id(layer.kernel_quantizer) for layer in step2.layers[1:]}
+    assert len(quantizers) == 2
+    assert id(shared) not in quantizers
+
+
+def test_step_2_trains(rng):
+    step1 = binary_model(kernel_quantizer=None)
+    step2 = lr.binarize_weights(step1, "react_sign", print_fn=None)
+    step2.compile("adam", "mse")
+    before = step2.get_layer("binary").kernel.latent_variable.numpy()
+    step2.fit(rng.normal(size=(8, 8, 8, 3)), rng.normal(size=(8, 4)), verbose=0)
+    assert (before != step2.get_layer("binary").kernel.latent_variable.numpy()).any()
+
+
+def test_nothing_to_binarize():
+    with pytest.raises(ValueError, match="binary_weights=False"):
+        lr.binarize_weights(binary_model())

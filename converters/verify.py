@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from larq_reactnet.converters.inspect import count_operators
 from larq_reactnet.distillation import ends_in_softmax
 
 __all__ = ["Agreement", "predict_tflite", "verify"]
@@ -75,10 +76,11 @@ def predict_tflite(flatbuffer: bytes, inputs: np.ndarray, *, progress: bool = Tr
     """The outputs of a `.tflite` in LCE's interpreter.
 
     Raises:
-        ValueError: If the inputs do not fit the model.
+        ValueError: If the inputs do not fit the model, or it is corrupt.
     """
     import larq_compute_engine as lce
 
+    count_operators(flatbuffer)  # which reads all of the graph
     # The indirect kernel is the fastest of the three on x86; all give the same integers.
     interpreter = lce.testing.Interpreter(flatbuffer, use_indirect_bgemm=True)
     if inputs.shape[1:] != tuple(interpreter.input_shapes[0][1:]):

@@ -14,7 +14,7 @@ from larq_reactnet._files import replacing
 from larq_reactnet._version import __version__
 from larq_reactnet.callbacks import RunHistory
 from larq_reactnet.runs import Run, load_weights
-from larq_reactnet.two_step import binarize_weights
+from larq_reactnet.two_step import carry_over
 from larq_reactnet.zoo.datasets import Dataset
 
 __all__ = ["train"]
@@ -90,23 +90,20 @@ def train(
         "seed": seed,
     }
     tf.keras.utils.set_random_seed(seed)
-    network = zoo.create(model, **_step_options(arguments, binary_weights=step1_epochs == 0))
+    first = {"binary_weights": False} if step1_epochs else {}
+    network = zoo.create(model, **arguments["options"], **first)
     run, content = _open(Path(output), arguments)
 
     if step1_epochs:
         network = _step(network, run, 1, step1_epochs, run.folder / "step1.h5", data, verbose)
-        network = binarize_weights(network, print_fn=print if verbose else None)
+        step2 = zoo.create(model, **arguments["options"])
+        network = carry_over(network, step2, print_fn=print if verbose else None)
     number = 2 if step1_epochs else 1
     network = _step(network, run, number, epochs, run.weights, data, verbose)
 
     loss, accuracy = network.evaluate(data.test, verbose=0)
     run.write({**content, "finished": _now(), "results": {"loss": loss, "accuracy": accuracy}})
     return network
-
-
-def _step_options(arguments: dict[str, Any], binary_weights: bool) -> dict[str, Any]:
-    options = arguments["options"]
-    return options if binary_weights else {**options, "binary_weights": False}
 
 
 def _open(folder: Path, arguments: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
@@ -175,7 +172,7 @@ def _step(
         start = f", resumed after epoch {first}" if first else ""
         print(f"Step {number}: {epochs} epochs of {data.train_size:,} images{start}", flush=True)
     network.fit(
-        data.train_from(first),
+        data.train_from(first + (number - 1) * arguments["step1_epochs"]),
         validation_data=data.test,
         steps_per_epoch=data.steps_per_epoch,
         initial_epoch=first,

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+from larq_reactnet.profiling import is_binary
 from larq_reactnet.quantizers import BNNPlusSign
 
 import larq as lq
 import tensorflow as tf
 
-__all__ = ["binarize_weights"]
+__all__ = ["binarize_weights", "carry_over"]
 
 
 def binarize_weights(
@@ -62,23 +63,50 @@ def binarize_weights(
             "with `binary_weights=False` for step 1."
         )
 
+    return carry_over(model, twin, print_fn)
+
+
+def carry_over(
+    step1: tf.keras.Model,
+    step2: tf.keras.Model,
+    print_fn: Callable[[str], Any] | None = print,
+) -> tf.keras.Model:
+    """Give `step2`, the same network with binary weights, every weight of `step1`.
+
+    Args:
+        step1: Trained model; it is not changed.
+        step2: Model of the same layers, whose kernel quantizers alone may differ. The scale of a
+            `BNNPlusSign` is computed from the carried weights.
+        print_fn: Told in one line what was carried over; `None` for silence.
+
+    Returns:
+        `step2`.
+
+    Raises:
+        ValueError: If the models differ in more than kernel quantizers; nothing is changed then.
+    """
     # By layer and position, which names do not tell: a quantizer that Keras builds while it reads a
     # config is named without its layer.
-    carried = 0
-    for old, new in zip(model.layers, twin.layers, strict=True):
-        for source, target in zip(_variables(old), _variables(new), strict=True):
-            target.assign(source)
-            carried += 1
-        if isinstance(quantizer := getattr(new, "kernel_quantizer", None), BNNPlusSign):
-            quantizer.reset_alpha(new.kernel.latent_variable)
-    if carried != len(model.weights):
-        raise ValueError(f"{carried} of {len(model.weights)} weights were carried over.")
+    pairs = []
+    for old, new in zip(step1.layers, step2.layers, strict=True):
+        sources, targets = _variables(old), _variables(new)
+        if [v.shape for v in sources] != [v.shape for v in targets]:
+            raise ValueError(f"The layers {old.name!r} and {new.name!r} differ in their weights.")
+        pairs += zip(sources, targets, strict=True)
+    if len(pairs) != len(step1.weights):
+        raise ValueError(f"Only {len(pairs)} of {len(step1.weights)} weights could be matched.")
+    for source, target in pairs:
+        target.assign(source)
+    binary = [layer for layer in step2.layers if is_binary(layer)]
+    for layer in binary:
+        if isinstance(layer.kernel_quantizer, BNNPlusSign):
+            layer.kernel_quantizer.reset_alpha(layer.kernel.latent_variable)
     if print_fn is not None:
         print_fn(
-            f"{model.name}: carried over all {carried} weights "
-            f"({model.count_params():,} numbers); {len(changed)} kernels are now binary."
+            f"{step1.name}: carried over all {len(pairs)} weights "
+            f"({step1.count_params():,} numbers); {len(binary)} kernels are now binary."
         )
-    return twin
+    return step2
 
 
 def _has_real_kernel(layer: tf.keras.layers.Layer) -> bool:

@@ -60,6 +60,9 @@ def test_train_from_continues_the_same_sequence():
     for (x, y), (u, v) in zip(whole[2 * steps :], tail, strict=True):
         np.testing.assert_array_equal(x, u)
         np.testing.assert_array_equal(y, v)
+    data = load("digits", batch_size=256, seed=3)
+    batches(data, 0, 1)  # another iteration of the same object changes nothing
+    np.testing.assert_array_equal(batches(data, 2, 1)[0][1], tail[0][1])
     other = batches(load("digits", batch_size=256, seed=4), 0, 1)
     assert (other[0][1] != whole[0][1]).any()
 

@@ -20,7 +20,7 @@ def image_input(
         ValueError: If the shape is not of an image, or smaller than `stride`.
     """
     if input_tensor is not None:
-        if not tf.keras.backend.is_keras_tensor(input_tensor):
+        if not isinstance(input_tensor, type(tf.keras.layers.Input(()))):
             raise ValueError("`input_tensor` must be a Keras tensor, as `layers.Input` returns it.")
         input_shape = tuple(input_tensor.shape[1:])
     input_shape = (224, 224, 3) if input_shape is None else tuple(input_shape)

@@ -131,19 +131,21 @@ def load(
     if in_memory:
         splits = {split: data.cache() for split, data in splits.items()}
 
-    train = splits["train"].shuffle(sizes["train"] if in_memory else SHUFFLE_BUFFER, seed=seed)
     steps_per_epoch = -(-sizes["train"] // batch_size)
 
-    def epochs(data: tf.data.Dataset, first: int = 0) -> tf.data.Dataset:
+    def train(first: int, repeat: int) -> tf.data.Dataset:
+        # Made anew for every call, because shuffling differs with each iteration of one object.
+        data = splits["train"].shuffle(sizes["train"] if in_memory else SHUFFLE_BUFFER, seed=seed)
         random = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
-        data = tf.data.Dataset.zip((data, random)).skip(first * steps_per_epoch * batch_size)
+        data = tf.data.Dataset.zip((data.repeat(repeat), random))
+        data = data.skip(first * steps_per_epoch * batch_size)
         data = data.map(distort if augment else lambda pair, _: prepare(*pair), tf.data.AUTOTUNE)
         return data.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
     return Dataset(
         name=name,
-        train=epochs(train),
-        train_from=lambda first: epochs(train.repeat(), first),
+        train=train(0, repeat=1),
+        train_from=lambda first: train(first, repeat=-1),
         test=splits["test"].map(prepare, tf.data.AUTOTUNE).batch(batch_size).prefetch(1),
         image_shape=(image_size, image_size, 3),
         class_names=class_names,

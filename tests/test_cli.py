@@ -1,0 +1,132 @@
+"""The command line, from training to the evaluation of the `.tflite`."""
+
+import larq_reactnet as lr  # isort: skip
+
+import re
+
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+from helpers import binary_model
+
+from larq_reactnet.cli import main
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    result = run(
+        *("train", "bnn_plus_alexnet", "--set", "width=0.1", "--output", folder),
+        *("--step1-epochs", 1, "--epochs", 2),
+    )
+    assert result.exit_code == 0, result.output
+    return folder, result.output
+
+
+def test_train_says_what_it_does(trained):
+    folder, output = trained
+    assert "Step 1: 1 epochs" in output
+    assert "kernels are now binary" in output
+    assert re.search(r"Test accuracy \d+\.\d\d%", output)
+    assert str(folder) in output
+
+
+def test_evaluate_export_evaluate(trained, tmp_path):
+    folder, output = trained
+    accuracy = re.search(r"Test accuracy [\d.]+%", output).group()
+    result = run("evaluate", folder)
+    assert result.exit_code == 0
+    assert accuracy in result.output
+    path = tmp_path / "model.tflite"
+    result = run("export", folder, path, "--images", 50)
+    assert result.exit_code == 0, result.output
+    assert "6 of 6 are LceBconv2d" in result.output
+    assert "of 50 given inputs" in result.output
+    result = run("evaluate", path, "--dataset", "digits")
+    assert re.search(r"Test accuracy [\d.]+% of 360 images", result.output)
+    percents = [
+        float(re.search(r"Test accuracy ([\d.]+)%", text).group(1))
+        for text in (output, result.output)
+    ]
+    assert percents[0] == pytest.approx(percents[1], abs=1)
+
+
+@pytest.mark.parametrize("command", ["", "train", "evaluate", "export", "summary", "models"])
+def test_help_has_examples(command):
+    result = run(*command.split(), "--help")
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+    assert command == "models" or "larq-reactnet " + command in result.output
+
+
+def test_models():
+    output = run("models").output
+    for name in lr.zoo.list_models():
+        assert name in output
+
+
+def test_summary(trained):
+    for arguments in (
+        ("bnn_plus_alexnet", "--set", "width=0.1"),
+        (trained[0],),
+    ):
+        result = run("summary", *arguments)
+        assert result.exit_code == 0, result.output
+        assert "BOPs" in result.output
+        assert "Number of MACs" in result.output
+
+
+def test_bad_input_is_one_line_and_no_traceback(trained, tmp_path):
+    folder = trained[0]
+    model = tmp_path / "model.h5"
+    binary_model("ste_tern").save(str(model))
+    (tmp_path / "bad.tflite").write_bytes(b"no model")
+    out = tmp_path / "out.tflite"
+    wrong = [
+        (("train", "reactnet_z", "--output", tmp_path / "r"), "No model is called 'reactnet_z'"),
+        (("train", "reactnet_a", "--output", tmp_path / "r", "--dataset", "x"), "No data set is"),
+        (
+            ("train", "reactnet_a", "--output", tmp_path / "r", "--set", "depth=3"),
+            "has no argument 'depth'",
+        ),
+        (("evaluate", tmp_path / "missing"), "There is no file or folder"),
+        (("evaluate", tmp_path / "bad.tflite", "--dataset", "digits"), "no TensorFlow Lite model"),
+        (("evaluate", tmp_path / "missing.tflite", "--dataset", "digits"), "No such file"),
+        (("evaluate", folder, "--image-size", "16"), "The model takes images of"),
+        (("export", folder, tmp_path / "missing" / "out.tflite"), "there is no folder"),
+        (("export", model, out, "--dataset", "digits", "--image-size", 8), "ternary"),
+        (("summary", tmp_path), "is not the folder of a run"),
+    ]
+    for arguments, message in wrong:
+        result = run(*arguments)
+        assert result.exit_code == 1, (arguments, result.output)
+        assert isinstance(result.exception, SystemExit), arguments
+        assert message in result.output, arguments
+        assert "Traceback" not in result.output
+    assert not out.exists()
+    assert not (tmp_path / "r").exists()
+
+
+def test_wrong_usage():
+    for arguments, message in (
+        (("train", "reactnet_a"), "Missing option '--output'"),
+        (("train", "reactnet_a", "--output", "r", "--set", "width"), "NAME=VALUE"),
+        (("train", "reactnet_a", "--output", "r", "--epochs", "0"), "not in the range"),
+        (("evaluate", "model.h5"), "There is no file|--dataset"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code in (1, 2)
+        assert re.search(message, result.output), result.output
+        assert "Traceback" not in result.output
+
+
+def test_data_of_a_model_file_must_be_said(tmp_path):
+    binary_model().save(str(tmp_path / "model.h5"))
+    result = run("evaluate", tmp_path / "model.h5")
+    assert result.exit_code == 2
+    assert "Say with --dataset" in result.output
+    assert tf.io.gfile.exists(str(tmp_path / "model.h5"))

@@ -1,0 +1,158 @@
+"""A run in its folder: complete, killed and resumed, and refused."""
+
+import larq_reactnet as lr  # isort: skip
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from larq_reactnet.runs import Run, load_model
+from larq_reactnet.training import train
+
+ARGUMENTS = {
+    "options": {"width": 0.05},
+    "step1_epochs": 2,
+    "epochs": 3,
+    "batch_size": 256,
+    "verbose": 0,
+}
+SCRIPT = """
+import sys
+import larq_reactnet as lr
+import tensorflow as tf
+tf.config.experimental.enable_op_determinism()
+lr.training.train("bnn_plus_alexnet", sys.argv[1], **eval(sys.argv[2]))
+"""
+
+
+def start(folder):
+    command = [sys.executable, "-c", SCRIPT, str(folder), repr(ARGUMENTS)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def epochs_of(folder):
+    path = Run(folder).history
+    if not path.exists():
+        return []
+    with path.open() as file:
+        return [(int(row["step"]), int(row["epoch"])) for row in csv.DictReader(file)]
+
+
+def weights_of(folder):
+    return Run(folder).load_model().get_weights()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that was not interrupted."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    process = start(folder)
+    assert process.wait(300) == 0, process.stderr.read().decode()[-2000:]
+    return folder
+
+
+def test_folder(whole):
+    content = json.loads((whole / "run.json").read_text())
+    assert content["arguments"]["options"]["input_shape"] == [32, 32, 3]
+    assert content["arguments"]["seed"] == 0
+    assert content["packages"]["tensorflow"] == tf.__version__
+    assert 0 <= content["results"]["accuracy"] <= 1
+    assert epochs_of(whole) == [(1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
+    assert (whole / "history.png").read_bytes().startswith(b"\x89PNG")
+    assert list(whole.glob("logs/step2/validation/*"))
+    assert not list(whole.glob("checkpoint/*"))
+
+
+def test_loaded_model_gives_the_result_of_the_run(whole, digits):
+    model = load_model(whole)
+    model.compile(metrics=["accuracy"])
+    images, labels = digits.test_arrays()
+    accuracy = np.mean(model.predict(images, verbose=0).argmax(-1) == labels)
+    assert accuracy == pytest.approx(Run(whole).read()["results"]["accuracy"])
+
+
+@pytest.mark.parametrize("kill_after", [1, 4])
+def test_killed_and_resumed_equals_uninterrupted(whole, kill_after, tmp_path):
+    folder = tmp_path / "run"
+    process = start(folder)
+    deadline = time.monotonic() + 300
+    while len(epochs_of(folder)) < kill_after and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not Run(folder).weights.exists()
+    with pytest.raises(ValueError, match="is not finished"):
+        load_model(folder)
+
+    process = start(folder)
+    assert process.wait(300) == 0, process.stderr.read().decode()[-2000:]
+    assert epochs_of(folder) == epochs_of(whole)
+    for found, expected in zip(weights_of(folder), weights_of(whole), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_finished_run_is_not_trained_again(whole):
+    before = (whole / "weights.h5").read_bytes()
+    train("bnn_plus_alexnet", whole, **ARGUMENTS)
+    assert (whole / "weights.h5").read_bytes() == before
+
+
+def test_refusals(whole, tmp_path):
+    with pytest.raises(ValueError, match="holds a run with another learning_rate"):
+        train("bnn_plus_alexnet", whole, **ARGUMENTS, learning_rate=1.0)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="is not the folder of a run"):
+        train("bnn_plus_alexnet", tmp_path, **ARGUMENTS)
+    with pytest.raises(FileNotFoundError):
+        train("bnn_plus_alexnet", tmp_path / "a" / "b", **ARGUMENTS)
+    for wrong in ({"epochs": 0}, {"learning_rate": float("nan")}, {"step1_epochs": -1}):
+        with pytest.raises(ValueError, match="Cannot train|learning_rate"):
+            train("bnn_plus_alexnet", tmp_path / "run", **{**ARGUMENTS, **wrong})
+    with pytest.raises(ValueError, match="No model is called 'x'"):
+        train("x", tmp_path / "run", **ARGUMENTS)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_corrupt_folder(whole, tmp_path):
+    (tmp_path / "run.json").write_text('{"arguments": 3')
+    with pytest.raises(ValueError, match=r"run[.]json is corrupt"):
+        load_model(tmp_path)
+    (tmp_path / "run.json").write_bytes((whole / "run.json").read_bytes())
+    (tmp_path / "weights.h5").write_bytes((whole / "weights.h5").read_bytes()[:5000])
+    with pytest.raises(ValueError, match="does not hold the weights of bnn_plus_alexnet"):
+        load_model(tmp_path)
+
+
+def test_model_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        load_model(tmp_path / "missing.h5")
+    (tmp_path / "text.h5").write_text("no model")
+    with pytest.raises(ValueError, match="is not a Keras model"):
+        load_model(tmp_path / "text.h5")
+    model = tf.keras.Sequential([tf.keras.layers.Input((3,)), lr.layers.RPReLU()])
+    model.save(str(tmp_path / "model.h5"))
+    assert isinstance(load_model(tmp_path / "model.h5").layers[0], lr.layers.RPReLU)
+    model.save_weights(str(tmp_path / "weights.h5"))
+    with pytest.raises(ValueError, match="holds weights only"):
+        load_model(tmp_path / "weights.h5")
+
+
+def test_code_in_a_model_file_is_not_run(tmp_path):
+    target = tmp_path / "harm"
+    name = str(target)
+    harm = tf.keras.layers.Lambda(lambda x: (open(name, "w"), x)[1])  # noqa: SIM115
+    model = tf.keras.Sequential([tf.keras.layers.Input((3,)), harm])
+    target.unlink()
+    model.save(str(tmp_path / "model.h5"))
+    with pytest.raises(ValueError, match="Lambda layer, whose code is not run"):
+        load_model(tmp_path / "model.h5")
+    assert not target.exists()

@@ -96,7 +96,7 @@ def _examine_padding(layer: tf.keras.layers.Layer) -> tuple[str, str] | None:
     extent = [(k - 1) * rate + 1 for k, rate in zip(kernel, layer.dilation_rate, strict=True)]
     if all(s is None or s >= e for s, e in zip(size, extent, strict=True)):
         return None
-    # Measured with LCE 0.16: default and indirect kernel differ from the reference kernel and Keras.
+    # Measured with LCE 0.16: its default and indirect kernels differ from its reference and Keras.
     return (
         f"its {size[0]}x{size[1]} input is smaller than its {kernel[0]}x{kernel[1]} kernel, where "
         "LCE computes zero padding wrongly",

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from larq_reactnet.converters.inspect import count_operators
+from larq_reactnet.distillation import ends_in_softmax
+
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
-
-from larq_reactnet.converters.inspect import count_operators
-from larq_reactnet.distillation import ends_in_softmax
 
 __all__ = ["Agreement", "predict_tflite", "verify"]
 
@@ -67,9 +67,7 @@ def verify(
     if ends_in_softmax(model):
         expected, found = _logits(expected), _logits(found)
     distance = np.abs(expected - found)
-    return Agreement(
-        len(inputs), float(same.mean()), float(distance.mean()), float(distance.max())
-    )
+    return Agreement(len(inputs), float(same.mean()), float(distance.mean()), float(distance.max()))
 
 
 def predict_tflite(flatbuffer: bytes, inputs: np.ndarray, *, progress: bool = True) -> np.ndarray:

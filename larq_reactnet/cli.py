@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
-import numpy as np
-
 import larq_reactnet as lr
 from larq_reactnet.runs import Run, load_model
+
+import click
+import numpy as np
 
 __all__ = ["main"]
 

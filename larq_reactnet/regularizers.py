@@ -12,7 +12,7 @@ Both are summed over the weights and multiplied by a strength \\(\lambda\\). The
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import larq as lq
 import numpy as np
@@ -20,7 +20,7 @@ import tensorflow as tf
 
 __all__ = ["R1", "R2", "ScaledRegularizer"]
 
-Alpha = float | np.ndarray | tf.Variable | Callable[[], tf.Tensor]
+Alpha: TypeAlias = float | np.ndarray | tf.Variable | Callable[[], tf.Tensor]
 
 
 class ScaledRegularizer(tf.keras.regularizers.Regularizer, tf.Module):

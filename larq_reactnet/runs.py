@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from larq_reactnet._files import replacing
+
+import tensorflow as tf
 
 __all__ = ["Run", "load_model"]
 

@@ -7,8 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from larq_reactnet import zoo
 from larq_reactnet._files import replacing
 from larq_reactnet._version import __version__
@@ -16,6 +14,8 @@ from larq_reactnet.callbacks import RunHistory
 from larq_reactnet.runs import Run, load_weights
 from larq_reactnet.two_step import carry_over
 from larq_reactnet.zoo.datasets import Dataset
+
+import tensorflow as tf
 
 __all__ = ["train"]
 
@@ -73,7 +73,7 @@ def train(
     data = zoo.datasets.load(
         dataset, batch_size=batch_size, image_size=image_size, data_dir=data_dir, seed=seed
     )
-    arguments = {
+    arguments: dict[str, Any] = {
         "model": model,
         "options": {
             "input_shape": list(data.image_shape),

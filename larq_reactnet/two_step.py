@@ -87,7 +87,7 @@ def carry_over(
     """
     # By layer and position, which names do not tell: a quantizer that Keras builds while it reads a
     # config is named without its layer.
-    pairs = []
+    pairs: list[tuple[tf.Variable, tf.Variable]] = []
     for old, new in zip(step1.layers, step2.layers, strict=True):
         sources, targets = _variables(old), _variables(new)
         if [v.shape for v in sources] != [v.shape for v in targets]:

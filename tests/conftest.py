@@ -1,9 +1,9 @@
 """What the tests share. `larq_reactnet` comes first, because it selects Keras 2."""
 
-import larq_reactnet as lr  # isort: skip
-
 import os
 from pathlib import Path
+
+import larq_reactnet as lr
 
 import larq as lq
 import numpy as np

@@ -1,6 +1,6 @@
 """Small models and comparisons that several tests use."""
 
-import larq_reactnet as lr  # noqa: F401, isort: skip
+import larq_reactnet as lr  # noqa: F401
 
 import larq as lq
 import numpy as np

@@ -1,16 +1,15 @@
 """Each fault that `check` names, shown with LCE itself, and the models that have none."""
 
-import larq_reactnet as lr  # isort: skip
-
 import re
+
+import larq_reactnet as lr
+from larq_reactnet.converters import check, convert, count_operators, predict_tflite
 
 import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import binary_model
-
-from larq_reactnet.converters import check, convert, count_operators, predict_tflite
 
 layers = tf.keras.layers
 BINARY = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign"}

@@ -1,15 +1,14 @@
 """The command line, from training to the evaluation of the `.tflite`."""
 
-import larq_reactnet as lr  # isort: skip
-
 import re
+
+import larq_reactnet as lr
+from larq_reactnet.cli import main
 
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 from helpers import binary_model
-
-from larq_reactnet.cli import main
 
 
 def run(*arguments):

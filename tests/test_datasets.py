@@ -1,6 +1,6 @@
 """Pipelines: sizes, ranges, reproducibility, and errors."""
 
-import larq_reactnet as lr  # isort: skip
+import larq_reactnet as lr
 
 import numpy as np
 import pytest

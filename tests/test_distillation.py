@@ -1,14 +1,13 @@
 """The distiller: what is trained, what is evaluated, what is saved."""
 
-import larq_reactnet as lr  # isort: skip
+import larq_reactnet as lr
+from larq_reactnet import Distiller
+from larq_reactnet.losses import distribution_loss
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import assert_same_outputs, binary_model
-
-from larq_reactnet import Distiller
-from larq_reactnet.losses import distribution_loss
 
 LABEL_LOSS = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -45,9 +44,7 @@ def test_step_is_a_gradient_step_of_the_loss(batch):
         loss += 0.3 * LABEL_LOSS(labels, logits) + tf.add_n(twin.losses)
     tf.keras.optimizers.SGD(0.1).minimize(loss, twin.trainable_variables, tape=tape)
 
-    distiller = Distiller(
-        student, teacher, lr.losses.DistributionLoss(2.0), label_loss_weight=0.3
-    )
+    distiller = Distiller(student, teacher, lr.losses.DistributionLoss(2.0), label_loss_weight=0.3)
     distiller.compile(tf.keras.optimizers.SGD(0.1), LABEL_LOSS, metrics=["accuracy"])
     logs = distiller.train_on_batch(images, labels, return_dict=True)
     assert logs["loss"] == pytest.approx(float(loss), rel=1e-5)

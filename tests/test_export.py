@@ -1,15 +1,8 @@
 """Export: the report, the proof, and everything that must be refused with nothing written."""
 
-import larq_reactnet as lr  # isort: skip
-
 import importlib
 
-import larq as lq
-import numpy as np
-import pytest
-import tensorflow as tf
-from helpers import binary_model
-
+import larq_reactnet as lr
 from larq_reactnet.converters import (
     ExportError,
     convert,
@@ -18,6 +11,12 @@ from larq_reactnet.converters import (
     predict_tflite,
     verify,
 )
+
+import larq as lq
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import binary_model
 
 
 @pytest.fixture
@@ -101,7 +100,7 @@ def test_a_difference_is_found_and_nothing_is_written(tmp_path, images, monkeypa
     other = binary_model()
     module = importlib.import_module("larq_reactnet.converters.export")
     monkeypatch.setattr(module, "convert", lambda _: convert(other))
-    with pytest.raises(ExportError, match="on only .* of 20 given inputs"):
+    with pytest.raises(ExportError, match=r"on only .* of 20 given inputs"):
         export(model, path, verify_with=images, progress=False)
     assert path.read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 1
@@ -117,7 +116,12 @@ def test_quantizer_that_lce_does_not_recognise_is_named_by_its_layer(tmp_path, i
     model = binary_model(unrecognised)
     path = tmp_path / "model.tflite"
     lq.utils.register_alias("unrecognised")(unrecognised)
-    refused(model, path, "1 of 1 binary convolutions did not become LceBconv2d: binary[.]", verify_with=images)
+    refused(
+        model,
+        path,
+        "1 of 1 binary convolutions did not become LceBconv2d: binary[.]",
+        verify_with=images,
+    )
     report = export(model, path, verify_with=images, allow_float=True, progress=False)
     assert "0 of 1 are LceBconv2d" in str(report)
 
@@ -200,7 +204,7 @@ def test_without_lce(tmp_path, images, monkeypatch):
 
 @pytest.mark.parametrize("content", [b"", b"TFL3", b"\0\0\0\0TFL3", b"\xff" * 4 + b"TFL3" * 9])
 def test_operators_of_a_corrupt_file(content):
-    with pytest.raises(ValueError, match="no TensorFlow Lite model|is corrupt"):
+    with pytest.raises(ValueError, match=r"no TensorFlow Lite model|is corrupt"):
         count_operators(content)
 
 

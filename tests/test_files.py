@@ -3,15 +3,15 @@
 import os
 import stat
 
-import pytest
-
 from larq_reactnet._files import check_writable, replacing
+
+import pytest
 
 
 def test_replaces_only_if_nothing_is_raised(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError), replacing(path) as temporary:
+    with pytest.raises(RuntimeError), replacing(path) as temporary:  # noqa: PT012
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"

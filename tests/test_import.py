@@ -40,7 +40,9 @@ GOOD_ORDERS = {
         "assert tf_keras.layers.Dense is tf.keras.layers.Dense"
     ),
     "submodule": "import tensorflow as tf; import larq_reactnet.quantizers; lr = larq_reactnet",
-    "converters": "from larq_reactnet import converters; import larq_reactnet as lr, tensorflow as tf",
+    "converters": (
+        "from larq_reactnet import converters; import larq_reactnet as lr, tensorflow as tf"
+    ),
     "zoo": "import tensorflow as tf; import larq_reactnet.zoo as z; import larq_reactnet as lr",
     "variable set": (
         "import os; os.environ['TF_USE_LEGACY_KERAS'] = '1';"

@@ -1,13 +1,12 @@
 """RPReLU and the learnable shift, against NumPy and finite differences."""
 
-import larq_reactnet as lr  # isort: skip
+import larq_reactnet as lr
+from larq_reactnet.layers import LearnableBias, RPReLU
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import assert_same_outputs, gradient, reloaded
-
-from larq_reactnet.layers import LearnableBias, RPReLU
 
 SHAPES = [(7, 5), (2, 4, 4, 5)]
 
@@ -47,7 +46,9 @@ def test_rprelu_gradients(shape, rng):
                 np.sum(dy * rprelu(x, *[w + s * (i == index) for i, w in enumerate(weights)]))
                 for s in (shift, -shift)
             )
-            assert float(found[channel]) == pytest.approx((up - down) / (2 * step), rel=1e-5, abs=1e-6)
+            assert float(found[channel]) == pytest.approx(
+                (up - down) / (2 * step), rel=1e-5, abs=1e-6
+            )
     (dx,) = gradient(layer, x, upstream=dy)
     np.testing.assert_allclose(dx, dy * np.where(x > weights[0], 1, weights[1]))
 

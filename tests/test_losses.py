@@ -1,13 +1,12 @@
 """The distributional loss against NumPy and finite differences."""
 
-import larq_reactnet as lr  # isort: skip
+import larq_reactnet as lr
+from larq_reactnet.losses import DistributionLoss, distribution_loss
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import gradient
-
-from larq_reactnet.losses import DistributionLoss, distribution_loss
 
 
 def expected_loss(teacher, student, temperature):

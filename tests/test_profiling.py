@@ -1,12 +1,11 @@
 """The papers' accounting, and layers that are easily counted wrongly."""
 
-import larq_reactnet as lr  # isort: skip
+import larq_reactnet as lr
+from larq_reactnet.profiling import ops
 
 import larq as lq
 import pytest
 import tensorflow as tf
-
-from larq_reactnet.profiling import ops
 
 
 def test_kinds_of_layers():

@@ -1,13 +1,6 @@
 """Forward and backward of every quantizer, against NumPy and finite differences."""
 
-import larq_reactnet as lr  # isort: skip
-
-import larq as lq
-import numpy as np
-import pytest
-import tensorflow as tf
-from helpers import assert_same_outputs, binary_model, gradient, reloaded
-
+import larq_reactnet as lr
 from larq_reactnet.quantizers import (
     BNNPlusSign,
     ReActSign,
@@ -18,6 +11,12 @@ from larq_reactnet.quantizers import (
     rsign,
     swish_sign,
 )
+
+import larq as lq
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import assert_same_outputs, binary_model, gradient, reloaded
 
 FLOATS = [np.float16, np.float32, np.float64]
 ALIASES = {

@@ -1,14 +1,13 @@
 """BNN+'s regularizers against NumPy and finite differences, and their schedule."""
 
-import larq_reactnet as lr  # isort: skip
+import larq_reactnet as lr
+from larq_reactnet.callbacks import RegularizerSchedule
+from larq_reactnet.regularizers import R1, R2
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import assert_same_outputs, binary_model, gradient, reloaded
-
-from larq_reactnet.callbacks import RegularizerSchedule
-from larq_reactnet.regularizers import R1, R2
 
 PENALTIES = {R1: np.abs, R2: np.square}
 
@@ -107,7 +106,7 @@ def test_schedule_refuses_nonsense(rng):
         model.fit(images, labels, callbacks=[RegularizerSchedule(lambda epoch: 1.0)])
     model = binary_model(kernel_regularizer=R1(0.1))
     model.compile("adam", "mse")
-    with pytest.raises(ValueError, match="gave -1.0 for epoch 0"):
+    with pytest.raises(ValueError, match=r"gave -1\.0 for epoch 0"):
         model.fit(images, labels, callbacks=[RegularizerSchedule(lambda epoch: -1)])
 
 

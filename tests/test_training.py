@@ -1,7 +1,5 @@
 """A run in its folder: complete, killed and resumed, and refused."""
 
-import larq_reactnet as lr  # isort: skip
-
 import csv
 import json
 import os
@@ -10,12 +8,13 @@ import subprocess
 import sys
 import time
 
+import larq_reactnet as lr
+from larq_reactnet.runs import Run, load_model
+from larq_reactnet.training import train
+
 import numpy as np
 import pytest
 import tensorflow as tf
-
-from larq_reactnet.runs import Run, load_model
-from larq_reactnet.training import train
 
 ARGUMENTS = {
     "options": {"width": 0.05},
@@ -115,7 +114,7 @@ def test_refusals(whole, tmp_path):
     with pytest.raises(FileNotFoundError):
         train("bnn_plus_alexnet", tmp_path / "a" / "b", **ARGUMENTS)
     for wrong in ({"epochs": 0}, {"learning_rate": float("nan")}, {"step1_epochs": -1}):
-        with pytest.raises(ValueError, match="Cannot train|learning_rate"):
+        with pytest.raises(ValueError, match=r"Cannot train|learning_rate"):
             train("bnn_plus_alexnet", tmp_path / "run", **{**ARGUMENTS, **wrong})
     with pytest.raises(ValueError, match="No model is called 'x'"):
         train("x", tmp_path / "run", **ARGUMENTS)

@@ -1,15 +1,14 @@
 """From step 1 to step 2: nothing is lost."""
 
-import larq_reactnet as lr  # isort: skip
+import larq_reactnet as lr
+from larq_reactnet.quantizers import BNNPlusSign, ReActSign
+from larq_reactnet.two_step import carry_over
 
 import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import binary_model
-
-from larq_reactnet.quantizers import BNNPlusSign, ReActSign
-from larq_reactnet.two_step import carry_over
 
 
 def randomized(model, rng):
@@ -43,7 +42,6 @@ def test_step_2_inherits_every_weight(name, rng):
     assert not [layer.name for layer in lr.converters.check(step2)]
 
 
-
 @pytest.mark.parametrize("name", lr.zoo.list_models())
 def test_carry_over_into_the_binary_model_of_the_zoo(name, rng):
     arguments = {"input_shape": (32, 32, 3), "num_classes": 10, **lr.zoo.get(name).small}
@@ -69,9 +67,7 @@ def test_carry_over_between_different_models(rng):
 
 def test_alpha_of_bnn_plus_comes_from_the_carried_weights(rng):
     step1 = randomized(binary_model(kernel_quantizer=None), rng)
-    step2 = lr.binarize_weights(
-        step1, BNNPlusSign(10.0, lr.regularizers.R1(1e-3)), print_fn=None
-    )
+    step2 = lr.binarize_weights(step1, BNNPlusSign(10.0, lr.regularizers.R1(1e-3)), print_fn=None)
     layer = step2.get_layer("binary")
     magnitude = np.abs(step1.get_layer("binary").kernel.numpy()).reshape(-1, 8)
     expected = np.percentile(magnitude, 75, axis=0)

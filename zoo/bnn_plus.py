@@ -70,7 +70,9 @@ def BNNPlusAlexNet(
         raise ValueError(f"`regularizer` must be 'r1', 'r2' or None, got {regularizer!r}.")
     inputs = image_input(input_shape, input_tensor, stride=8)
 
-    def binary_conv(filters: int, kernel_size: int | tuple[int, int], padding: str, name: str):
+    def binary_conv(
+        filters: int, kernel_size: int | tuple[int, int], padding: str, name: str
+    ) -> tf.keras.layers.Layer:
         penalty = _REGULARIZERS[regularizer](strength) if regularizer else None
         return lq.layers.QuantConv2D(
             scaled(filters, width),

@@ -1,6 +1,7 @@
 """Name -> constructor: what `create`, the command line and the tests iterate over."""
 
 import difflib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -76,10 +77,11 @@ def create(name: str, **kwargs: Any) -> tf.keras.Model:
         ValueError: If the name or an argument is unknown or has a bad value.
     """
     constructor = get(name).constructor
-    unknown = kwargs.keys() - constructor.__kwdefaults__.keys()
+    arguments = inspect.signature(constructor).parameters
+    unknown = kwargs.keys() - arguments.keys()
     if unknown:
         raise ValueError(
             f"{name} has no argument {', '.join(map(repr, sorted(unknown)))}: it takes "
-            f"{', '.join(constructor.__kwdefaults__)}."
+            f"{', '.join(arguments)}."
         )
     return constructor(**kwargs)

@@ -1,0 +1,43 @@
+# Each target does everything it needs, from a fresh clone on.
+#   make demo    train a small binary network on digits, export it to one bit, run it
+#   make test    lint, types, and all tests
+#   make fast    the tests that are not slow
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: demo test fast lint types benchmark clean
+
+# A pip older than 23.1 does not find a set of versions in any useful time.
+$(BIN)/larq-reactnet: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=23.1'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: $(BIN)/larq-reactnet
+	$(BIN)/python examples/digits.py --output demo
+
+test: lint types
+	$(BIN)/python -m pytest -q
+
+fast: $(BIN)/larq-reactnet
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+lint: $(BIN)/larq-reactnet
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# mypy does not follow an editable install into zoo/ and converters/, so it gets a plain one.
+types: $(BIN)/larq-reactnet
+	rm -rf build/types
+	$(BIN)/python -m pip install --quiet --no-deps --target build/types .
+	cd build/types && MYPYPATH=. ../../$(BIN)/mypy -p larq_reactnet
+
+benchmark: $(BIN)/larq-reactnet
+	$(BIN)/python benchmarks/training.py
+
+clean:
+	rm -rf $(VENV) build dist demo *.egg-info

@@ -38,6 +38,7 @@ types: $(BIN)/larq-reactnet
 
 benchmark: $(BIN)/larq-reactnet
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/conversion.py
 
 clean:
 	rm -rf $(VENV) build dist demo *.egg-info

@@ -97,8 +97,9 @@ def export(
             its student).
         path: The `.tflite`; an existing file is replaced only if all goes well.
         verify_with: Real inputs on which the file must agree with the Keras model: an array
-            `(n, height, width, channels)` or a `tf.data.Dataset` of batches. Without it, noise is
-            used: that proves less, and on noise a network is far less sure of its answer.
+            `(n, height, width, channels)`, a pair of it and labels, or a `tf.data.Dataset` of
+            batches. Without it, noise is used: that proves less, and a network is far less sure of
+            its answer there.
         verify_limit: Use at most this many inputs.
         min_agreement: Share of inputs that must get the same class, 0 to 1.
         allow_float: Write the file even if layers that should be binary stay in float.

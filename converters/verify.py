@@ -91,11 +91,13 @@ def predict_tflite(flatbuffer: bytes, inputs: np.ndarray, *, progress: bool = Tr
 
 
 def as_inputs(data: Any, shape: tuple[int, ...], limit: int) -> np.ndarray:
-    """The first `limit` inputs in `data`, an array or a `tf.data.Dataset`, as a float32 array.
+    """The first `limit` inputs in `data`, as a float32 array.
 
     Raises:
         ValueError: If there are none, or they do not have `shape`.
     """
+    if isinstance(data, tuple):  # (inputs, labels)
+        data = data[0]
     if isinstance(data, tf.data.Dataset):
         inputs = np.concatenate([*_rows(data, limit)] or [np.zeros((0, *shape))])[:limit]
     else:

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from tabulate import tabulate
 
-STEP1_EPOCHS, STEP2_EPOCHS = 6, 8
+STEP1_EPOCHS, STEP2_EPOCHS = 8, 12
 LEARNING_RATE = 2e-3
 WANTED = 0.95
 

@@ -70,6 +70,9 @@ def test_inputs_may_be_a_dataset_with_labels_or_noise(tmp_path, images):
     data = tf.data.Dataset.from_tensor_slices((images, np.arange(20))).batch(8)
     report = export(model, tmp_path / "a.tflite", verify_with=data, verify_limit=10, progress=False)
     assert report.agreement.images == 10
+    labelled = (images, np.arange(20))
+    report = export(model, tmp_path / "p.tflite", verify_with=labelled, progress=False)
+    assert report.agreement.images == 20
     report = export(model, tmp_path / "b.tflite", progress=False)
     assert report.verified_with == "random inputs"
 

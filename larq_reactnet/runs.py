@@ -75,7 +75,7 @@ class Run:
             raise ValueError(
                 f"The run in {self.folder} is not finished: repeat its `train` command to resume."
             )
-        model = zoo.create(arguments["model"], **arguments["options"])
+        model = zoo.create(arguments["model"], **{**arguments["options"], "weights": None})
         load_weights(model, self.weights)
         return model
 

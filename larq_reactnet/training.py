@@ -19,6 +19,15 @@ import tensorflow as tf
 
 __all__ = ["train"]
 
+# Arguments of a constructor that follow from the data, the loss and the steps.
+_GIVEN = {
+    "binary_weights",
+    "classifier_activation",
+    "include_top",
+    "input_shape",
+    "input_tensor",
+    "num_classes",
+}
 _PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-zoo", "numpy")
 
 
@@ -27,7 +36,7 @@ def train(
     output: str | Path,
     *,
     dataset: str = "digits",
-    data_dir: str | None = None,
+    data_dir: str | Path | None = None,
     image_size: int | None = None,
     options: dict[str, Any] | None = None,
     step1_epochs: int = 6,
@@ -50,8 +59,8 @@ def train(
         dataset: See `zoo.datasets.load`.
         data_dir: See `zoo.datasets.load`.
         image_size: See `zoo.datasets.load`.
-        options: Arguments of the model's constructor; `input_shape` and `num_classes` come from
-            the data set.
+        options: Arguments of the model's constructor, but for those that follow from the data
+            set, the loss and the steps.
         step1_epochs: Epochs of step 1; 0 trains with binary weights from the start.
         epochs: Epochs of the (second) step.
         batch_size: Images in a batch.
@@ -70,6 +79,9 @@ def train(
         raise ValueError(f"Cannot train for {step1_epochs} + {epochs} epochs.")
     if not 0 < learning_rate < float("inf"):
         raise ValueError(f"`learning_rate` must be positive and finite, got {learning_rate}.")
+    options = options or {}
+    for name in _GIVEN & options.keys():
+        raise ValueError(f"`{name}` cannot be set: the training itself gives it to the model.")
     data = zoo.datasets.load(
         dataset, batch_size=batch_size, image_size=image_size, data_dir=data_dir, seed=seed
     )
@@ -78,10 +90,10 @@ def train(
         "options": {
             "input_shape": list(data.image_shape),
             "num_classes": data.num_classes,
-            **(options or {}),
+            **options,
         },
         "dataset": dataset,
-        "data_dir": data_dir,
+        "data_dir": None if data_dir is None else str(data_dir),
         "image_size": image_size,
         "step1_epochs": step1_epochs,
         "epochs": epochs,
@@ -112,7 +124,9 @@ def _open(folder: Path, arguments: dict[str, Any]) -> tuple[Run, dict[str, Any]]
     if run.exists():
         content = run.read()
         former = content["arguments"]
-        differs = [key for key in arguments if former.get(key) != arguments[key]]
+        differs = [
+            key for key in arguments.keys() - {"data_dir"} if former.get(key) != arguments[key]
+        ]
         if differs:
             raise ValueError(
                 f"{folder} holds a run with another {differs[0]} ({former.get(differs[0])!r}, not "

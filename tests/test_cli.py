@@ -92,6 +92,11 @@ def test_bad_input_is_one_line_and_no_traceback(trained, tmp_path):
             ("train", "reactnet_a", "--output", tmp_path / "r", "--set", "depth=3"),
             "has no argument 'depth'",
         ),
+        (
+            ("train", "reactnet_a", "--output", tmp_path / "r", "--set", "num_classes=3"),
+            "`num_classes` cannot be set",
+        ),
+        (("train", "reactnet_a", "--output", tmp_path / "r", "--set", "width=wide"), "'str'"),
         (("evaluate", tmp_path / "missing"), "There is no file or folder"),
         (("evaluate", tmp_path / "bad.tflite", "--dataset", "digits"), "no TensorFlow Lite model"),
         (("evaluate", tmp_path / "missing.tflite", "--dataset", "digits"), "No such file"),

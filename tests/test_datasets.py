@@ -44,7 +44,7 @@ def test_augmentation_shifts_but_does_not_mirror_digits():
     plain, shifted = (load("digits", batch_size=64, augment=augment) for augment in (False, True))
     pairs = zip(next(iter(plain.train))[0].numpy(), next(iter(shifted.train))[0], strict=True)
     for image, augmented in pairs:
-        padded = np.pad(image, ((4, 4), (4, 4), (0, 0)))
+        padded = np.pad(image, ((4, 4), (4, 4), (0, 0)), constant_values=-1)  # black
         windows = np.lib.stride_tricks.sliding_window_view(padded, (32, 32, 3))[:, :, 0]
         assert (windows == augmented.numpy()).all((2, 3, 4)).any()
 

@@ -105,23 +105,29 @@ def load(
     splits, class_names, image_size = _source(name, image_size, data_dir)
     mean, std = _STATISTICS.get(name, ((127.5,) * 3, (127.5,) * 3))
 
-    def prepare(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def fit_size(image: tf.Tensor) -> tf.Tensor:
         image = tf.cast(image, tf.float32)
         if image.shape[-1] == 1:
             image = tf.image.grayscale_to_rgb(image)
         if image.shape[:2] != (image_size, image_size):
             image = tf.image.resize(image, (image_size, image_size))
-        image = (tf.ensure_shape(image, (image_size, image_size, 3)) - mean) / std
-        return image, label
+        return tf.ensure_shape(image, (image_size, image_size, 3))
 
-    def distort(pair: Any, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, label = prepare(*pair)
+    def distort(image: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         padding = image_size * PADDING // 32
-        image = tf.pad(image, ((padding, padding), (padding, padding), (0, 0)))
+        image = tf.pad(image, ((padding, padding), (padding, padding), (0, 0)))  # black
         image = tf.image.stateless_random_crop(image, (image_size, image_size, 3), seeds)
         if name not in _NOT_MIRRORED:
             image = tf.image.stateless_random_flip_left_right(image, seeds + 1)
-        return image, label
+        return image
+
+    def test_pair(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return (fit_size(image) - mean) / std, label
+
+    def train_pair(pair: Any, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, label = pair
+        image = distort(fit_size(image), seeds) if augment else fit_size(image)
+        return (image - mean) / std, label
 
     sizes = {split: int(data.cardinality()) for split, data in splits.items()}
     for split, size in sizes.items():
@@ -139,14 +145,14 @@ def load(
         random = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
         data = tf.data.Dataset.zip((data.repeat(repeat), random))
         data = data.skip(first * steps_per_epoch * batch_size)
-        data = data.map(distort if augment else lambda pair, _: prepare(*pair), tf.data.AUTOTUNE)
+        data = data.map(train_pair, tf.data.AUTOTUNE)
         return data.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
     return Dataset(
         name=name,
         train=train(0, repeat=1),
         train_from=lambda first: train(first, repeat=-1),
-        test=splits["test"].map(prepare, tf.data.AUTOTUNE).batch(batch_size).prefetch(1),
+        test=splits["test"].map(test_pair, tf.data.AUTOTUNE).batch(batch_size).prefetch(1),
         image_shape=(image_size, image_size, 3),
         class_names=class_names,
         train_size=sizes["train"],

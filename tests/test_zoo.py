@@ -93,6 +93,9 @@ def test_arguments(name):
     assert len(small(name, include_top=False, input_shape=(None, None, 3)).output_shape) == 4
     assert small(name, num_classes=7).output_shape == (None, 7)
     assert small(name, width=0.01).count_params() < small(name).count_params()
+    if name == "reactnet_a":
+        pooled = small(name, width=0.35).get_layer("pool").output_shape
+        assert pooled == (None, 32 * 8)  # channels double exactly at every width
 
 
 @pytest.mark.parametrize("name", MODELS)

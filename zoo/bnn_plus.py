@@ -51,7 +51,7 @@ def BNNPlusAlexNet(
         include_top: Whether to end in the three dense layers.
         num_classes: Number of classes.
         classifier_activation: `"softmax"`, or `None` for logits.
-        width: Multiplies the number of channels.
+        width: Multiplies the number of channels, which become multiples of 8.
         beta: Of the SignSwish gradients; the paper uses 5 and 10.
         regularizer: `"r1"`, `"r2"` or `None`.
         strength: Of the regularizer; the paper uses 1e-6 for CIFAR-10.

@@ -25,17 +25,17 @@ import tensorflow as tf
 
 __all__ = ["ReActNetA"]
 
-# Output channels of the blocks and their strides, as in MobileNetV1. The stem gives 32 channels.
+# Output channels of the blocks, in units of the 32 of the stem, and strides, as in MobileNetV1.
 _BLOCKS = [
-    (64, 1),
-    (128, 2),
-    (128, 1),
-    (256, 2),
-    (256, 1),
-    (512, 2),
-    *[(512, 1)] * 5,
-    (1024, 2),
-    (1024, 1),
+    (2, 1),
+    (4, 2),
+    (4, 1),
+    (8, 2),
+    (8, 1),
+    (16, 2),
+    *[(16, 1)] * 5,
+    (32, 2),
+    (32, 1),
 ]
 
 _SURROGATE = "approx_sign"
@@ -79,7 +79,7 @@ def ReActNetA(
         include_top: Whether to end in the global average and the classifier.
         num_classes: Number of classes.
         classifier_activation: `"softmax"`, or `None` for logits (distillation needs them).
-        width: Multiplies the number of channels.
+        width: Multiplies the number of channels; that of the stem becomes a multiple of 8.
         stem_strides: Stride of the first convolution; 1 suits images of 32x32.
         binary_weights: `False` for step 1 of the two-step training, where activations are binary
             and weights are real; `binarize_weights` then makes the model of step 2.
@@ -97,8 +97,9 @@ def ReActNetA(
     inputs = image_input(input_shape, input_tensor, stride=16 * stem_strides)
     kernel_quantizer = "react_sign" if binary_weights else None
 
+    stem = scaled(32, width)
     x = tf.keras.layers.Conv2D(
-        scaled(32, width),
+        stem,
         3,
         strides=stem_strides,
         padding="same",
@@ -107,8 +108,8 @@ def ReActNetA(
         name="stem",
     )(inputs)
     x = _batch_norm("stem_bn")(x)  # no activation follows
-    for index, (filters, strides) in enumerate(_BLOCKS, 1):
-        x = _block(x, scaled(filters, width), strides, kernel_quantizer, f"block{index}")
+    for index, (multiple, strides) in enumerate(_BLOCKS, 1):
+        x = _block(x, multiple * stem, strides, kernel_quantizer, f"block{index}")
     if include_top:
         x = tf.keras.layers.GlobalAveragePooling2D(name="pool")(x)
         x = tf.keras.layers.Dense(num_classes, kernel_initializer=_uniform(), name="logits")(x)

@@ -5,9 +5,10 @@ magnitude per output filter. Everything else it converts without a word to float
 times larger; some it gets wrong, like a ternary input quantizer, which it takes for a sign.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from larq_reactnet.profiling import calls_of, flat_layers
 
 import larq as lq
 import numpy as np
@@ -41,7 +42,9 @@ class Finding:
 def check(model: tf.keras.Model) -> list[Finding]:
     """Find the layers of `model` that are meant to be binary and would not be in the `.tflite`."""
     return [
-        Finding(layer.name, *finding) for layer in _layers(model) if (finding := _examine(layer))
+        Finding(layer.name, *finding)
+        for layer in flat_layers(model)
+        if (finding := _examine(layer))
     ]
 
 
@@ -49,18 +52,10 @@ def binary_convolutions(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
     """The layers that must become `LceBconv2d`, one entry for each call."""
     return [
         layer
-        for layer in _layers(model)
+        for layer, calls in calls_of(model)
         if _is_quantized(layer) and _examine(layer) is None
-        for _ in layer.inbound_nodes
+        for _ in range(calls)
     ]
-
-
-def _layers(model: tf.keras.Model) -> Iterator[tf.keras.layers.Layer]:
-    for layer in model.layers:
-        if isinstance(layer, tf.keras.Model):
-            yield from _layers(layer)
-        else:
-            yield layer
 
 
 def _quantizers(layer: tf.keras.layers.Layer) -> list[Any]:
@@ -92,10 +87,13 @@ def _examine(layer: tf.keras.layers.Layer) -> tuple[str, str] | None:
 def _examine_padding(layer: tf.keras.layers.Layer) -> tuple[str, str] | None:
     if layer.padding != "same" or layer.pad_values == 1:
         return None
-    size, kernel = layer.input_shape[1:3], layer.kernel_size
+    kernel = layer.kernel_size
     extent = [(k - 1) * rate + 1 for k, rate in zip(kernel, layer.dilation_rate, strict=True)]
-    if all(s is None or s >= e for s, e in zip(size, extent, strict=True)):
+    sizes = [layer.get_input_shape_at(i)[1:3] for i in range(len(layer.inbound_nodes))]
+    tiny = [size for size in sizes if any(s and s < e for s, e in zip(size, extent, strict=True))]
+    if not tiny:
         return None
+    size = tiny[0]
     # Measured with LCE 0.16: its default and indirect kernels differ from its reference and Keras.
     return (
         f"its {size[0]}x{size[1]} input is smaller than its {kernel[0]}x{kernel[1]} kernel, where "
@@ -106,7 +104,7 @@ def _examine_padding(layer: tf.keras.layers.Layer) -> tuple[str, str] | None:
 
 def _examine_input(layer: tf.keras.layers.Layer) -> tuple[str, str] | None:
     if layer.input_quantizer is not None:
-        return _examine_sign(layer.input_quantizer, layer.input_shape[-1])
+        return _examine_sign(layer.input_quantizer, layer.get_input_shape_at(0)[-1])
     padded = False
     producer = layer.inbound_nodes[0].inbound_layers
     while isinstance(producer, tf.keras.layers.ZeroPadding2D):
@@ -121,7 +119,7 @@ def _examine_input(layer: tf.keras.layers.Layer) -> tuple[str, str] | None:
             "explicit zero padding after a sign is not binary, so the convolution stays in float",
             "remove the ZeroPadding2D and use padding='same' with `pad_values=1.0` (or 0.0)",
         )
-    return _examine_sign(producer, layer.input_shape[-1])
+    return _examine_sign(producer, layer.get_input_shape_at(0)[-1])
 
 
 def _examine_sign(quantizer: Any, channels: int) -> tuple[str, str] | None:
@@ -149,7 +147,8 @@ def _examine_kernel(layer: tf.keras.layers.Layer) -> tuple[str, str] | None:
             "train step 2 first (`larq_reactnet.binarize_weights`)",
         )
     name = getattr(layer.kernel_quantizer, "__name__", type(layer.kernel_quantizer).__name__)
-    magnitude = np.abs(layer.kernel_quantizer(layer.kernel.latent_variable).numpy())
+    latent = tf.convert_to_tensor(layer.kernel.latent_variable)
+    magnitude = np.abs(layer.kernel_quantizer(latent).numpy())
     first = magnitude[0, 0, 0]
     if (magnitude == 0).any():
         if (first > 0).any() and (magnitude.max(axis=(0, 1, 2)) > 0).all():

@@ -112,6 +112,8 @@ def export(
         ExportError: If the model cannot be converted or the result does not agree with it.
         OSError: If the file cannot be written.
     """
+    if not 0 <= min_agreement <= 1 or verify_limit < 1:
+        raise ValueError("`min_agreement` must be in 0 to 1, and `verify_limit` at least 1.")
     model = model.student if isinstance(model, Distiller) else model
     _refuse_unsuitable(model)
     path = check_writable(path)
@@ -223,6 +225,12 @@ def _refuse_unsuitable(model: Any) -> None:
         raise ExportError(
             f"{model.name!r} must be a functional or sequential model, built, with one input and "
             "one output."
+        )
+    if not isinstance(model.input_shape, tuple) or not isinstance(model.output_shape, tuple):
+        raise ExportError(f"{model.name!r} must take and give a tensor, not a dict or list.")
+    if model.input.dtype != tf.float32:
+        raise ExportError(
+            f"{model.name!r} takes {model.input.dtype.name} inputs: build it with float32 inputs."
         )
     if None in model.input_shape[1:]:
         raise ExportError(

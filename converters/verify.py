@@ -14,6 +14,7 @@ from tqdm import tqdm
 __all__ = ["Agreement", "predict_tflite", "verify"]
 
 BATCH = 64
+FEW = 8  # inputs that are also run with LCE's default kernel, the slowest on x86
 SMALLEST_PROBABILITY = 1e-30  # below it, the logarithm would compare noise
 
 
@@ -41,7 +42,8 @@ def verify(
 ) -> Agreement:
     """Run the Keras model and the `.tflite` on `inputs` and compare.
 
-    The `.tflite` runs in LCE's own interpreter, one input at a time, as on a device.
+    The `.tflite` runs in LCE's own interpreter, one input at a time, as on a device: all inputs
+    with the indirect kernel, the first few also with the default one.
 
     Args:
         model: Keras model of one input and one output.
@@ -55,6 +57,9 @@ def verify(
     outputs = [np.asarray(model.predict_on_batch(batch)) for batch in _batches(inputs)]
     expected = np.concatenate(outputs)
     found = predict_tflite(flatbuffer, inputs, progress=progress)
+    few = predict_tflite(flatbuffer, inputs[:FEW], progress=False, default_kernel=True)
+    if not np.allclose(few, found[:FEW], rtol=1e-4, atol=1e-4):
+        raise ValueError("LCE's default and indirect kernels give different outputs.")
     if found.shape != expected.shape:
         raise ValueError(f"The .tflite gives {found.shape} and the Keras model {expected.shape}.")
     for name, values in (("Keras model", expected), (".tflite", found)):
@@ -70,8 +75,17 @@ def verify(
     return Agreement(len(inputs), float(same.mean()), float(distance.mean()), float(distance.max()))
 
 
-def predict_tflite(flatbuffer: bytes, inputs: np.ndarray, *, progress: bool = True) -> np.ndarray:
+def predict_tflite(
+    flatbuffer: bytes, inputs: np.ndarray, *, progress: bool = True, default_kernel: bool = False
+) -> np.ndarray:
     """The outputs of a `.tflite` in LCE's interpreter.
+
+    Args:
+        flatbuffer: The content of the file.
+        inputs: Array of shape `(n, height, width, channels)`.
+        progress: Whether to show a progress bar.
+        default_kernel: Use LCE's default kernel and not its indirect one, which is several times
+            faster on x86.
 
     Raises:
         ValueError: If the inputs do not fit the model, or it is corrupt.
@@ -79,8 +93,11 @@ def predict_tflite(flatbuffer: bytes, inputs: np.ndarray, *, progress: bool = Tr
     import larq_compute_engine as lce
 
     count_operators(flatbuffer)  # which reads all of the graph
-    # The indirect kernel is the fastest of the three on x86; all give the same integers.
-    interpreter = lce.testing.Interpreter(flatbuffer, use_indirect_bgemm=True)
+    try:
+        interpreter = lce.testing.Interpreter(flatbuffer, use_indirect_bgemm=not default_kernel)
+    except RuntimeError as error:
+        reason = str(error).strip().split("\n")[-1]
+        raise ValueError(f"LCE's interpreter refuses the .tflite: {reason}") from error
     if inputs.shape[1:] != tuple(interpreter.input_shapes[0][1:]):
         raise ValueError(
             f"The .tflite takes inputs of shape {tuple(interpreter.input_shapes[0][1:])}, "
@@ -101,8 +118,10 @@ def as_inputs(data: Any, shape: tuple[int, ...], limit: int) -> np.ndarray:
     if isinstance(data, tf.data.Dataset):
         inputs = np.concatenate([*_rows(data, limit)] or [np.zeros((0, *shape))])[:limit]
     else:
-        inputs = np.asarray(data[:limit])
-    inputs = inputs.astype(np.float32)
+        inputs = np.asarray(data)
+    if inputs.dtype.kind not in "fiub" or not inputs.ndim:
+        raise ValueError("`verify_with` must be an array of numbers or a tf.data.Dataset.")
+    inputs = inputs[:limit].astype(np.float32)
     if inputs.shape[1:] != shape or not len(inputs):
         raise ValueError(
             f"`verify_with` must hold inputs of shape {shape}, but it is {inputs.shape}; give a "

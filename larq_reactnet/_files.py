@@ -10,14 +10,18 @@ __all__ = ["check_writable", "replacing"]
 
 
 def check_writable(path: str | Path) -> Path:
-    """`path`, if a file can be written there.
+    """`path`, its link followed, if a file can be written there.
 
     Raises:
-        OSError: If it is a folder, or its folder is missing or read-only.
+        OSError: If it is a folder or device, or its folder is missing or read-only.
     """
     path = Path(path)
+    if path.is_symlink():
+        path = path.resolve()
     if path.is_dir():
         raise IsADirectoryError(f"Cannot write {path}: it is a folder, give the path of a file.")
+    if path.exists() and not path.is_file():
+        raise OSError(f"Cannot write {path}: it is no ordinary file.")
     folder = path.absolute().parent
     if not folder.is_dir():
         raise FileNotFoundError(f"Cannot write {path}: there is no folder {folder}.")

@@ -51,7 +51,7 @@ def _without_device_notes() -> Iterator[None]:
 
     Its first lines obey no setting, so standard error itself is turned off for that moment.
     """
-    if not os.path.basename(sys.argv[0]).startswith("larq-reactnet"):
+    if not os.path.basename("".join(sys.argv[:1])).startswith("larq-reactnet"):
         yield
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -17,6 +17,8 @@ __all__ = ["RegularizerSchedule", "RunHistory"]
 class RegularizerSchedule(tf.keras.callbacks.Callback):
     """Scales the strength of every BNN+ regularizer of the model at the start of each epoch.
 
+    After the training they have the strength again that they were made with.
+
     !!! example
         ```python
         warm_up = RegularizerSchedule(lambda epoch: min(1.0, epoch / 10))
@@ -53,6 +55,11 @@ class RegularizerSchedule(tf.keras.callbacks.Callback):
             regularizer.strength.assign(factor * regularizer.initial_strength)
         if self.verbose:
             print(f"Epoch {epoch + 1}: regularizers at {factor:g} of their strength.")
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Reset the strength."""
+        for regularizer in self._regularizers:
+            regularizer.strength.assign(regularizer.initial_strength)
 
 
 class RunHistory(tf.keras.callbacks.Callback):

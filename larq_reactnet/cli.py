@@ -11,6 +11,7 @@ from larq_reactnet.runs import Run, load_model
 
 import click
 import numpy as np
+import tensorflow as tf
 
 __all__ = ["main"]
 
@@ -24,6 +25,8 @@ def _user_errors(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **kwargs)
         except (ValueError, TypeError, OSError, ImportError) as error:
             raise click.ClickException(str(error)) from error
+        except tf.errors.OpError as error:  # of data that cannot be read
+            raise click.ClickException(error.message.strip().split("\n")[0]) from error
 
     return wrapped
 
@@ -127,6 +130,8 @@ def evaluate(path: Path, **where: Any) -> None:
         images, labels = _dataset(path, where).test_arrays()
         _check_shape(model, images)
         outputs = model.predict(images)
+    if outputs.ndim != 2 or outputs.shape[1] < 2:
+        raise ValueError(f"{path} gives outputs of shape {outputs.shape[1:]}: it is no classifier.")
     accuracy = float(np.mean(outputs.argmax(-1) == labels))
     click.echo(f"Test accuracy {accuracy:.2%} of {len(labels):,} images")
 
@@ -190,6 +195,8 @@ def summary(model: str, options: tuple[tuple[str, Any], ...]) -> None:
     import larq as lq
 
     is_name = model in lr.zoo.list_models() or not Path(model).exists()
+    if options and not is_name:
+        raise click.UsageError("--set is for models of the zoo, not for files and runs.")
     network = lr.zoo.create(model, **dict(options)) if is_name else load_model(model)
     lq.models.summary(network, print_fn=click.echo)
     ops = lr.profiling.ops(network)

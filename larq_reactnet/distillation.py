@@ -12,8 +12,10 @@ __all__ = ["Distiller"]
 def ends_in_softmax(model: tf.keras.Model) -> bool:
     """Whether the outputs of `model` are probabilities and not logits."""
     last = model.layers[-1]
-    is_softmax = getattr(last, "activation", None) is tf.keras.activations.softmax
-    return is_softmax or isinstance(last, tf.keras.layers.Softmax)
+    if isinstance(last, tf.keras.Model):
+        return ends_in_softmax(last)
+    activation = getattr(getattr(last, "activation", None), "__name__", None)
+    return activation == "softmax" or isinstance(last, tf.keras.layers.Softmax)
 
 
 class Distiller(tf.keras.Model):
@@ -41,7 +43,7 @@ class Distiller(tf.keras.Model):
         **kwargs: Arguments of `tf.keras.Model`.
 
     Raises:
-        ValueError: If a model ends in a softmax, or the shapes of the two differ.
+        ValueError: If a model is not built or ends in a softmax, or their shapes differ.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class Distiller(tf.keras.Model):
         **kwargs: Any,
     ):
         for role, model in (("student", student), ("teacher", teacher)):
+            if not model.built or not hasattr(model, "output_shape"):
+                raise ValueError(f"The {role} {model.name!r} must be a built Keras model.")
             if ends_in_softmax(model):
                 raise ValueError(
                     f"The {role} {model.name!r} ends in a softmax, but distillation is from logits "
@@ -67,13 +71,39 @@ class Distiller(tf.keras.Model):
         self.student = student
         self.label_loss_weight = label_loss_weight
         self.distribution_loss = distribution_loss or DistributionLoss()
-        # In a tuple and behind a lambda, so that Keras does not count it as part of the model.
+        # Behind a function, so that Keras does not count it as part of the model.
         self._teacher = lambda: teacher
+        self._means = [tf.keras.metrics.Mean(name) for name in ("mean_loss", "mean_distribution")]
+        self.build(student.input_shape)
 
     @property
     def teacher(self) -> tf.keras.Model:
         """The frozen model that is imitated."""
         return self._teacher()
+
+    @property
+    def metrics(self) -> list[tf.keras.metrics.Metric]:
+        """The means of the losses of training, and the compiled metrics."""
+        return [*self._means, *super().metrics]
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
+        """Configure the training; see `tf.keras.Model.compile`.
+
+        Args:
+            optimizer: Of the student.
+            loss: Loss of (labels, student logits). It is what `evaluate` and validation report,
+                and is part of the training with the weight `label_loss_weight`.
+            **kwargs: Other arguments of `tf.keras.Model.compile`.
+
+        Raises:
+            ValueError: If there is a `label_loss_weight` but no `loss`.
+        """
+        if self.label_loss_weight and loss is None:
+            raise ValueError(
+                f"`label_loss_weight` is {self.label_loss_weight}, but `loss` is missing."
+            )
+        self._has_label_loss = loss is not None
+        super().compile(optimizer, loss, **kwargs)
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """The logits of the student."""
@@ -82,17 +112,33 @@ class Distiller(tf.keras.Model):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step of `fit`: the student learns from one batch."""
         x, y, sample_weight = tf.keras.utils.unpack_x_y_sample_weight(data)
-        teacher_logits = tf.stop_gradient(self.teacher(x, training=False))
+        teacher_logits = tf.cast(self.teacher(x, training=False), tf.float32)
         with tf.GradientTape() as tape:
-            logits = self.student(x, training=True)
-            distribution_loss = self.distribution_loss(teacher_logits, logits, sample_weight)
-            loss = tf.add_n([distribution_loss, *self.student.losses])
+            logits = tf.cast(self.student(x, training=True), tf.float32)
+            per_sample = self.distribution_loss.call(tf.stop_gradient(teacher_logits), logits)
+            distribution_loss = tf.nn.compute_average_loss(per_sample, sample_weight)
+            loss = distribution_loss
+            if self.student.losses:
+                penalties = [tf.cast(penalty, tf.float32) for penalty in self.student.losses]
+                loss += tf.nn.scale_regularization_loss(tf.add_n(penalties))
             if self.label_loss_weight:
-                label_loss = self.compiled_loss(y, logits, sample_weight)
-                loss += self.label_loss_weight * label_loss
+                loss += self.label_loss_weight * self.compiled_loss(y, logits, sample_weight)
         self.optimizer.minimize(loss, self.student.trainable_variables, tape=tape)
-        metrics = self.compute_metrics(x, y, logits, sample_weight)
-        return {**metrics, "loss": loss, "distribution_loss": distribution_loss}
+        for mean, value in zip(self._means, (loss, distribution_loss), strict=True):
+            mean.update_state(value * tf.distribute.get_strategy().num_replicas_in_sync)
+        logs = self._without_means(self.compute_metrics(x, y, logits, sample_weight))
+        loss, distribution_loss = (mean.result() for mean in self._means)
+        return {**logs, "loss": loss, "distribution_loss": distribution_loss}
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One step of `evaluate`: the compiled loss, if there is one, and metrics."""
+        logs = self._without_means(super().test_step(data))
+        if not self._has_label_loss:
+            logs.pop("loss", None)
+        return logs
+
+    def _without_means(self, logs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {key: logs[key] for key in logs if key not in [m.name for m in self._means]}
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the student; see `tf.keras.Model.save`."""

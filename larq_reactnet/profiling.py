@@ -7,13 +7,29 @@ layers, one operation each, and nothing else:
 """
 
 from dataclasses import dataclass
+from typing import Any
 
+import larq as lq
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Ops", "is_binary", "ops"]
+__all__ = ["Ops", "calls_of", "flat_layers", "is_binary", "ops"]
 
-_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
+# Kernels and their quantizers.
+_KERNELS = {
+    "kernel": "kernel_quantizer",
+    "depthwise_kernel": "depthwise_quantizer",
+    "pointwise_kernel": "pointwise_quantizer",
+}
+
+_COUNTED = (
+    tf.keras.layers.Conv1D,
+    tf.keras.layers.Conv2D,
+    tf.keras.layers.Conv3D,
+    tf.keras.layers.DepthwiseConv2D,
+    tf.keras.layers.SeparableConv2D,
+    tf.keras.layers.Dense,
+)
 
 
 @dataclass(frozen=True)
@@ -55,46 +71,90 @@ def ops(model: tf.keras.Model) -> Ops:
     nothing.
 
     Raises:
-        ValueError: If the spatial size of a convolution's output is not known.
+        ValueError: If the spatial size of a convolution's output is not known, or the kind of a
+            layer with a kernel is not.
     """
     bops = flops = binary_weights = 0
-    for layer in _flatten(model):
-        for name in _KERNELS:
+    for layer, calls in calls_of(model):
+        for name, quantizer in _KERNELS.items():
             kernel = getattr(layer, name, None)
             if not isinstance(kernel, tf.Variable):
                 continue
-            macs = int(np.prod(kernel.shape)) * _output_positions(layer)
-            if is_binary(layer):
+            weights = int(np.prod(kernel.shape))
+            macs = weights * _positions(layer, calls)
+            is_bits = _is_binary_quantizer(getattr(layer, quantizer, None))
+            # The pointwise part of a separable convolution has the results of the other as input.
+            if is_bits and _has_binary_input(layer) and name != "pointwise_kernel":
                 bops += macs
             else:
                 flops += macs
-            if getattr(kernel, "precision", None) == 1:
-                binary_weights += int(np.prod(kernel.shape))
+            binary_weights += weights * is_bits
     return Ops(bops, flops, binary_weights, model.count_params() - binary_weights)
 
 
 def is_binary(layer: tf.keras.layers.Layer) -> bool:
-    """Whether inputs and weights of `layer` are both binary."""
-    quantizers = [getattr(layer, name, None) for name in ("input_quantizer", "kernel_quantizer")]
-    return all(getattr(quantizer, "precision", None) == 1 for quantizer in quantizers)
+    """Whether inputs and kernel of `layer` are both binary."""
+    kernel_quantizer = getattr(layer, "kernel_quantizer", None)
+    return _is_binary_quantizer(kernel_quantizer) and _has_binary_input(layer)
 
 
-def _flatten(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
+def flat_layers(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
+    """The layers of `model`, those of the models in it among them."""
     layers = []
     for layer in model.layers:
-        layers.extend(_flatten(layer) if isinstance(layer, tf.keras.Model) else [layer])
+        layers += flat_layers(layer) if isinstance(layer, tf.keras.Model) else [layer]
     return layers
 
 
-def _output_positions(layer: tf.keras.layers.Layer) -> int:
+def _is_binary_quantizer(quantizer: Any) -> bool:
+    is_tag = isinstance(quantizer, lq.quantizers.NoOp)
+    return getattr(quantizer, "precision", None) == 1 and not is_tag
+
+
+def _has_binary_input(layer: tf.keras.layers.Layer) -> bool:
+    """Whether `layer` has a binary input quantizer, or stands behind one."""
+    quantizer = getattr(layer, "input_quantizer", None)
+    if quantizer is None and layer.inbound_nodes:
+        quantizer = layer.inbound_nodes[0].inbound_layers
+    return _is_binary_quantizer(quantizer)
+
+
+def calls_of(model: tf.keras.Model) -> list[tuple[tf.keras.layers.Layer, int]]:
+    """The layers of `model` and of models in it, and how often each is called in one inference."""
+    return [*_calls(model).values()]
+
+
+def _calls(model: tf.keras.Model, times: int = 1) -> dict[int, tuple[tf.keras.layers.Layer, int]]:
+    """The same, by the id of the layer."""
+    nodes = {
+        config["name"]: len(config["inbound_nodes"])
+        for config in model.get_config()["layers"]
+        if config.get("inbound_nodes")
+    }
+    calls: dict[int, tuple[tf.keras.layers.Layer, int]] = {}
+    for layer in model.layers:
+        count = times * nodes.get(layer.name, 1)  # a sequential model has no such list
+        inner = {id(layer): (layer, count)}
+        if isinstance(layer, tf.keras.Model):
+            inner = _calls(layer, count)
+        for key, (found, number) in inner.items():
+            calls[key] = (found, number + calls.get(key, (found, 0))[1])
+    return calls
+
+
+def _positions(layer: tf.keras.layers.Layer, calls: int) -> int:
     """Number of positions at which the kernel is applied, over all calls of the layer."""
-    positions = 0
-    for index in range(len(layer.inbound_nodes)):
-        shape = layer.get_output_shape_at(index)[1:-1]
+    if not isinstance(layer, _COUNTED):
+        raise ValueError(f"{layer.name} is a {type(layer).__name__}, which cannot be counted.")
+    is_transposed = isinstance(layer, tf.keras.layers.Conv2DTranspose)
+    shape_at = layer.get_input_shape_at if is_transposed else layer.get_output_shape_at
+    # A layer that is called in another model too has more shapes than calls, the last being ours.
+    shapes = [shape_at(index)[1:-1] for index in range(len(layer.inbound_nodes))]
+    shapes = (shapes * calls)[-calls:]
+    for shape in shapes:
         if None in shape:
             raise ValueError(
                 f"{layer.name} has an output of unknown size {shape}: build the model with a fixed "
                 "`input_shape`."
             )
-        positions += int(np.prod(shape, dtype=np.int64))
-    return positions
+    return sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes)

@@ -235,8 +235,10 @@ class ReActSign(lq.quantizers.Quantizer):
     \frac{\partial q}{\partial w} = \begin{cases} 1 & |w| \leq 1 \\\ 0 & |w| > 1 \end{cases}
     \\]
 
-    with one scale for each output filter \\(w_o\\) of \\(n\\) weights. No gradient goes through
-    the scale, nor is it multiplied into the gradient; in Larq's `MagnitudeAwareSign` it is.
+    with one scale for each output filter \\(w_o\\) of \\(n\\) weights. No gradient goes through the
+    scale, nor is it multiplied into the gradient; in Larq's `MagnitudeAwareSign` it is. The filters
+    are the last axis of the kernel, as in `QuantConv2D` and `QuantDense` (but not in transposed and
+    depthwise layers).
 
     References:
         - [ReActNet: Towards Precise Binary Neural Network with Generalized Activation
@@ -263,7 +265,8 @@ class BNNPlusSign(lq.quantizers.Quantizer):
 
     (BNN+ section 3.3, algorithm 1.) \\(\alpha_o\\) starts at the 75th percentile of \\(|w_o|\\)
     and stays positive. The same \\(\alpha_o\\) is used in the regularizer, whose value is added
-    to the losses of the layer and trains both \\(w\\) and \\(\alpha\\).
+    to the losses of the layer at each of its calls and trains both \\(w\\) and \\(\alpha\\). The
+    filters are the last axis of the kernel, as in `QuantConv2D` and `QuantDense`.
 
     Latent weights are not clipped in BNN+, so no `kernel_constraint` is needed.
 
@@ -348,14 +351,20 @@ def percentile_of_magnitude(w: np.ndarray, percentile: float = 75.0) -> np.ndarr
 
 def _eager_value(tensor: tf.Tensor) -> np.ndarray:
     """The value of a weight that was just read, also while Keras or tf.function trace a graph."""
-    if tf.is_symbolic_tensor(tensor):
-        outer = {inner.name: variable for variable, inner in tensor.graph.captures}
-        while tensor.op.inputs and tensor.op.inputs[0].dtype != tf.resource:
-            tensor = tensor.op.inputs[0]  # through the cast of a mixed precision policy
-        handle = outer[tensor.op.inputs[0].name]
-        with tf.init_scope():
-            tensor = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tensor.dtype)
-    return tensor.numpy()
+    try:
+        if tf.is_symbolic_tensor(tensor):
+            outer = {inner.name: variable for variable, inner in tensor.graph.captures}
+            while tensor.op.inputs[0].dtype != tf.resource:
+                tensor = tensor.op.inputs[0]  # through the cast of a mixed precision policy
+            handle = outer[tensor.op.inputs[0].name]
+            with tf.init_scope():
+                tensor = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tensor.dtype)
+        return tensor.numpy()
+    except (AttributeError, IndexError, KeyError) as error:
+        raise ValueError(
+            "BNNPlusSign is a `kernel_quantizer`: it reads the kernel for its first scale, but got "
+            "a tensor that is no variable."
+        ) from error
 
 
 def _check_beta(beta: float) -> None:

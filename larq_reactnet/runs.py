@@ -51,7 +51,9 @@ class Run:
         path = self.folder / "run.json"
         try:
             content = json.loads(path.read_text())
-            return {**content, "arguments": {**content["arguments"]}}
+            for key in ("model", "options", "dataset", "data_dir", "image_size"):
+                content["arguments"][key]
+            return dict(content)
         except FileNotFoundError as error:
             raise ValueError(f"{self.folder} is not the folder of a run: no run.json.") from error
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from larq_reactnet.profiling import is_binary
+from larq_reactnet.profiling import flat_layers
 from larq_reactnet.quantizers import BNNPlusSign
 
 import larq as lq
@@ -42,27 +42,34 @@ def binarize_weights(
         print_fn: Told in one line what was carried over; `None` for silence.
 
     Raises:
-        ValueError: If no layer has binary inputs and real-valued weights.
+        ValueError: If no layer has binary inputs and real-valued weights, or `kernel_quantizer` is
+            not binary.
     """
-    config = lq.quantizers.serialize(lq.quantizers.get(kernel_quantizer))
+    quantizer = lq.quantizers.get(kernel_quantizer)
+    if getattr(quantizer, "precision", None) != 1 or isinstance(quantizer, type):
+        raise ValueError(
+            f"`kernel_quantizer` must be a binary quantizer, got {kernel_quantizer!r}."
+        )
+    config = lq.quantizers.serialize(quantizer)
     if isinstance(config, dict):
         config.pop("build_config", None)
     changed = []
 
     def clone(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
+        if isinstance(layer, tf.keras.Model):
+            return tf.keras.models.clone_model(layer, clone_function=clone)
         layer_config = layer.get_config()
         if _has_real_kernel(layer):
             changed.append(layer.name)
             layer_config["kernel_quantizer"] = config
         return type(layer).from_config(layer_config)
 
-    twin = tf.keras.models.clone_model(model, clone_function=clone)
+    twin = clone(model)
     if not changed:
         raise ValueError(
             f"{model.name!r} has no layer with binary inputs and real-valued weights; build it "
             "with `binary_weights=False` for step 1."
         )
-
     return carry_over(model, twin, print_fn)
 
 
@@ -88,23 +95,26 @@ def carry_over(
     # By layer and position, which names do not tell: a quantizer that Keras builds while it reads a
     # config is named without its layer.
     pairs: list[tuple[tf.Variable, tf.Variable]] = []
-    for old, new in zip(step1.layers, step2.layers, strict=True):
+    layers = list(zip(flat_layers(step1), flat_layers(step2), strict=True))
+    for old, new in layers:
         sources, targets = _variables(old), _variables(new)
+        if _kernel_quantizer(old) is not _kernel_quantizer(new):
+            targets = [v for v in targets if not _is_scale(v, new)]
         if [v.shape for v in sources] != [v.shape for v in targets]:
             raise ValueError(f"The layers {old.name!r} and {new.name!r} differ in their weights.")
         pairs += zip(sources, targets, strict=True)
-    if len(pairs) != len(step1.weights):
-        raise ValueError(f"Only {len(pairs)} of {len(step1.weights)} weights could be matched.")
     for source, target in pairs:
         target.assign(source)
-    binary = [layer for layer in step2.layers if is_binary(layer)]
-    for layer in binary:
+    became_binary = [
+        new for old, new in layers if _kernel_quantizer(old) is not _kernel_quantizer(new)
+    ]
+    for layer in became_binary:
         if isinstance(layer.kernel_quantizer, BNNPlusSign):
             layer.kernel_quantizer.reset_alpha(layer.kernel.latent_variable)
     if print_fn is not None:
         print_fn(
             f"{step1.name}: carried over all {len(pairs)} weights "
-            f"({step1.count_params():,} numbers); {len(binary)} kernels are now binary."
+            f"({step1.count_params():,} numbers); {len(became_binary)} kernels are now binary."
         )
     return step2
 
@@ -114,9 +124,16 @@ def _has_real_kernel(layer: tf.keras.layers.Layer) -> bool:
     return binary_input and getattr(layer, "kernel_quantizer", True) is None
 
 
-def _variables(layer: tf.keras.layers.Layer) -> list[tf.Variable]:
-    """The variables of a layer but those of its kernel quantizer; for a kernel, its latent one."""
+def _kernel_quantizer(layer: tf.keras.layers.Layer) -> type | None:
     quantizer = getattr(layer, "kernel_quantizer", None)
-    scales = {id(variable) for variable in getattr(quantizer, "weights", ())}
-    variables = [getattr(variable, "latent_variable", variable) for variable in layer.weights]
-    return [variable for variable in variables if id(variable) not in scales]
+    return None if quantizer is None else type(quantizer)
+
+
+def _variables(layer: tf.keras.layers.Layer) -> list[tf.Variable]:
+    """The variables of a layer; for a kernel, its latent one."""
+    return [getattr(variable, "latent_variable", variable) for variable in layer.weights]
+
+
+def _is_scale(variable: tf.Variable, layer: tf.keras.layers.Layer) -> bool:
+    """Whether `variable` belongs to the kernel quantizer of `layer`."""
+    return any(variable is scale for scale in getattr(layer.kernel_quantizer, "weights", ()))

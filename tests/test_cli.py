@@ -6,7 +6,6 @@ import larq_reactnet as lr
 from larq_reactnet.cli import main
 
 import pytest
-import tensorflow as tf
 from click.testing import CliRunner
 from helpers import binary_model
 
@@ -96,7 +95,7 @@ def test_bad_input_is_one_line_and_no_traceback(trained, tmp_path):
             ("train", "reactnet_a", "--output", tmp_path / "r", "--set", "num_classes=3"),
             "`num_classes` cannot be set",
         ),
-        (("train", "reactnet_a", "--output", tmp_path / "r", "--set", "width=wide"), "'str'"),
+        (("train", "reactnet_a", "--output", tmp_path / "r", "--set", "width=wide"), "got 'wide'"),
         (("evaluate", tmp_path / "missing"), "There is no file or folder"),
         (("evaluate", tmp_path / "bad.tflite", "--dataset", "digits"), "no TensorFlow Lite model"),
         (("evaluate", tmp_path / "missing.tflite", "--dataset", "digits"), "No such file"),
@@ -104,6 +103,7 @@ def test_bad_input_is_one_line_and_no_traceback(trained, tmp_path):
         (("export", folder, tmp_path / "missing" / "out.tflite"), "there is no folder"),
         (("export", model, out, "--dataset", "digits", "--image-size", 8), "ternary"),
         (("summary", tmp_path), "is not the folder of a run"),
+        (("summary", "reactnet_a", "--set", "width=Infinity"), "`width` must be a number"),
     ]
     for arguments, message in wrong:
         result = run(*arguments)
@@ -121,6 +121,7 @@ def test_wrong_usage():
         (("train", "reactnet_a", "--output", "r", "--set", "width"), "NAME=VALUE"),
         (("train", "reactnet_a", "--output", "r", "--epochs", "0"), "not in the range"),
         (("evaluate", "model.h5"), "There is no file|--dataset"),
+        (("summary", "tests", "--set", "width=1"), "--set is for models of the zoo"),
     ):
         result = run(*arguments)
         assert result.exit_code in (1, 2)
@@ -133,4 +134,3 @@ def test_data_of_a_model_file_must_be_said(tmp_path):
     result = run("evaluate", tmp_path / "model.h5")
     assert result.exit_code == 2
     assert "Say with --dataset" in result.output
-    assert tf.io.gfile.exists(str(tmp_path / "model.h5"))

@@ -42,11 +42,14 @@ def test_an_epoch_is_shuffled_and_complete(digits):
 def test_augmentation_shifts_but_does_not_mirror_digits():
     # With the seeds of the shuffling the same, the same images in the same order.
     plain, shifted = (load("digits", batch_size=64, augment=augment) for augment in (False, True))
+    moved = 0
     pairs = zip(next(iter(plain.train))[0].numpy(), next(iter(shifted.train))[0], strict=True)
     for image, augmented in pairs:
         padded = np.pad(image, ((4, 4), (4, 4), (0, 0)), constant_values=-1)  # black
         windows = np.lib.stride_tricks.sliding_window_view(padded, (32, 32, 3))[:, :, 0]
         assert (windows == augmented.numpy()).all((2, 3, 4)).any()
+        moved += not np.array_equal(image, augmented)
+    assert moved > 32
 
 
 def batches(data, first, count):
@@ -87,6 +90,18 @@ def test_folder(tmp_path, rng):
     assert sum(len(x) for x, _ in data.train) == 8
 
 
+def test_folders_are_shuffled_whole_and_mirrored(tmp_path, rng):
+    make_folder(tmp_path, rng, size=(16, 16))
+    arguments = {"image_size": 16, "batch_size": 8}
+    plain = load(str(tmp_path), augment=False, **arguments)
+    assert len({tuple(next(iter(plain.train))[1].numpy()) for _ in range(8)}) > 1
+    images = {image.tobytes() for image, _ in plain.train.unbatch().as_numpy_iterator()}
+    mirrored = 0
+    for image, _ in load(str(tmp_path), **arguments).train_from(0).unbatch().take(400):
+        mirrored += image.numpy()[:, ::-1].tobytes() in images
+    assert mirrored > 0  # some of them are mirrored and not shifted
+
+
 def test_cifar10(cifar10_dir):
     data = load("cifar10", data_dir=cifar10_dir, batch_size=500)
     assert (data.train_size, data.test_size, data.num_classes) == (50_000, 10_000, 10)
@@ -102,11 +117,13 @@ def test_bad_input(tmp_path, rng):
         load("cifar11")
     with pytest.raises(ValueError, match="There is no folder"):
         load("cifar10", data_dir=tmp_path / "missing")
-    with pytest.raises(ValueError, match="no images in train/CLASS/"):
+    with pytest.raises(ValueError, match="No data set is called"):
         load(str(tmp_path))
     (tmp_path / "train" / "cat").mkdir(parents=True)
     with pytest.raises(ValueError, match="no images in train/CLASS/"):
         load(str(tmp_path))
+    with pytest.raises(ValueError, match="`image_size`"):
+        load("digits", image_size=0)
     with pytest.raises(ValueError, match="`batch_size`"):
         load("digits", batch_size=0)
 

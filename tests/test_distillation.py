@@ -68,13 +68,13 @@ def test_fit_imitates_the_teacher_and_leaves_it_alone(batch):
         "loss",
         "distribution_loss",
         "accuracy",
-        "val_loss",
         "val_accuracy",
     }
     assert history["distribution_loss"][-1] < history["distribution_loss"][0]
     for old, new in zip(before, teacher.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    assert {id(w) for w in distiller.weights} == {id(w) for w in student.weights}
+    trained = {id(w) for w in distiller.trainable_weights}
+    assert trained == {id(w) for w in student.trainable_weights}
 
 
 def test_evaluation_is_of_the_student_alone(batch):
@@ -108,6 +108,38 @@ def test_saving_saves_the_student(how, batch, tmp_path):
     Distiller(fresh, float_model()).load_weights(str(tmp_path / "weights.h5"))
 
 
+def test_losses_are_means_over_the_epoch(batch):
+    images, labels = batch
+    distiller = Distiller(binary_model(), float_model())
+    distiller.compile(tf.keras.optimizers.SGD(0.0), LABEL_LOSS)
+    per_batch = [
+        distiller.train_on_batch(images[i : i + 4], labels[i : i + 4], reset_metrics=True)[0]
+        for i in range(0, 16, 4)
+    ]
+    history = distiller.fit(images, labels, batch_size=4, shuffle=False, verbose=0).history
+    assert history["loss"][0] == pytest.approx(np.mean(per_batch), rel=1e-5)
+    assert len(set(per_batch)) == 4
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_in_a_distribution_strategy(policy, batch):
+    tf.keras.mixed_precision.set_global_policy(policy)
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        student = binary_model(kernel_regularizer="l2")
+        distiller = Distiller(student, float_model())
+        distiller.compile(tf.keras.optimizers.Adam(0.01), metrics=["accuracy"])
+    before = student.get_weights()[0]
+    history = distiller.fit(*batch, epochs=2, verbose=0, validation_data=batch).history
+    assert np.isfinite(history["loss"]).all()
+    assert (student.get_weights()[0] != before).any()
+
+
+def test_label_loss_weight_needs_a_loss():
+    distiller = Distiller(binary_model(), float_model(), label_loss_weight=0.5)
+    with pytest.raises(ValueError, match="`loss` is missing"):
+        distiller.compile("adam")
+
+
 def test_sample_weights(batch):
     images, labels = batch
     distiller = Distiller(binary_model(), float_model())
@@ -119,9 +151,14 @@ def test_sample_weights(batch):
 def test_refuses_softmax_and_other_classes():
     softmax = tf.keras.Sequential([float_model(), tf.keras.layers.Softmax()])
     activation = tf.keras.Sequential([float_model(), tf.keras.layers.Activation("softmax")])
+    with pytest.raises(ValueError, match="must be a built Keras model"):
+        Distiller(softmax, float_model())
+    softmax.build((None, 8, 8, 3))
+    activation.build((None, 8, 8, 3))
     for student, teacher in ((activation, float_model()), (float_model(), softmax)):
         with pytest.raises(ValueError, match="ends in a softmax"):
             Distiller(student, teacher)
-    five = tf.keras.Sequential([tf.keras.layers.Input((8, 8, 3)), tf.keras.layers.Dense(5)])
+    layers = tf.keras.layers
+    five = tf.keras.Sequential([layers.Input((8, 8, 3)), layers.Flatten(), layers.Dense(5)])
     with pytest.raises(ValueError, match="same classes"):
         Distiller(float_model(), five)

@@ -169,6 +169,43 @@ def test_models_that_cannot_be_converted(tmp_path, images):
         refused(broken, path, "weight binary/kernel:0 has NaN or infinite", verify_with=images)
 
 
+def test_grouped_convolution_is_refused_even_if_float_is_allowed(tmp_path, rng):
+    """LCE converts it, its indirect kernel runs it, and its default kernel does not."""
+    model = tf.keras.Sequential(
+        [
+            tf.keras.layers.Input((8, 8, 64)),
+            lq.layers.QuantConv2D(
+                8,
+                3,
+                groups=2,
+                input_quantizer="ste_sign",
+                kernel_quantizer="ste_sign",
+                kernel_constraint="weight_clip",
+            ),
+        ]
+    )
+    images = rng.normal(size=(4, 8, 8, 64)).astype(np.float32)
+    path = tmp_path / "m.tflite"
+    refused(model, path, "interpreter refuses", verify_with=images, allow_float=True)
+
+
+def test_layer_called_at_two_sizes(tmp_path, rng):
+    inputs = tf.keras.layers.Input((16, 16, 8))
+    shared = lq.layers.QuantConv2D(
+        8,
+        3,
+        padding="same",
+        input_quantizer="ste_sign",
+        kernel_quantizer="ste_sign",
+        kernel_constraint="weight_clip",
+    )
+    x = shared(tf.keras.layers.AveragePooling2D(2)(shared(inputs)))
+    model = tf.keras.Model(inputs, tf.keras.layers.GlobalAveragePooling2D()(x))
+    images = rng.normal(size=(4, 16, 16, 8)).astype(np.float32)
+    report = export(model, tmp_path / "m.tflite", verify_with=images, progress=False)
+    assert report.binary_convolutions == report.operators["LceBconv2d"] == 2
+
+
 def test_half_precision(tmp_path):
     tf.keras.mixed_precision.set_global_policy("mixed_float16")
     refused(binary_model(), tmp_path / "m.tflite", "has the policy 'mixed_float16'")
@@ -176,6 +213,10 @@ def test_half_precision(tmp_path):
 
 def test_inputs_that_do_not_fit(tmp_path, images):
     model, path = binary_model(), tmp_path / "model.tflite"
+    for wrong in ({"min_agreement": 99}, {"min_agreement": np.nan}, {"verify_limit": 0}):
+        with pytest.raises(ValueError, match="must be in 0 to 1"):
+            export(model, path, verify_with=images, **wrong)
+    refused(model, path, "array of numbers", verify_with={"images": images})
     refused(model, path, r"inputs of shape \(8, 8, 3\)", verify_with=images[:, :4])
     refused(model, path, r"inputs of shape \(8, 8, 3\)", verify_with=images[0])
     refused(model, path, r"inputs of shape \(8, 8, 3\)", verify_with=images[:0])

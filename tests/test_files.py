@@ -29,6 +29,17 @@ def test_bad_paths(tmp_path):
         check_writable(tmp_path)
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         check_writable(tmp_path / "missing" / "file")
+    with pytest.raises(OSError, match="no ordinary file"):
+        check_writable("/dev/null")
+
+
+def test_link_is_followed(tmp_path):
+    (tmp_path / "target").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    with replacing(tmp_path / "link") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "target").read_text() == "new"
+    assert (tmp_path / "link").is_symlink()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -97,12 +97,13 @@ def test_round_trip(shape, how, tmp_path, rng):
     assert configs[0] == configs[1]
 
 
-def test_rprelu_converts_to_add_prelu_add(rng):
-    inputs = tf.keras.layers.Input((4, 4, 5))
-    model = tf.keras.Model(inputs, configured(RPReLU(), rng, (None, 4, 4, 5))(inputs))
+@pytest.mark.parametrize("shape", [(5,), (4, 4, 5)])
+def test_rprelu_converts_to_add_prelu_add(shape, rng):
+    inputs = tf.keras.layers.Input(shape)
+    model = tf.keras.Model(inputs, configured(RPReLU(), rng, (None, *shape))(inputs))
     flatbuffer = lr.converters.convert(model)
     assert lr.converters.count_operators(flatbuffer) == {"ADD": 2, "PRELU": 1}
-    x = rng.normal(size=(3, 4, 4, 5)).astype(np.float32)
+    x = rng.normal(size=(3, *shape)).astype(np.float32)
     found = lr.converters.predict_tflite(flatbuffer, x, progress=False)
     np.testing.assert_allclose(found, model(x), rtol=1e-6, atol=1e-6)
 

@@ -32,6 +32,44 @@ def test_nested_model():
     assert ops(outer).flops == 64 * 4 * 2
 
 
+def test_binary_inputs_and_tags():
+    """A separate quantizer makes inputs binary; `NoOp` is a tag, not a quantizer."""
+    inputs = tf.keras.layers.Input((8, 8, 4))
+    conv = lq.layers.QuantConv2D(2, 1, use_bias=False, kernel_quantizer="ste_sign")
+    found = ops(tf.keras.Model(inputs, conv(lr.quantizers.RSign()(inputs))))
+    assert (found.bops, found.flops) == (64 * 4 * 2, 0)
+    tag = lq.quantizers.NoOp(precision=1)
+    conv = lq.layers.QuantConv2D(2, 1, input_quantizer=tag, kernel_quantizer=tag, use_bias=False)
+    found = ops(tf.keras.Model(inputs, conv(inputs)))
+    assert (found.bops, found.flops, found.binary_weights) == (0, 64 * 4 * 2, 0)
+
+
+def test_other_kinds():
+    binary = {"input_quantizer": "ste_sign", "depthwise_quantizer": "ste_sign"}
+    inputs = tf.keras.layers.Input((8, 8, 4))
+    depthwise = lq.layers.QuantDepthwiseConv2D(3, padding="same", use_bias=False, **binary)
+    assert ops(tf.keras.Model(inputs, depthwise(inputs))).bops == 64 * 9 * 4
+    separable = lq.layers.QuantSeparableConv2D(
+        5, 3, padding="same", use_bias=False, pointwise_quantizer="ste_sign", **binary
+    )
+    found = ops(tf.keras.Model(inputs, separable(inputs)))
+    assert (found.bops, found.flops) == (64 * 9 * 4, 64 * 4 * 5)
+    transposed = tf.keras.layers.Conv2DTranspose(5, 3, strides=2, use_bias=False)
+    assert ops(tf.keras.Model(inputs, transposed(inputs))).flops == 64 * 9 * 4 * 5
+    local = tf.keras.layers.LocallyConnected2D(5, 3, name="local")
+    with pytest.raises(ValueError, match="local is a LocallyConnected2D"):
+        ops(tf.keras.Model(inputs, local(inputs)))
+
+
+def test_layers_of_another_model_count_once():
+    first = tf.keras.Sequential([tf.keras.layers.Input((8, 8, 4)), tf.keras.layers.Conv2D(2, 1)])
+    inputs = tf.keras.layers.Input((8, 8, 4))
+    again = tf.keras.Sequential([inputs, *first.layers])
+    assert ops(first) == ops(again)
+    twice = tf.keras.Model(inputs, tf.keras.layers.Add()([first(inputs), first(inputs)]))
+    assert ops(twice).flops == 2 * ops(first).flops
+
+
 def test_unknown_size():
     inputs = tf.keras.layers.Input((None, None, 3))
     model = tf.keras.Model(inputs, tf.keras.layers.Conv2D(2, 1, name="first")(inputs))

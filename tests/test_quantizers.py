@@ -215,11 +215,22 @@ def test_regularizer_of_bnn_plus_sign_uses_its_alpha_once_and_trains_it(rng):
 
 
 def test_alpha_stays_positive(rng):
-    quantizer = BNNPlusSign()
-    model = binary_model(kernel_quantizer=quantizer)
-    model.compile(tf.keras.optimizers.SGD(1e3), "mse")
-    model.fit(rng.normal(size=(8, 8, 8, 3)), rng.normal(size=(8, 4)), verbose=0)
-    assert (quantizer.alpha.numpy() >= np.float32(1e-6)).all()
+    layer = lq.layers.QuantConv2D(3, 1, kernel_quantizer=BNNPlusSign(), use_bias=False)
+    images = np.ones((2, 4, 4, 5), np.float32)
+    layer(images)
+    optimizer = tf.keras.optimizers.SGD(1e3)
+    with tf.GradientTape() as tape:
+        # Its gradient with respect to every alpha is positive, so that alpha falls.
+        loss = tf.reduce_sum(layer(images) * np.sign(tf.reduce_sum(layer(images), (0, 1, 2))))
+    alpha = layer.kernel_quantizer.alpha
+    optimizer.minimize(loss, [alpha], tape=tape)
+    np.testing.assert_array_equal(alpha, np.float32([1e-6] * 3))
+
+
+def test_bnn_plus_sign_is_for_kernels():
+    layer = lq.layers.QuantConv2D(3, 1, input_quantizer=BNNPlusSign())
+    with pytest.raises(ValueError, match="BNNPlusSign is a `kernel_quantizer`"):
+        layer(tf.keras.layers.Input((8, 8, 4)))
 
 
 @pytest.mark.parametrize("how", ["h5", "tf", "keras", "config"])

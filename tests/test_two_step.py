@@ -96,6 +96,30 @@ def test_step_2_trains(rng):
     assert (before != step2.get_layer("binary").kernel.latent_variable.numpy()).any()
 
 
+def test_nested_and_partly_binary_models(rng):
+    inner = binary_model(kernel_quantizer=None)
+    done = lq.layers.QuantConv2D(
+        3, 3, padding="same", input_quantizer="ste_sign", kernel_quantizer=BNNPlusSign()
+    )
+    step1 = tf.keras.Sequential([tf.keras.layers.Input((8, 8, 3)), done, inner])
+    done.kernel_quantizer.alpha.assign([0.1, 0.2, 0.3])
+    lines = []
+    step2 = lr.binarize_weights(step1, print_fn=lines.append)
+    assert "1 kernels are now binary" in lines[0]
+    assert isinstance(step2.layers[1].get_layer("binary").kernel_quantizer, ReActSign)
+    np.testing.assert_allclose(step2.layers[0].kernel_quantizer.alpha, [0.1, 0.2, 0.3])
+    images = rng.normal(size=(2, 8, 8, 3)).astype(np.float32)
+    stem = inner.get_layer("stem").kernel
+    np.testing.assert_array_equal(step2.layers[1].get_layer("stem").kernel, stem)
+    assert step2(images).shape == step1(images).shape
+
+
+@pytest.mark.parametrize("quantizer", [None, "ste_tern", ReActSign, tf.sign])
+def test_kernel_quantizer_must_be_binary(quantizer):
+    with pytest.raises(ValueError, match="must be a binary quantizer"):
+        lr.binarize_weights(binary_model(kernel_quantizer=None), quantizer)
+
+
 def test_nothing_to_binarize():
     with pytest.raises(ValueError, match="binary_weights=False"):
         lr.binarize_weights(binary_model())

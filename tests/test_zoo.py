@@ -95,7 +95,7 @@ def test_arguments(name):
     assert small(name, width=0.01).count_params() < small(name).count_params()
     if name == "reactnet_a":
         pooled = small(name, width=0.35).get_layer("pool").output_shape
-        assert pooled == (None, 32 * 8)  # channels double exactly at every width
+        assert pooled == (None, 32 * 11)  # channels double exactly at every width
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -106,8 +106,10 @@ def test_bad_arguments(name):
         small(name, input_shape=(7, 7, 3))
     with pytest.raises(ValueError, match=r"must be \(height, width, channels\)"):
         small(name, input_shape=(32, 32))
-    with pytest.raises(ValueError, match="`width` must be positive"):
+    with pytest.raises(ValueError, match="`width` must be a number above 0"):
         small(name, width=0)
+    with pytest.raises(ValueError, match="`width` must be a number above 0"):
+        small(name, width="wide")
     with pytest.raises(ValueError, match="no pretrained weights"):
         small(name, weights="imagenet")
     with pytest.raises(ValueError, match="must be a Keras tensor"):

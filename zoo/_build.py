@@ -34,11 +34,11 @@ def image_input(
     return tf.keras.layers.Input(input_shape) if input_tensor is None else input_tensor
 
 
-def scaled(channels: int, width: float) -> int:
-    """`channels` times `width`, as a multiple of 8."""
-    if not width > 0:
-        raise ValueError(f"`width` must be positive, got {width}.")
-    return max(8, int(channels * width + 4) // 8 * 8)
+def scaled(channels: int, width: float, divisor: int = 8) -> int:
+    """`channels` times `width`, as a multiple of `divisor`."""
+    if not isinstance(width, int | float) or not 0 < width <= 16:
+        raise ValueError(f"`width` must be a number above 0 and up to 16, got {width!r}.")
+    return max(1, round(channels * width / divisor)) * divisor
 
 
 def finish(inputs: Any, outputs: Any, name: str, weights: str | None) -> tf.keras.Model:

@@ -23,14 +23,15 @@ import tensorflow as tf
 __all__ = ["Dataset", "load"]
 
 PADDING = 4  # pixels on each side before the random crop, for images of 32x32
-CACHE_LIMIT = 2**30  # bytes of uint8 images below which a set is kept in memory and fully shuffled
-SHUFFLE_BUFFER = 2_000  # images, for larger sets
+CACHE_LIMIT = 2**30  # bytes of encoded images up to which a set is kept in memory, fully shuffled
+SHUFFLE_BUFFER = 10_000  # encoded images, for larger sets
 
 # Mean and standard deviation of the pixels, 0 to 255; other sets are scaled to [-1, 1].
 _STATISTICS = {
     "cifar10": ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7)),
     "imagenet2012": ((123.7, 116.3, 103.5), (58.4, 57.1, 57.4)),
 }
+_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 _NOT_MIRRORED = ("digits", "mnist", "svhn_cropped", "emnist")  # a mirrored digit is not a digit
 
 
@@ -102,11 +103,14 @@ def load(
     """
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1, got {batch_size}.")
-    splits, class_names, image_size = _source(name, image_size, data_dir)
+    if image_size is not None and image_size < 1:
+        raise ValueError(f"`image_size` must be at least 1, got {image_size}.")
+    source = _source(name, image_size, data_dir)
+    image_size = source.image_size
     mean, std = _STATISTICS.get(name, ((127.5,) * 3, (127.5,) * 3))
 
-    def fit_size(image: tf.Tensor) -> tf.Tensor:
-        image = tf.cast(image, tf.float32)
+    def decode(image: tf.Tensor) -> tf.Tensor:
+        image = tf.cast(source.decode(image), tf.float32)
         if image.shape[-1] == 1:
             image = tf.image.grayscale_to_rgb(image)
         if image.shape[:2] != (image_size, image_size):
@@ -122,26 +126,23 @@ def load(
         return image
 
     def test_pair(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return (fit_size(image) - mean) / std, label
+        return (decode(image) - mean) / std, label
 
     def train_pair(pair: Any, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, label = pair
-        image = distort(fit_size(image), seeds) if augment else fit_size(image)
+        image = distort(decode(image), seeds) if augment else decode(image)
         return (image - mean) / std, label
 
-    sizes = {split: int(data.cardinality()) for split, data in splits.items()}
+    sizes = {split: int(data.cardinality()) for split, data in source.splits.items()}
     for split, size in sizes.items():
         if size < 1:
             raise ValueError(f"The {split} split of {name!r} has no images.")
-    in_memory = 3 * image_size**2 * sum(sizes.values()) <= CACHE_LIMIT
-    if in_memory:
-        splits = {split: data.cache() for split, data in splits.items()}
-
+    buffer = sizes["train"] if source.is_small else SHUFFLE_BUFFER
     steps_per_epoch = -(-sizes["train"] // batch_size)
 
     def train(first: int, repeat: int) -> tf.data.Dataset:
         # Made anew for every call, because shuffling differs with each iteration of one object.
-        data = splits["train"].shuffle(sizes["train"] if in_memory else SHUFFLE_BUFFER, seed=seed)
+        data = source.splits["train"].shuffle(buffer, seed=seed)
         random = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
         data = tf.data.Dataset.zip((data.repeat(repeat), random))
         data = data.skip(first * steps_per_epoch * batch_size)
@@ -152,28 +153,39 @@ def load(
         name=name,
         train=train(0, repeat=1),
         train_from=lambda first: train(first, repeat=-1),
-        test=splits["test"].map(test_pair, tf.data.AUTOTUNE).batch(batch_size).prefetch(1),
+        test=source.splits["test"].map(test_pair, tf.data.AUTOTUNE).batch(batch_size).prefetch(1),
         image_shape=(image_size, image_size, 3),
-        class_names=class_names,
+        class_names=source.class_names,
         train_size=sizes["train"],
         test_size=sizes["test"],
         steps_per_epoch=steps_per_epoch,
     )
 
 
-Source = tuple[dict[str, tf.data.Dataset], list[str], int]
+@dataclass(frozen=True)
+class _Source:
+    """A data set before anything is done to it.
+
+    `splits` has (encoded image, label) pairs, which are small enough to shuffle and to skip;
+    `decode` gives their pixels, 0 to 255. `is_small` says that all of `train` fits in memory.
+    """
+
+    splits: dict[str, tf.data.Dataset]
+    decode: Callable[[tf.Tensor], tf.Tensor]
+    class_names: list[str]
+    image_size: int
+    is_small: bool
 
 
-def _source(name: str, image_size: int | None, data_dir: str | Path | None) -> Source:
-    """The raw splits (single images of uint8 or float, 0 to 255), class names and image size."""
+def _source(name: str, image_size: int | None, data_dir: str | Path | None) -> _Source:
     if name == "digits":
         return _digits(image_size or 32)
-    if Path(name).is_dir():
+    if Path(name, "train").is_dir():
         return _folder(Path(name), image_size or 224)
     return _tfds(name, image_size, data_dir)
 
 
-def _digits(image_size: int) -> Source:
+def _digits(image_size: int) -> _Source:
     """Scikit-learn's digits: every fifth image of each class is a test image."""
     from sklearn.datasets import load_digits
 
@@ -185,40 +197,48 @@ def _digits(image_size: int) -> Source:
         split: tf.data.Dataset.from_tensor_slices((images[chosen], digits.target[chosen]))
         for split, chosen in (("train", order[~is_test]), ("test", order[is_test]))
     }
-    return splits, [str(digit) for digit in digits.target_names], image_size
+    names = [str(digit) for digit in digits.target_names]
+    return _Source(splits, lambda image: image, names, image_size, is_small=True)
 
 
-def _folder(folder: Path, image_size: int) -> Source:
-    """A folder of folders; the classes are the names below `train`."""
+def _folder(folder: Path, image_size: int) -> _Source:
+    """A folder of folders; the classes are the names below `train`. Only paths are kept."""
     names = sorted(path.name for path in folder.glob("train/*") if path.is_dir())
-    if not names or not (folder / "test").is_dir():
-        raise ValueError(
-            f"{folder} has no images in train/CLASS/ and test/CLASS/, which an image folder needs."
-        )
-    splits = {
-        split: tf.keras.utils.image_dataset_from_directory(
-            folder / split,
-            class_names=names,
-            batch_size=None,
-            image_size=(image_size, image_size),
-            shuffle=False,
-        )
-        for split in ("train", "test")
-    }
-    return splits, names, image_size
+    splits = {}
+    for split in ("train", "test"):
+        files = [
+            (str(path), label)
+            for label, name in enumerate(names)
+            for path in sorted((folder / split / name).glob("*"))
+            if path.suffix.lower() in _SUFFIXES
+        ]
+        if not files:
+            raise ValueError(
+                f"{folder} has no images in {split}/CLASS/: an image folder needs JPEG, PNG, GIF "
+                "or BMP files in train/CLASS/ and test/CLASS/."
+            )
+        paths, labels = zip(*files, strict=True)
+        splits[split] = tf.data.Dataset.from_tensor_slices((list(paths), list(labels)))
+
+    def decode(path: tf.Tensor) -> tf.Tensor:
+        image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+        return tf.ensure_shape(image, (None, None, 3))
+
+    return _Source(splits, decode, names, image_size, is_small=True)
 
 
-def _tfds(name: str, image_size: int | None, data_dir: str | Path | None) -> Source:
+def _tfds(name: str, image_size: int | None, data_dir: str | Path | None) -> _Source:
     import tensorflow_datasets as tfds
 
     if data_dir is not None and not Path(data_dir).is_dir():
         raise ValueError(f"There is no folder {data_dir} to find {name!r} in.")
     try:
         builder = tfds.builder(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError as error:
+    except (tfds.core.DatasetNotFoundError, ValueError) as error:  # ValueError: not even a name
         raise ValueError(
             f"No data set is called {name!r}: give 'digits', a name from "
-            "https://www.tensorflow.org/datasets/catalog, or an existing folder."
+            "https://www.tensorflow.org/datasets/catalog, or a folder with images in train/CLASS/ "
+            "and test/CLASS/."
         ) from error
     features = builder.info.features
     if features is None or not {"image", "label"} <= set(features):
@@ -233,12 +253,17 @@ def _tfds(name: str, image_size: int | None, data_dir: str | Path | None) -> Sou
     test = "test" if "test" in builder.info.splits else "validation"
     if "train" not in builder.info.splits or test not in builder.info.splits:
         raise ValueError(f"{name!r} has the splits {[*builder.info.splits]}: no train and test.")
-    read = tfds.ReadConfig(shuffle_seed=0)
+    is_small = builder.info.dataset_size <= CACHE_LIMIT
     splits = {
-        key: builder.as_dataset(split=split, as_supervised=True, read_config=read)
+        key: builder.as_dataset(
+            split=split, as_supervised=True, decoders={"image": tfds.decode.SkipDecoding()}
+        )
         for key, split in (("train", "train"), ("test", test))
     }
+    if is_small:
+        splits = {key: data.cache() for key, data in splits.items()}
     height, width = features["image"].shape[:2]
     if image_size is None:
         image_size = height if height is not None and height == width else 224
-    return splits, features["label"].names, image_size
+    decode = features["image"].decode_example
+    return _Source(splits, decode, features["label"].names, image_size, is_small)

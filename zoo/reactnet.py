@@ -79,7 +79,7 @@ def ReActNetA(
         include_top: Whether to end in the global average and the classifier.
         num_classes: Number of classes.
         classifier_activation: `"softmax"`, or `None` for logits (distillation needs them).
-        width: Multiplies the number of channels; that of the stem becomes a multiple of 8.
+        width: Multiplies the number of channels; the 32 of the stem are rounded, the rest follows.
         stem_strides: Stride of the first convolution; 1 suits images of 32x32.
         binary_weights: `False` for step 1 of the two-step training, where activations are binary
             and weights are real; `binarize_weights` then makes the model of step 2.
@@ -97,7 +97,7 @@ def ReActNetA(
     inputs = image_input(input_shape, input_tensor, stride=16 * stem_strides)
     kernel_quantizer = "react_sign" if binary_weights else None
 
-    stem = scaled(32, width)
+    stem = scaled(32, width, divisor=1)
     x = tf.keras.layers.Conv2D(
         stem,
         3,

@@ -135,6 +135,10 @@ def export(
             f"allow_float=True to accept that):\n{listing}"
         )
     expected = binary_convolutions(model)
+    try:
+        operations = ops(model)
+    except ValueError as error:
+        raise ExportError(str(error)) from error
 
     if progress:
         print(f"Converting {model.name} with Larq Compute Engine ...", flush=True)
@@ -166,7 +170,7 @@ def export(
         path=path,
         bytes=len(flatbuffer),
         float_bytes=4 * model.count_params(),
-        ops=ops(model),
+        ops=operations,
         operators=dict(operators.most_common()),
         binary_convolutions=len(expected),
         agreement=agreement,

@@ -18,6 +18,10 @@ def ends_in_softmax(model: tf.keras.Model) -> bool:
     return activation == "softmax" or isinstance(last, tf.keras.layers.Softmax)
 
 
+def _full_precision(x: tf.Tensor) -> tf.Tensor:
+    return tf.cast(x, tf.float32) if x.dtype.size < tf.float32.size else x
+
+
 class Distiller(tf.keras.Model):
     r"""Trains `student` to give the distribution that `teacher` gives.
 
@@ -112,14 +116,14 @@ class Distiller(tf.keras.Model):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step of `fit`: the student learns from one batch."""
         x, y, sample_weight = tf.keras.utils.unpack_x_y_sample_weight(data)
-        teacher_logits = tf.cast(self.teacher(x, training=False), tf.float32)
+        teacher_logits = _full_precision(self.teacher(x, training=False))
         with tf.GradientTape() as tape:
-            logits = tf.cast(self.student(x, training=True), tf.float32)
+            logits = _full_precision(self.student(x, training=True))
             per_sample = self.distribution_loss.call(tf.stop_gradient(teacher_logits), logits)
             distribution_loss = tf.nn.compute_average_loss(per_sample, sample_weight)
             loss = distribution_loss
             if self.student.losses:
-                penalties = [tf.cast(penalty, tf.float32) for penalty in self.student.losses]
+                penalties = [tf.cast(penalty, logits.dtype) for penalty in self.student.losses]
                 loss += tf.nn.scale_regularization_loss(tf.add_n(penalties))
             if self.label_loss_weight:
                 loss += self.label_loss_weight * self.compiled_loss(y, logits, sample_weight)

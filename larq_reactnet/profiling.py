@@ -22,11 +22,18 @@ _KERNELS = {
     "pointwise_kernel": "pointwise_quantizer",
 }
 
+_TRANSPOSED = (
+    tf.keras.layers.Conv1DTranspose,
+    tf.keras.layers.Conv2DTranspose,
+    tf.keras.layers.Conv3DTranspose,
+)
 _COUNTED = (
     tf.keras.layers.Conv1D,
     tf.keras.layers.Conv2D,
     tf.keras.layers.Conv3D,
+    tf.keras.layers.DepthwiseConv1D,
     tf.keras.layers.DepthwiseConv2D,
+    tf.keras.layers.SeparableConv1D,
     tf.keras.layers.SeparableConv2D,
     tf.keras.layers.Dense,
 )
@@ -126,11 +133,14 @@ def calls_of(model: tf.keras.Model) -> list[tuple[tf.keras.layers.Layer, int]]:
 
 def _calls(model: tf.keras.Model, times: int = 1) -> dict[int, tuple[tf.keras.layers.Layer, int]]:
     """The same, by the id of the layer."""
-    nodes = {
-        config["name"]: len(config["inbound_nodes"])
-        for config in model.get_config()["layers"]
-        if config.get("inbound_nodes")
-    }
+    try:
+        nodes = {
+            config["name"]: len(config["inbound_nodes"])
+            for config in model.get_config()["layers"]
+            if config.get("inbound_nodes")
+        }
+    except NotImplementedError:  # a layer without `get_config`; calls in other models count too
+        nodes = {layer.name: len(layer.inbound_nodes) for layer in model.layers}
     calls: dict[int, tuple[tf.keras.layers.Layer, int]] = {}
     for layer in model.layers:
         count = times * nodes.get(layer.name, 1)  # a sequential model has no such list
@@ -146,7 +156,7 @@ def _positions(layer: tf.keras.layers.Layer, calls: int) -> int:
     """Number of positions at which the kernel is applied, over all calls of the layer."""
     if not isinstance(layer, _COUNTED):
         raise ValueError(f"{layer.name} is a {type(layer).__name__}, which cannot be counted.")
-    is_transposed = isinstance(layer, tf.keras.layers.Conv2DTranspose)
+    is_transposed = isinstance(layer, _TRANSPOSED)
     shape_at = layer.get_input_shape_at if is_transposed else layer.get_output_shape_at
     # A layer that is called in another model too has more shapes than calls, the last being ours.
     shapes = [shape_at(index)[1:-1] for index in range(len(layer.inbound_nodes))]

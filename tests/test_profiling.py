@@ -61,6 +61,20 @@ def test_other_kinds():
         ops(tf.keras.Model(inputs, local(inputs)))
 
 
+def test_layer_without_config():
+    class Scale(tf.keras.layers.Layer):
+        def __init__(self, factor):
+            super().__init__()
+            self.factor = factor
+
+        def call(self, inputs):
+            return self.factor * inputs
+
+    inputs = tf.keras.layers.Input((8, 8, 4))
+    model = tf.keras.Model(inputs, Scale(2.0)(tf.keras.layers.Conv2D(2, 1)(inputs)))
+    assert ops(model).flops == 64 * 4 * 2
+
+
 def test_layers_of_another_model_count_once():
     first = tf.keras.Sequential([tf.keras.layers.Input((8, 8, 4)), tf.keras.layers.Conv2D(2, 1)])
     inputs = tf.keras.layers.Input((8, 8, 4))

@@ -114,12 +114,13 @@ def _examine_input(layer: tf.keras.layers.Layer) -> tuple[str, str] | None:
             "its weights are binary but its inputs are not, so its weights stay in float",
             "give it a binary `input_quantizer`, or no `kernel_quantizer`",
         )
-    if padded:
-        return (
-            "explicit zero padding after a sign is not binary, so the convolution stays in float",
-            "remove the ZeroPadding2D and use padding='same' with `pad_values=1.0` (or 0.0)",
-        )
-    return _examine_sign(producer, layer.get_input_shape_at(0)[-1])
+    finding = _examine_sign(producer, layer.get_input_shape_at(0)[-1])
+    if finding or not padded:
+        return finding
+    return (
+        "explicit zero padding after a sign is not binary, so the convolution stays in float",
+        "remove the ZeroPadding2D and use padding='same' with `pad_values=1.0` (or 0.0)",
+    )
 
 
 def _examine_sign(quantizer: Any, channels: int) -> tuple[str, str] | None:

@@ -94,8 +94,14 @@ def carry_over(
     """
     # By layer and position, which names do not tell: a quantizer that Keras builds while it reads a
     # config is named without its layer.
+    old_layers, new_layers = flat_layers(step1), flat_layers(step2)
+    if len(old_layers) != len(new_layers):
+        raise ValueError(
+            f"{step1.name!r} has {len(old_layers)} layers and {step2.name!r} {len(new_layers)}: "
+            "they are not the same network."
+        )
+    layers = list(zip(old_layers, new_layers, strict=True))
     pairs: list[tuple[tf.Variable, tf.Variable]] = []
-    layers = list(zip(flat_layers(step1), flat_layers(step2), strict=True))
     for old, new in layers:
         sources, targets = _variables(old), _variables(new)
         if _kernel_quantizer(old) is not _kernel_quantizer(new):

@@ -176,6 +176,21 @@ def test_fault(name, rng, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("size", "is_wrong"), [((2, 8), True), ((8, 2), True), ((3, 3), False)])
+def test_kernels_of_lce_on_a_map_smaller_than_the_filter(size, is_wrong, rng):
+    """Why `check` refuses it: only LCE's reference kernel is right."""
+    import larq_compute_engine as lce
+
+    model = randomized(model_of(conv(padding="same"), shape=(*size, 4)), rng)
+    flatbuffer = convert(model)
+    images = rng.normal(size=(4, *size, 4)).astype(np.float32)
+    errors = [
+        np.abs(lce.testing.Interpreter(flatbuffer, **kernel).predict(images) - model(images)).max()
+        for kernel in ({}, {"use_indirect_bgemm": True}, {"use_reference_bconv": True})
+    ]
+    assert [error > 1 for error in errors] == [is_wrong, is_wrong, False]
+
+
 GOOD = {
     "zeros": lambda: model_of(conv(padding="same")),
     "ones": lambda: model_of(conv(padding="same", pad_values=1.0)),

@@ -63,6 +63,9 @@ def test_carry_over_between_different_models(rng):
         carry_over(step1, step2)
     for old, new in zip(before, step2.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+    longer = tf.keras.Sequential([step2, tf.keras.layers.Softmax()])
+    with pytest.raises(ValueError, match="not the same network"):
+        carry_over(step1, longer)
 
 
 def test_alpha_of_bnn_plus_comes_from_the_carried_weights(rng):

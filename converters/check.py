@@ -44,7 +44,7 @@ def check(model: tf.keras.Model) -> list[Finding]:
     return [
         Finding(layer.name, *finding)
         for layer in flat_layers(model)
-        if (finding := _examine(layer))
+        if not _takes_images(layer, model) and (finding := _examine(layer))
     ]
 
 
@@ -53,7 +53,7 @@ def binary_convolutions(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
     return [
         layer
         for layer, calls in calls_of(model)
-        if _is_quantized(layer) and _examine(layer) is None
+        if _is_quantized(layer) and not _takes_images(layer, model) and _examine(layer) is None
         for _ in range(calls)
     ]
 
@@ -65,6 +65,18 @@ def _quantizers(layer: tf.keras.layers.Layer) -> list[Any]:
 
 def _is_quantized(layer: tf.keras.layers.Layer) -> bool:
     return any(not isinstance(q, lq.quantizers.NoOp) for q in _quantizers(layer))
+
+
+def _takes_images(layer: tf.keras.layers.Layer, model: tf.keras.Model) -> bool:
+    """Whether `layer` is the first of `model`, with real inputs.
+
+    Its weights may be binary, as in BinaryNet, but it is not meant to be a binary convolution.
+    """
+    return (
+        getattr(layer, "input_quantizer", None) is None
+        and any(layer is other for other in model.layers)
+        and isinstance(layer.inbound_nodes[0].inbound_layers, tf.keras.layers.InputLayer)
+    )
 
 
 def _examine(layer: tf.keras.layers.Layer) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ from larq_reactnet._version import __version__
 select_keras_2()
 
 from larq_reactnet import (  # noqa: E402
+    _larq_zoo,  # noqa: F401
     callbacks,
     distillation,
     layers,
@@ -22,6 +23,7 @@ from larq_reactnet import (  # noqa: E402
     regularizers,
 )
 from larq_reactnet.distillation import Distiller  # noqa: E402
+from larq_reactnet.packed import load_packed, save_packed  # noqa: E402
 from larq_reactnet.two_step import binarize_weights  # noqa: E402
 
 if TYPE_CHECKING:
@@ -35,10 +37,12 @@ __all__ = [
     "converters",
     "distillation",
     "layers",
+    "load_packed",
     "losses",
     "profiling",
     "quantizers",
     "regularizers",
+    "save_packed",
     "training",
     "zoo",
 ]

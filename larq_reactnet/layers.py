@@ -1,11 +1,11 @@
-r"""The layers of ReActNet: RPReLU and the learnable shift."""
+r"""The layers of ReActNet: RPReLU and the learnable shift, and the rotation of images."""
 
 from typing import Any
 
 import larq as lq
 import tensorflow as tf
 
-__all__ = ["LearnableBias", "RPReLU"]
+__all__ = ["LearnableBias", "RPReLU", "Rotate180"]
 
 
 @lq.utils.register_keras_custom_object
@@ -92,6 +92,25 @@ class RPReLU(tf.keras.layers.Layer):
         """The arguments of the constructor."""
         initializer = tf.keras.initializers.serialize(self.slope_initializer)
         return {**super().get_config(), "slope_initializer": initializer}
+
+
+@lq.utils.register_keras_custom_object
+class Rotate180(tf.keras.layers.Layer):
+    """Rotates images, `(batch, height, width, channels)`, by 180 degrees.
+
+    Of an even number of pixels, a convolution of stride 2 pads one side only: PyTorch's the top and
+    left, TensorFlow's `"same"` the bottom and right. On a rotated image and with rotated kernels
+    the two are the same. Becomes one REVERSE_V2 in TensorFlow Lite.
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Rotate `inputs`."""
+        return tf.reverse(inputs, [1, 2])
+
+
+def rotates(model: tf.keras.Model) -> bool:
+    """Whether `model` rotates its images: if so, its weights are of no use to one that does not."""
+    return any(isinstance(layer, Rotate180) for layer in model.layers)
 
 
 def _channels(layer: tf.keras.layers.Layer, input_shape: Any) -> int:

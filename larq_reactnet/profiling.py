@@ -6,7 +6,7 @@ layers, one operation each, and nothing else:
 \\[ \text{OPs} = \text{BOPs} / 64 + \text{FLOPs} \\]
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import larq as lq
@@ -46,7 +46,8 @@ class Ops:
     Attributes:
         bops: Multiply-accumulates of which both factors are binary.
         flops: All other multiply-accumulates of convolutions and dense layers.
-        binary_weights: Number of weights that need one bit when deployed.
+        binary_weights: Number of weights that need one bit when deployed: those of layers whose
+            inputs are binary too.
         float_weights: Number of all other weights, as `model.count_params` counts them.
     """
 
@@ -69,6 +70,22 @@ class Ops:
     def deployed_bytes(self) -> int:
         """One bit for each binary weight and four bytes for every other."""
         return -(-self.binary_weights // 8) + 4 * self.float_weights
+
+    def as_dict(self) -> dict[str, float]:
+        """All numbers by name."""
+        derived = {"ops": self.ops, "deployed_bytes": self.deployed_bytes}
+        return {**asdict(self), **derived}
+
+    def __str__(self) -> str:
+        rows = {
+            "BOPs": f"{self.bops:,}",
+            "FLOPs": f"{self.flops:,}",
+            "OPs": f"{self.ops:,.0f}   (BOPs / 64 + FLOPs)",
+            "binary weights": f"{self.binary_weights:,}",
+            "other weights": f"{self.float_weights:,}",
+            "bytes deployed": f"{self.deployed_bytes:,}",
+        }
+        return "\n".join(f"{name:<15} {value}" for name, value in rows.items())
 
 
 def ops(model: tf.keras.Model) -> Ops:
@@ -93,9 +110,9 @@ def ops(model: tf.keras.Model) -> Ops:
             # The pointwise part of a separable convolution has the results of the other as input.
             if is_bits and _has_binary_input(layer) and name != "pointwise_kernel":
                 bops += macs
+                binary_weights += weights
             else:
                 flops += macs
-            binary_weights += weights * is_bits
     return Ops(bops, flops, binary_weights, model.count_params() - binary_weights)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from larq_reactnet._files import replacing
+from larq_reactnet.layers import rotates
 
 import tensorflow as tf
 
@@ -89,10 +90,22 @@ def load_weights(model: tf.keras.Model, path: Path) -> None:
         ValueError: If it is corrupt or of another model.
     """
     try:
+        _refuse_other_padding(model, path)
         model.load_weights(str(path))
     except Exception as error:  # h5py and Keras raise many kinds
         reason = str(error).strip().split("\n")[0]
         raise ValueError(f"{path} does not hold the weights of {model.name}: {reason}") from error
+
+
+def _refuse_other_padding(model: tf.keras.Model, path: Path) -> None:
+    """Raise ValueError if one of model and file is for rotated images, and the other is not."""
+    import h5py
+
+    with h5py.File(path) as file:
+        weights = file.get("model_weights", file)  # where `model.save` has them
+        names = [*map(str, weights.attrs["layer_names"].astype(str))]
+    if ("rotate" in names) != rotates(model):
+        raise ValueError("one is for models with `torch_padding=True`, the other is not")
 
 
 def load_model(path: str | Path) -> tf.keras.Model:

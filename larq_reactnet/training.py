@@ -80,6 +80,11 @@ def train(
     if not 0 < learning_rate < float("inf"):
         raise ValueError(f"`learning_rate` must be positive and finite, got {learning_rate}.")
     options = options or {}
+    if step1_epochs and "binary_weights" not in zoo.get(model).arguments:
+        raise ValueError(
+            f"{model} has no step 1 with real weights: train it with `step1_epochs=0` "
+            "(--step1-epochs 0)."
+        )
     for name in _GIVEN & options.keys():
         raise ValueError(f"`{name}` cannot be set: the training itself gives it to the model.")
     data = zoo.datasets.load(

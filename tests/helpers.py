@@ -48,13 +48,20 @@ def binary_model(input_quantizer="approx_sign", kernel_quantizer="ste_sign", **c
 
 
 def reloaded(model, how, folder):
-    """`model` after a round trip: "h5", "tf" (SavedModel), "keras" or "config" and weights."""
+    """`model` after a round trip.
+
+    `how` is "h5", "keras", "config" (and weights), "tf" (SavedModel), or "untraced", a SavedModel
+    without the graphs that take most of the time to write.
+    """
     if how == "config":
         twin = type(model).from_config(model.get_config())
         twin.set_weights(model.get_weights())
         return twin
-    path = str(folder / ("model" if how == "tf" else f"model.{how}"))
-    model.save(path, save_format=how)
+    path = str(folder / f"model.{how}")
+    if how == "untraced":
+        model.save(path, save_format="tf", save_traces=False)
+    else:
+        model.save(path, save_format=how)
     return tf.keras.models.load_model(path)
 
 

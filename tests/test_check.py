@@ -4,6 +4,7 @@ import re
 
 import larq_reactnet as lr
 from larq_reactnet.converters import check, convert, count_operators, predict_tflite
+from larq_reactnet.converters.check import binary_convolutions
 
 import larq as lq
 import numpy as np
@@ -112,7 +113,7 @@ FAULTS = {
     ),
     "real input": (
         "float",
-        lambda: model_of(conv(input_quantizer=None)),
+        lambda: model_of(layers.BatchNormalization(), conv(input_quantizer=None)),
         "its weights are binary but its inputs are not",
         "input_quantizer",
     ),
@@ -254,3 +255,12 @@ def test_dead_filter(rng):
     model.set_weights([kernel])
     (finding,) = check(model)
     assert "all weights of its filter 2 are zero" in finding.problem
+
+
+def test_binary_weights_on_the_images_are_no_fault():
+    """As in BinaryNet: nothing could be binary there."""
+    model = model_of(conv(input_quantizer=None))
+    assert check(model) == []
+    assert binary_convolutions(model) == []
+    nested = tf.keras.Sequential([layers.Input((8, 8, 4)), layers.ReLU(), model])
+    assert [finding.layer for finding in check(nested)] == ["faulty"]

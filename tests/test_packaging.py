@@ -21,6 +21,9 @@ def test_wheel(tmp_path):
         for path in (ROOT / folder).glob("*.py"):
             assert f"larq_reactnet/{package}{path.name}" in names
     assert "larq_reactnet/py.typed" in names
+    assert "larq_reactnet/zoo/sizes.csv" in names
+    for path in (ROOT / "zoo" / "weights").iterdir():
+        assert f"larq_reactnet/zoo/weights/{path.name}" in names
     top = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert top == {"larq_reactnet"}
     for requirement in ("tensorflow", "larq", "larq-zoo", "larq-compute-engine", "tf-keras"):

@@ -1,16 +1,47 @@
-"""The models of the BNN+ and ReActNet papers, by constructor or by name, and data to train them."""
+"""Every network of the BNN+ and ReActNet papers, by constructor or by name, and data to train them.
 
-from larq_reactnet.zoo import datasets
-from larq_reactnet.zoo.bnn_plus import BNNPlusAlexNet
-from larq_reactnet.zoo.reactnet import ReActNetA
+Larq Zoo's own models are here by name only: `create("quicknet")`.
+"""
+
+from larq_reactnet.zoo import datasets, larq_zoo, pretrained
+from larq_reactnet.zoo.binarynet import BinaryNet
+from larq_reactnet.zoo.birealnet import BiRealNet34
+from larq_reactnet.zoo.bnn_plus_alexnet import BNNPlusAlexNet, BNNPlusAlexNetImageNet
+from larq_reactnet.zoo.bnn_plus_dorefanet import BNNPlusDoReFaNet
+from larq_reactnet.zoo.bnn_plus_resnet import BNNPlusResNet18
+from larq_reactnet.zoo.bnn_plus_vgg import BNNPlusVGGSmall
+from larq_reactnet.zoo.meliusnet import MeliusNet22, MeliusNet29, MeliusNet42, MeliusNet59
+from larq_reactnet.zoo.mobilenet import MobileNetV1
+from larq_reactnet.zoo.reactnet import ReActNetA, ReActNetB, ReActNetC
+from larq_reactnet.zoo.reactnet_resnet import ReActNet18, ReActNet34
 from larq_reactnet.zoo.registry import Entry, create, get, list_models
+from larq_reactnet.zoo.resnet import ResNet18, ResNet34
 
 __all__ = [
     "BNNPlusAlexNet",
+    "BNNPlusAlexNetImageNet",
+    "BNNPlusDoReFaNet",
+    "BNNPlusResNet18",
+    "BNNPlusVGGSmall",
+    "BiRealNet34",
+    "BinaryNet",
     "Entry",
+    "MeliusNet22",
+    "MeliusNet29",
+    "MeliusNet42",
+    "MeliusNet59",
+    "MobileNetV1",
+    "ReActNet18",
+    "ReActNet34",
     "ReActNetA",
+    "ReActNetB",
+    "ReActNetC",
+    "ResNet18",
+    "ResNet34",
     "create",
     "datasets",
     "get",
+    "larq_zoo",
     "list_models",
+    "pretrained",
 ]

@@ -1,23 +1,24 @@
 """What the constructors of the zoo share: input, width, and the loading of weights."""
 
-import os
 from typing import Any
+
+from larq_reactnet.zoo.pretrained import load
 
 import tensorflow as tf
 
 
 def image_input(
-    input_shape: tuple[int | None, ...] | None, input_tensor: Any, stride: int
+    input_shape: tuple[int | None, ...] | None, input_tensor: Any, smallest: int
 ) -> tf.Tensor:
     """The input of a model, as in keras.applications.
 
     Args:
         input_shape: `(height, width, channels)`; `None` is `(224, 224, 3)`.
         input_tensor: Keras tensor to use instead of a new input.
-        stride: Total stride of the network: the smallest height and width that it can take.
+        smallest: Smallest height and width that the network can take.
 
     Raises:
-        ValueError: If the shape is not of an image, or smaller than `stride`.
+        ValueError: If the shape is not of an image, or smaller than `smallest`.
     """
     if input_tensor is not None:
         if not isinstance(input_tensor, type(tf.keras.layers.Input(()))):
@@ -26,10 +27,10 @@ def image_input(
     input_shape = (224, 224, 3) if input_shape is None else tuple(input_shape)
     if len(input_shape) != 3 or input_shape[-1] is None:
         raise ValueError(f"`input_shape` must be (height, width, channels), got {input_shape}.")
-    if any(size is not None and size < stride for size in input_shape[:2]):
+    if any(size is not None and size < smallest for size in input_shape[:2]):
         raise ValueError(
-            f"`input_shape` {input_shape} is too small: this network has a total stride of "
-            f"{stride}, so it takes {stride}x{stride} images or larger ones."
+            f"`input_shape` {input_shape} is too small: this network takes {smallest}x{smallest} "
+            "images or larger ones."
         )
     return tf.keras.layers.Input(input_shape) if input_tensor is None else input_tensor
 
@@ -42,13 +43,8 @@ def scaled(channels: int, width: float, divisor: int = 8) -> int:
 
 
 def finish(inputs: Any, outputs: Any, name: str, weights: str | None) -> tf.keras.Model:
-    """The model from `inputs` to `outputs`, with `weights` loaded from a file if one is given."""
+    """The model from `inputs` to `outputs`, with pretrained `weights` or those of a file."""
     model = tf.keras.Model(tf.keras.utils.get_source_inputs(inputs), outputs, name=name)
     if weights is not None:
-        if not os.path.exists(weights):
-            raise ValueError(
-                f"`weights` must be None or the path of a weights file, got {weights!r}; "
-                f"there are no pretrained weights for {name} yet."
-            )
-        model.load_weights(weights)
+        load(model, weights, name)
     return model

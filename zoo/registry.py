@@ -1,14 +1,17 @@
 """Name -> constructor: what `create`, the command line and the tests iterate over."""
 
 import difflib
+import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from larq_reactnet.zoo.pretrained import options_of
 
 import tensorflow as tf
 
-__all__ = ["Entry", "create", "get", "list_models", "register"]
+__all__ = ["Entry", "create", "get", "list_models", "register", "variant_of"]
 
 Constructor = Callable[..., tf.keras.Model]
 
@@ -21,30 +24,97 @@ class Entry:
         name: Name in the registry, snake_case.
         constructor: Function of keyword arguments only that returns a Keras model.
         paper: Where the architecture comes from.
+        year: Of the paper.
         url: Address of the paper.
-        small: Arguments that make a small model for 32x32 images, used in tests and the demo.
+        small: Arguments that make a small model for small images, used in tests and the demo.
+        small_size: Height and width of these images.
     """
 
     name: str
     constructor: Constructor
     paper: str
+    year: int
     url: str
-    small: dict[str, Any]
+    small: dict[str, Any] = field(default_factory=dict)
+    small_size: int = 32
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the constructor, and their defaults."""
+        parameters = inspect.signature(self.constructor).parameters.values()
+        return {parameter.name: parameter.default for parameter in parameters}
 
 
 _ENTRIES: dict[str, Entry] = {}
 
+# What the docstrings of all constructors say.
+_ARGUMENTS = """\
+    input_shape: `(height, width, channels)`; `None` is `(224, 224, 3)`.
+    input_tensor: Keras tensor to use as input.
+    weights: `None` for random initialization, the name of a data set of which there are pretrained
+        weights, or the path of a weights file.
+    include_top: Whether to end in the layers that classify.
+    num_classes: Number of classes.
+    classifier_activation: `"softmax"`, or `None` for logits (distillation needs them).
+"""
+_RESULT = """\
+Returns:
+    A Keras model, not compiled.
 
-def register(
-    name: str, *, paper: str, url: str, small: dict[str, Any]
-) -> Callable[[Constructor], Constructor]:
-    """Decorator that enters a constructor under `name`."""
+Raises:
+    ValueError: If an argument has a bad value, or the images are too small."""
+
+
+def register(name: str, **about: Any) -> Callable[[Constructor], Constructor]:
+    """Decorator that enters a constructor under `name`; `about` are the attributes of `Entry`.
+
+    The docstring of the constructor need not describe the arguments that all of them have.
+    """
 
     def enter(constructor: Constructor) -> Constructor:
-        _ENTRIES[name] = Entry(name, constructor, paper, url, small)
+        head, own, references = _sections(constructor)
+        sections = [head, f"Args:\n{_ARGUMENTS}{own}", _RESULT, references]
+        constructor.__doc__ = "\n\n".join(section.rstrip() for section in sections if section)
+        _ENTRIES[name] = Entry(name, constructor, **about)
         return constructor
 
     return enter
+
+
+def _sections(constructor: Callable[..., Any]) -> tuple[str, str, str]:
+    """The text of a docstring, what it has under `Args:`, and its references."""
+    text, mark, references = inspect.cleandoc(constructor.__doc__ or "").partition("References:\n")
+    head, _, own = text.partition("Args:\n")
+    return head, own, mark + references
+
+
+def variant_of(family: Callable[..., Any], **defaults: Any) -> Callable[[Constructor], Constructor]:
+    """Decorator of a constructor that takes the keyword arguments of `family`.
+
+    It gets the signature of `family`, with `defaults` in place of its own, and the sections of its
+    docstring from `Args:` on, so that both are written once for all models of a family.
+    """
+    parameters = inspect.signature(family).parameters.values()
+    keywords = [
+        parameter.replace(default=defaults.get(parameter.name, parameter.default))
+        for parameter in parameters
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    _, own, references = _sections(family)
+
+    def decorate(constructor: Constructor) -> Constructor:
+        @functools.wraps(constructor)
+        def wrapped(**kwargs: Any) -> tf.keras.Model:
+            return constructor(**{**defaults, **kwargs})
+
+        signature = inspect.Signature(keywords, return_annotation=tf.keras.Model)
+        wrapped.__signature__ = signature  # type: ignore[attr-defined]
+        head = inspect.cleandoc(constructor.__doc__ or "")
+        sections = [head, f"Args:\n{own}" if own else "", references]
+        wrapped.__doc__ = "\n\n".join(section.rstrip() for section in sections if section)
+        return wrapped
+
+    return decorate
 
 
 def list_models() -> list[str]:
@@ -68,20 +138,24 @@ def get(name: str) -> Entry:
 def create(name: str, **kwargs: Any) -> tf.keras.Model:
     """Build the model called `name`; `kwargs` go to its constructor.
 
+    With pretrained weights, arguments that are not given are those of the weights.
+
     !!! example
         ```python
         lr.zoo.create("reactnet_a", input_shape=(32, 32, 3), num_classes=10, width=0.25)
+        lr.zoo.create("quicknet", weights="imagenet")
         ```
 
     Raises:
         ValueError: If the name or an argument is unknown or has a bad value.
     """
-    constructor = get(name).constructor
-    arguments = inspect.signature(constructor).parameters
-    unknown = kwargs.keys() - arguments.keys()
+    entry = get(name)
+    unknown = kwargs.keys() - entry.arguments.keys()
     if unknown:
         raise ValueError(
             f"{name} has no argument {', '.join(map(repr, sorted(unknown)))}: it takes "
-            f"{', '.join(arguments)}."
+            f"{', '.join(entry.arguments)}."
         )
-    return constructor(**kwargs)
+    include_top = kwargs.get("include_top", True)
+    options = options_of(name, kwargs.get("weights"), include_top=include_top)
+    return entry.constructor(**{**options, **kwargs})

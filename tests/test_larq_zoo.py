@@ -1,0 +1,73 @@
+"""Larq Zoo's models by our names, and ours that extend its families, are equal to Larq Zoo's."""
+
+import importlib
+import logging
+
+import larq_reactnet as lr
+from larq_reactnet._larq_zoo import LarqZooInitializer, LarqZooQuantizer
+from larq_reactnet.zoo.birealnet import bi_real_net
+from larq_reactnet.zoo.larq_zoo import _MODELS
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+SHAPE = (96, 96, 3)  # on smaller maps than the kernels, ours pad with ones
+
+
+def original(path, **arguments):
+    module, _, name = path.partition(".")
+    logging.getLogger("larq.layers_base").setLevel(logging.ERROR)
+    constructor = getattr(importlib.import_module(f"larq_zoo.{module}"), name)
+    return constructor(**{"weights": None, "num_classes": 10, "input_shape": SHAPE, **arguments})
+
+
+def randomize(model, rng):
+    values = []
+    for weight in model.weights:
+        value = rng.normal(size=weight.shape)
+        values.append(np.abs(value) + 0.5 if "variance" in weight.name else value)
+    model.set_weights(values)
+
+
+def assert_equal(model, twin, rng, tmp_path):
+    """The same weights in the same order, and bit-identical outputs, also from Larq's files."""
+    randomize(model, rng)
+    shape = (1, *model.input_shape[1:])
+    images = rng.normal(size=shape).astype(np.float32)
+    path = str(tmp_path / "weights.h5")
+    model.save_weights(path)
+    twin.load_weights(path)
+    np.testing.assert_array_equal(model(images), twin(images))
+
+
+@pytest.mark.parametrize(
+    "name", ["binary_resnet_e18", "dorefanet", "quicknet_small", "real_to_binary_net"]
+)
+def test_same_function(name, rng, tmp_path):
+    model = original(_MODELS[name].constructor)
+    twin = lr.zoo.create(name, input_shape=SHAPE, num_classes=10)
+    assert_equal(model, twin, rng, tmp_path)
+
+
+def test_meliusnet(rng, tmp_path):
+    model = original("literature.MeliusNet22")
+    twin = lr.zoo.MeliusNet22(input_shape=SHAPE, num_classes=10)
+    randomize(model, rng)
+    twin.set_weights(model.get_weights())
+    assert [weight.name for weight in model.weights] == [weight.name for weight in twin.weights]
+    assert_equal(model, twin, rng, tmp_path)
+
+
+def test_bi_real_net(rng, tmp_path):
+    """BiRealNet34 is made by the function that makes Larq Zoo's 18 of (4, 4, 4, 4)."""
+    model = original("literature.BiRealNet", include_top=False)
+    inputs = tf.keras.layers.Input(SHAPE)
+    twin = tf.keras.Model(inputs, bi_real_net(inputs, (4, 4, 4, 4), 1.0, 2, True))
+    assert_equal(model, twin, rng, tmp_path)
+
+
+@pytest.mark.parametrize("wrapper", [LarqZooInitializer, LarqZooQuantizer])
+def test_no_other_functions_are_imported(wrapper):
+    with pytest.raises(ValueError, match="is not one of the functions"):
+        wrapper("core.utils.download_pretrained_model")

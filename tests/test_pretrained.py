@@ -1,0 +1,236 @@
+"""The table of pretrained weights, and what `weights=` of a constructor takes."""
+
+import hashlib
+import json
+import os
+
+import larq_reactnet as lr
+from larq_reactnet.packed import save_packed
+from larq_reactnet.zoo import pretrained
+from larq_reactnet.zoo._download import DownloadError, sha256_of
+
+import numpy as np
+import pytest
+from helpers import assert_same_outputs
+
+COLUMNS = "model,dataset,options,recipe,top1,date,bytes,sha256,location,licence,source"
+OPTIONS = {"width": 0.125}
+SHAPE = (32, 32, 3)
+
+
+def alexnet(**arguments):
+    return lr.zoo.BNNPlusAlexNet(input_shape=SHAPE, **{**OPTIONS, **arguments})
+
+
+def line(**cells):
+    """A row of a table."""
+    row = {
+        "model": "bnn_plus_alexnet",
+        "dataset": "cifar10",
+        "options": json.dumps(OPTIONS),
+        "recipe": "cifar10_bnn_plus",
+        "top1": "87.5",
+        "date": "2026-01-31",
+        "bytes": "1000",
+        "sha256": "0" * 64,
+        "location": "weights.safetensors",
+        "licence": "Apache-2.0",
+        "source": "a test",
+        **cells,
+    }
+    return ",".join('"' + row[column].replace('"', '""') + '"' for column in COLUMNS.split(","))
+
+
+def table(folder, *lines):
+    path = folder / "weights.csv"
+    path.write_text("\n".join([COLUMNS, *lines]) + "\n")
+    pretrained.read_table.cache_clear()
+    return path
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """A folder like the one in the package, with the weights of the model that is returned."""
+    monkeypatch.setattr(pretrained, "_FOLDER", tmp_path)
+    model = alexnet()
+    path = tmp_path / "weights.safetensors"
+    save_packed(model, path)
+    cells = {"bytes": str(path.stat().st_size), "sha256": sha256_of(path)}
+    table(tmp_path, line(**cells))
+    return model
+
+
+@pytest.fixture
+def images(rng):
+    return rng.normal(size=(4, *SHAPE)).astype(np.float32)
+
+
+# The table of the package.
+
+ROWS = pretrained.list_weights()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.model} {row}")
+def test_row(row):
+    entry = lr.zoo.get(row.model)
+    assert row.options.keys() <= entry.arguments.keys()
+    assert row.top1 is None or 0 < row.top1 < 100
+    if row.location.startswith("http"):
+        assert row.location.startswith("https://")
+        return
+    path = row.file()  # which checks the hash
+    assert path.stat().st_size == row.bytes
+    assert row.recipe
+    assert row.date
+
+
+def test_no_file_without_a_row():
+    names = {path.name for path in pretrained._FOLDER.iterdir()} - {"weights.csv"}
+    assert names <= {row.location for row in ROWS}
+
+
+def test_larq_zoo_is_there():
+    assert len([row for row in ROWS if row.source.startswith("Larq Zoo")]) == 28
+    row = pretrained.find("quicknet", "imagenet")
+    assert row.top1 == 63.3
+    assert row.location.endswith("/quicknet-v1.0/quicknet_weights.h5")
+    without = pretrained.find("quicknet", "imagenet", include_top=False)
+    assert without.location.endswith("_notop.h5")
+    assert [row, without] == pretrained.list_weights("quicknet")
+
+
+# Tables that are wrong.
+
+BAD = {
+    "model": ({"model": ""}, "`model` is empty"),
+    "licence": ({"licence": ""}, "`licence` is empty"),
+    "options": ({"options": "width=2"}, "Expecting value"),
+    "options list": ({"options": "[]"}, "no JSON object"),
+    "short hash": ({"sha256": "0" * 63}, "64 hexadecimal digits"),
+    "long hash": ({"sha256": "0" * 64 + "\n"}, "64 hexadecimal digits"),
+    "top1": ({"top1": "high"}, "could not convert"),
+    "bytes": ({"bytes": "1.5"}, "invalid literal"),
+    "date": ({"date": "January"}, "isoformat"),
+    "folder": ({"location": "../secret.h5"}, "`location` is neither"),
+    "path": ({"location": "/etc/passwd"}, "`location` is neither"),
+    "scheme": ({"location": "ftp://host/file"}, "`location` is neither"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_row(name, tmp_path):
+    cells, match = BAD[name]
+    path = table(tmp_path, line(dataset="digits"), line(**cells))
+    with pytest.raises(ValueError, match=match) as caught:
+        pretrained.read_table(path)
+    assert f"{path}, row {cells.get('model', 'bnn_plus_alexnet')} cifar10: " in str(caught.value)
+
+
+def test_bad_tables(tmp_path):
+    path = table(tmp_path, line(), line(location="other.h5"))
+    with pytest.raises(ValueError, match="row bnn_plus_alexnet cifar10: there is a row for these"):
+        pretrained.read_table(path)
+    no_top = json.dumps({"include_top": False})
+    assert len(pretrained.read_table(table(tmp_path, line(), line(options=no_top)))) == 2
+    for wrong in (line() + ",more", line().rpartition(",")[0]):
+        with pytest.raises(ValueError, match="too many or too few columns"):
+            pretrained.read_table(table(tmp_path, wrong))
+    path.write_text(COLUMNS.replace("licence", "license") + "\n")
+    pretrained.read_table.cache_clear()
+    with pytest.raises(ValueError, match="must have the columns"):
+        pretrained.read_table(path)
+
+
+# What `weights=` takes.
+
+
+def test_weights_of_the_package(shipped, images):
+    assert_same_outputs(shipped, alexnet(weights="cifar10"), images)
+
+
+def test_create_takes_the_options_of_the_weights(shipped, images):
+    arguments = {"weights": "cifar10", "input_shape": SHAPE}
+    assert_same_outputs(shipped, lr.zoo.create("bnn_plus_alexnet", **arguments), images)
+    with pytest.raises(ValueError, match=r"are for 'cifar10' with width=0\.125"):
+        lr.zoo.create("bnn_plus_alexnet", width=0.25, **arguments)
+    assert lr.zoo.create("bnn_plus_alexnet").count_params() > shipped.count_params()
+
+
+def test_a_name_comes_before_a_file_of_that_name(shipped, images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    alexnet().save_weights("other.h5")
+    os.rename("other.h5", "cifar10")
+    assert_same_outputs(shipped, alexnet(weights="cifar10"), images)
+
+
+@pytest.mark.parametrize("name", ["weights.h5", "weights.safetensors", "weights.bin"])
+def test_file(name, tmp_path, images):
+    model = alexnet()
+    path = tmp_path / name
+    model.save_weights(path) if path.suffix == ".h5" else save_packed(model, path)
+    assert_same_outputs(model, alexnet(weights=str(path)), images)
+    assert_same_outputs(model, alexnet(weights=path), images)
+
+
+def test_other_options(shipped):
+    with pytest.raises(
+        ValueError, match=r"for .cifar10. with width=0\.125, and the default"
+    ) as caught:
+        alexnet(weights="cifar10", width=0.25)
+    assert "does not hold the weights of bnn_plus_alexnet:\n  0000.kernel" in str(caught.value)
+
+
+def test_unknown_names(shipped, tmp_path):
+    there_is = r"there is 'cifar10' with width=0.125\."
+    with pytest.raises(ValueError, match=f"no 'imagenet' weights for bnn_plus_alexnet: {there_is}"):
+        alexnet(weights="imagenet")
+    with pytest.raises(ValueError, match=f"without its top: {there_is}"):
+        alexnet(weights="cifar10", include_top=False)
+    with pytest.raises(ValueError, match=r"got .*missing\.h5"):
+        alexnet(weights=tmp_path / "missing.h5")
+    with pytest.raises(ValueError, match="must be None, the path of a file or a name"):
+        alexnet(weights=tmp_path)
+    table(tmp_path)
+    with pytest.raises(ValueError, match="There are no pretrained weights for bnn_plus_alexnet"):
+        alexnet(weights="cifar10")
+
+
+@pytest.mark.parametrize("name", ["weights.h5", "weights.safetensors"])
+def test_file_that_is_corrupt(name, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(b"\x89HDF\r\n\x1a\nand then nothing")
+    with pytest.raises(ValueError, match="does not hold the weights of bnn_plus_alexnet"):
+        alexnet(weights=path)
+    path.write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=str(path)):
+        alexnet(weights=path)
+
+
+def test_package_that_is_broken(shipped, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(ValueError, match=r"is corrupt.*Install larq_reactnet again"):
+        alexnet(weights="cifar10")
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="install larq_reactnet again"):
+        alexnet(weights="cifar10")
+
+
+def test_weights_from_the_network(shipped, images, tmp_path, monkeypatch):
+    """The address, hash and size go to `fetch`, whose own tests are in test_download.py."""
+    url = "https://localhost/weights.safetensors"
+    path = tmp_path / "weights.safetensors"
+    row = pretrained.find("bnn_plus_alexnet", "cifar10")
+    cells = {"sha256": row.sha256, "bytes": str(row.bytes)}
+    table(tmp_path, line(location=url, **cells), line(dataset="digits", location=url))
+
+    def fetch(address, sha256, *, size):
+        assert address == url
+        if (sha256, size) != (hashlib.sha256(path.read_bytes()).hexdigest(), row.bytes):
+            raise DownloadError("not the file")
+        return path
+
+    monkeypatch.setattr(pretrained, "fetch", fetch)
+    assert_same_outputs(shipped, alexnet(weights="cifar10"), images)
+    with pytest.raises(DownloadError, match="not the file"):
+        alexnet(weights="digits")

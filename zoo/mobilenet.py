@@ -1,0 +1,63 @@
+"""Real-valued MobileNetV1 (Howard et al., 2017), which ReActNet makes binary. It is Keras's own."""
+
+from larq_reactnet.zoo._build import finish, image_input
+from larq_reactnet.zoo.registry import register
+
+import tensorflow as tf
+
+__all__ = ["MobileNetV1"]
+
+
+@register(
+    "mobilenet_v1",
+    paper="MobileNets",
+    year=2017,
+    url="https://arxiv.org/abs/1704.04861",
+    small={"width": 0.25},
+)
+def MobileNetV1(
+    *,
+    input_shape: tuple[int | None, ...] | None = None,
+    input_tensor: tf.Tensor | None = None,
+    weights: str | None = None,
+    include_top: bool = True,
+    num_classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    width: float = 1.0,
+    dropout: float = 1e-3,
+) -> tf.keras.Model:
+    """MobileNetV1, real-valued, from `tf.keras.applications`.
+
+    | width, at 224x224 | OPs | top-1 on ImageNet, by the paper |
+    | --- | --- | --- |
+    | 1.0 | 5.69e8 | 70.6 % |
+    | 0.5 | 1.49e8 | 63.7 % |
+
+    `weights="imagenet"` are Keras's, for images that are scaled to [-1, 1].
+
+    Args:
+        width: Multiplies the number of channels: 0.25, 0.5, 0.75 and 1 are the paper's.
+        dropout: Share of features dropped before the classifier, while training.
+
+    References:
+        - [MobileNets: Efficient Convolutional Neural Networks for Mobile Vision
+            Applications](https://arxiv.org/abs/1704.04861)
+    """
+    if not isinstance(width, int | float) or not 0 < width <= 16:
+        raise ValueError(f"`width` must be a number above 0 and up to 16, got {width!r}.")
+    inputs = image_input(input_shape, input_tensor, smallest=32)
+    keras_weights = weights if weights == "imagenet" else None
+    features = tf.keras.applications.MobileNet(
+        input_tensor=inputs,
+        input_shape=tuple(inputs.shape[1:]),
+        alpha=width,
+        include_top=include_top,
+        weights=keras_weights,
+        classes=num_classes,
+        classifier_activation=None,
+        dropout=dropout,
+    )
+    x = features.output
+    if include_top:
+        x = tf.keras.layers.Activation(classifier_activation, dtype="float32", name="output")(x)
+    return finish(inputs, x, "mobilenet_v1", None if keras_weights else weights)

@@ -1,0 +1,208 @@
+"""Pretrained weights: what `weights="cifar10"` of a constructor means.
+
+`weights/weights.csv` has a row for each file:
+
+| column | content |
+| --- | --- |
+| `model`, `dataset` | name in the registry, and what `weights` says to get the file |
+| `options` | arguments of the constructor that the file needs, other than the defaults, as JSON |
+| `recipe`, `top1`, `date` | how it was trained, accuracy in percent on the test set, and when |
+| `bytes`, `sha256` | size, if known, and hash of the file |
+| `location` | name of a file in `weights/`, or an address to download it from |
+| `licence`, `source` | under which it may be used, and from whom it is |
+"""
+
+import csv
+import datetime
+import functools
+import json
+import os
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from larq_reactnet.packed import load_packed
+from larq_reactnet.runs import load_weights
+from larq_reactnet.zoo._download import fetch, sha256_of
+
+import tensorflow as tf
+
+__all__ = ["Weights", "find", "list_weights", "load", "options_of", "read_table"]
+
+_FOLDER = Path(__file__).with_name("weights")
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A row of the table; what is not known is `None` or empty."""
+
+    model: str
+    dataset: str
+    options: dict[str, Any]
+    recipe: str
+    top1: float | None
+    date: str
+    bytes: int | None
+    sha256: str
+    location: str
+    licence: str
+    source: str
+
+    def __str__(self) -> str:
+        options = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+        return f"{self.dataset!r}" + (f" with {options}" if options else "")
+
+    @property
+    def include_top(self) -> bool:
+        """Whether the file has the weights of the classifier."""
+        return bool(self.options.get("include_top", True))
+
+    def file(self) -> Path:
+        """The path of the file, which is downloaded if it is neither in the package nor cached.
+
+        Raises:
+            ValueError: If the file in the package is not the one it should be.
+            OSError: If there is no such file, or it cannot be downloaded.
+        """
+        if _is_address(self.location):
+            return fetch(self.location, self.sha256, size=self.bytes)
+        path = _FOLDER / self.location
+        if not path.is_file():
+            raise FileNotFoundError(f"There is no file {path}: install larq_reactnet again.")
+        found = sha256_of(path)
+        if found != self.sha256:
+            raise ValueError(
+                f"{path} is corrupt: its SHA-256 is {found} instead of {self.sha256}. Install "
+                "larq_reactnet again."
+            )
+        return path
+
+
+def list_weights(model: str | None = None) -> list[Weights]:
+    """The rows of the table, or those of one model."""
+    return [row for row in read_table(_FOLDER / "weights.csv") if model in (None, row.model)]
+
+
+def find(model: str, dataset: str, *, include_top: bool = True) -> Weights:
+    """The row of a model that was trained on `dataset`.
+
+    Raises:
+        ValueError: If there is none; the message lists what there is for the model.
+    """
+    rows = list_weights(model)
+    for row in rows:
+        if (row.dataset, row.include_top) == (dataset, include_top):
+            return row
+    if not rows:
+        raise ValueError(f"There are no pretrained weights for {model} yet.")
+    raise ValueError(
+        f"There are no {dataset!r} weights for {model}{'' if include_top else ' without its top'}: "
+        f"there is {'; '.join(map(str, rows))}."
+    )
+
+
+def options_of(model: str, weights: Any, *, include_top: bool = True) -> dict[str, Any]:
+    """The arguments of the constructor that pretrained weights need, none for other files."""
+    for row in list_weights(model):
+        if (row.dataset, row.include_top) == (weights, include_top):
+            return row.options
+    return {}
+
+
+def load(model: tf.keras.Model, weights: str | os.PathLike[str], name: str) -> None:
+    """Load pretrained weights, or a file, into a model of the zoo.
+
+    Args:
+        model: Model to load them into.
+        weights: A `dataset` of the table, or else the path of a file that `save_weights` (`.h5`)
+            or `save_packed` wrote.
+        name: Name of the model in the registry.
+
+    Raises:
+        ValueError: If there is neither, or the weights do not fit; nothing is loaded then.
+        OSError: If the file cannot be read or downloaded.
+    """
+    weights = os.fspath(weights)
+    is_known = any(row.dataset == weights for row in list_weights(name))
+    if not is_known and os.path.isfile(weights):
+        _load_file(model, Path(weights))
+        return
+    try:
+        row = find(name, weights, include_top=len(model.output_shape) == 2)
+    except ValueError as error:
+        reason = f"`weights` must be None, the path of a file or a name, got {weights!r}. {error}"
+        raise ValueError(reason) from None
+    path = row.file()
+    try:
+        _load_file(model, path)
+    except ValueError as error:
+        raise ValueError(
+            f"These weights of {name} are for {row}, and the default for all other arguments. "
+            f"{error}"
+        ) from error
+
+
+def _load_file(model: tf.keras.Model, path: Path) -> None:
+    """Load a file of Keras or a packed one, told apart by content and suffix."""
+    with path.open("rb") as file:
+        is_hdf5 = file.read(len(_HDF5)) == _HDF5
+    if is_hdf5 or path.suffix in (".h5", ".hdf5", ".keras"):
+        load_weights(model, path)
+    else:
+        load_packed(model, path)
+
+
+@functools.cache
+def read_table(path: Path) -> tuple[Weights, ...]:
+    """The rows of a table.
+
+    Raises:
+        ValueError: If a row is not as it should be; the message says which.
+    """
+    rows: dict[tuple[str, str, bool], Weights] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        columns = [field.name for field in fields(Weights)]
+        if reader.fieldnames != columns:
+            raise ValueError(f"{path} must have the columns {columns}, not {reader.fieldnames}.")
+        for cells in reader:
+            try:
+                row = _row(cells)
+                key = (row.model, row.dataset, row.include_top)
+                if key in rows:
+                    raise ValueError("there is a row for these already")
+            except (TypeError, ValueError) as error:
+                row_name = f"{cells['model']} {cells['dataset']}"
+                raise ValueError(f"{path}, row {row_name}: {error}.") from error
+            rows[key] = row
+    return tuple(rows.values())
+
+
+def _row(cells: dict[str, Any]) -> Weights:
+    """The row that is written in `cells`."""
+    if None in cells or None in cells.values():
+        raise ValueError("it has too many or too few columns")
+    for column in ("model", "dataset", "licence", "source"):
+        if not cells[column]:
+            raise ValueError(f"`{column}` is empty")
+    if not isinstance(options := json.loads(cells["options"]), dict):
+        raise ValueError(f"`options` is no JSON object: {cells['options']}")
+    if not re.fullmatch("[0-9a-f]{64}", cells["sha256"]):
+        raise ValueError("`sha256` does not have 64 hexadecimal digits")
+    location = cells["location"]
+    if not _is_address(location) and not re.fullmatch(r"\w[\w.-]*", location):
+        raise ValueError(f"`location` is neither an address nor the name of a file: {location}")
+    if cells["date"]:
+        datetime.date.fromisoformat(cells["date"])
+    numbers = {
+        "options": options,
+        "top1": float(cells["top1"]) if cells["top1"] else None,
+        "bytes": int(cells["bytes"]) if cells["bytes"] else None,
+    }
+    return Weights(**{**cells, **numbers})
+
+
+def _is_address(location: str) -> bool:
+    return location.startswith(("https://", "http://"))

@@ -1,14 +1,16 @@
 # Each target does everything it needs, from a fresh clone on.
 #   make demo    train a small binary network on digits, export it to one bit, run it
-#   make test    lint, types, and all tests
+#   make test    lint, types, and all tests, in WORKERS processes
 #   make fast    the tests that are not slow
+#   make docs    the documentation, in build/docs
 
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= 2
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test fast lint types benchmark clean
+.PHONY: demo test fast lint types docs sizes benchmark clean
 
 # A pip older than 23.1 does not find a set of versions in any useful time.
 $(BIN)/larq-reactnet: setup.cfg pyproject.toml
@@ -21,10 +23,10 @@ demo: $(BIN)/larq-reactnet
 	$(BIN)/python examples/digits.py --output demo
 
 test: lint types
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 
 fast: $(BIN)/larq-reactnet
-	$(BIN)/python -m pytest -q -m 'not slow'
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m 'not slow'
 
 lint: $(BIN)/larq-reactnet
 	$(BIN)/ruff check .
@@ -35,6 +37,13 @@ types: $(BIN)/larq-reactnet
 	rm -rf build/types
 	$(BIN)/python -m pip install --quiet --no-deps --target build/types .
 	cd build/types && MYPYPATH=. ../../$(BIN)/mypy -p larq_reactnet
+
+docs: $(BIN)/larq-reactnet
+	$(BIN)/mkdocs build --strict --site-dir build/docs
+
+# The zoo's table of parameters and operations, after a change of its models.
+sizes: $(BIN)/larq-reactnet
+	$(BIN)/python -m larq_reactnet.zoo.sizes
 
 benchmark: $(BIN)/larq-reactnet
 	$(BIN)/python benchmarks/training.py

@@ -3,6 +3,7 @@
 from larq_reactnet.converters.check import Finding, check
 from larq_reactnet.converters.export import ExportError, Report, convert, export
 from larq_reactnet.converters.inspect import count_operators
+from larq_reactnet.converters.torch_checkpoint import load_torch_checkpoint
 from larq_reactnet.converters.verify import Agreement, predict_tflite, verify
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "convert",
     "count_operators",
     "export",
+    "load_torch_checkpoint",
     "predict_tflite",
     "verify",
 ]

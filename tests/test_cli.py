@@ -1,5 +1,6 @@
 """The command line, from training to the evaluation of the `.tflite`."""
 
+import json
 import re
 
 import larq_reactnet as lr
@@ -53,18 +54,39 @@ def test_evaluate_export_evaluate(trained, tmp_path):
     assert percents[0] == pytest.approx(percents[1], abs=1)
 
 
-@pytest.mark.parametrize("command", ["", "train", "evaluate", "export", "summary", "models"])
+@pytest.mark.parametrize(
+    "command", ["", "train", "evaluate", "export", "summary", "ops", "models", "import-torch"]
+)
 def test_help_has_examples(command):
     result = run(*command.split(), "--help")
     assert result.exit_code == 0
     assert "Usage:" in result.output
-    assert command == "models" or "larq-reactnet " + command in result.output
+    assert f"larq-reactnet {command}" in result.output
 
 
 def test_models():
     output = run("models").output
     for name in lr.zoo.list_models():
         assert name in output
+    assert re.search(r"quicknet +QuickNet.*imagenet: 63.3 %", output)
+    rows = {row["model"]: row for row in json.loads(run("models", "--json").output)}
+    assert rows.keys() == set(lr.zoo.list_models())
+    assert rows["reactnet_a"]["OPs"] == 87_126_016
+    assert rows["quicknet"]["weights"]["imagenet"] == 63.3
+
+
+def test_ops():
+    output = run("ops", "mobilenet_v1", "--set", "width=0.5").output
+    assert re.search(r"OPs +149,\d{3},\d{3}", output)
+    found = json.loads(run("ops", "reactnet_a", "--json").output)
+    assert found == {
+        "bops": 4_816_896_000,
+        "flops": 11_862_016,
+        "binary_weights": 28_253_184,
+        "float_weights": 1_112_296,
+        "ops": 87_126_016,
+        "deployed_bytes": 7_980_832,
+    }
 
 
 def test_summary(trained):
@@ -75,6 +97,7 @@ def test_summary(trained):
         result = run("summary", *arguments)
         assert result.exit_code == 0, result.output
         assert "BOPs" in result.output
+        assert "bytes deployed" in result.output
         assert "Number of MACs" in result.output
 
 
@@ -96,6 +119,8 @@ def test_bad_input_is_one_line_and_no_traceback(trained, tmp_path):
             "`num_classes` cannot be set",
         ),
         (("train", "reactnet_a", "--output", tmp_path / "r", "--set", "width=wide"), "got 'wide'"),
+        (("train", "quicknet", "--output", tmp_path / "r"), "--step1-epochs 0"),
+        (("ops", "quicknet", "--set", "width=2"), "has no argument 'width'"),
         (("evaluate", tmp_path / "missing"), "There is no file or folder"),
         (("evaluate", tmp_path / "bad.tflite", "--dataset", "digits"), "no TensorFlow Lite model"),
         (("evaluate", tmp_path / "missing.tflite", "--dataset", "digits"), "No such file"),

@@ -1,16 +1,12 @@
 """One call from a Keras model to a verified one-bit `.tflite`."""
 
-import contextlib
-import logging
-import tempfile
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from larq_reactnet._files import check_writable, replacing
 from larq_reactnet.converters.check import binary_convolutions, check
+from larq_reactnet.converters.convert import ExportError, convert
 from larq_reactnet.converters.inspect import count_operators
 from larq_reactnet.converters.verify import Agreement, as_inputs, verify
 from larq_reactnet.distillation import Distiller
@@ -20,11 +16,7 @@ import larq as lq
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["ExportError", "Report", "convert", "export"]
-
-
-class ExportError(ValueError):
-    """The model cannot be exported, or the result is not equal to it. Nothing was written."""
+__all__ = ["Report", "export"]
 
 
 @dataclass(frozen=True)
@@ -179,35 +171,6 @@ def export(
     )
 
 
-def convert(model: tf.keras.Model) -> bytes:
-    """What LCE makes of `model`.
-
-    Raises:
-        ExportError: If LCE is not installed or fails.
-    """
-    try:
-        import larq_compute_engine as lce
-    except ImportError as error:
-        raise ExportError(
-            "Converting needs larq-compute-engine, which has wheels for Python 3.10 to 3.12 on "
-            "x86-64 Linux, macOS and Windows: export there and copy the .tflite."
-        ) from error
-    # `lce.convert_keras_model` first saves the Keras model, which traces every layer several times.
-    # One concrete function and its variables are all that LCE needs: the same file, much sooner.
-    signature = tf.TensorSpec((1, *model.input_shape[1:]), model.input.dtype, "input")
-    inference = tf.function(lambda x: model(x, training=False), input_signature=[signature])
-    module = tf.Module()
-    try:
-        with _quiet(), tempfile.TemporaryDirectory() as folder:
-            concrete = inference.get_concrete_function()
-            module.variables_used = concrete.variables
-            tf.saved_model.save(module, folder, concrete)
-            return bytes(lce.convert_saved_model(folder))
-    except Exception as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ExportError(f"Larq Compute Engine cannot convert {model.name!r}: {reason}") from error
-
-
 def _converts(layer: tf.keras.layers.Layer) -> bool:
     """Whether LCE makes a binary operator of `layer` alone."""
     inputs = tf.keras.layers.Input(layer.input_shape[1:])
@@ -251,19 +214,3 @@ def _refuse_unsuitable(model: Any) -> None:
     for weight in model.weights:
         if not np.isfinite(getattr(weight, "latent_variable", weight).numpy()).all():
             raise ExportError(f"The weight {weight.name} has NaN or infinite values.")
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide what TensorFlow says about a temporary SavedModel, which is of no use to anyone."""
-    loggers = [logging.getLogger(name) for name in ("tensorflow", "absl", "larq.layers_base")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -1,5 +1,6 @@
 """What the tests share. `larq_reactnet` comes first, because it selects Keras 2."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -23,9 +25,22 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
+def _free_memory():
+    """Let go of the models of former tests.
+
+    TensorFlow registers each call of a custom gradient in a graph, so of each binary layer, for
+    good, and with it the graph and its variables. There is no public way to take that back.
+    """
+    tf.keras.backend.clear_session()
+    registry = ops.gradient_registry._registry
+    for name in [name for name in registry if name.startswith("CustomGradient-")]:
+        del registry[name]
+    gc.collect()  # models are cycles, and Python does not see how much memory they hold
+
+
 @pytest.fixture(autouse=True)
 def _seeded():
-    tf.keras.backend.clear_session()
+    _free_memory()
     tf.keras.utils.set_random_seed(0)
     # An error inside of a Larq layer leaves the scope open, for good.
     with lq.context.quantized_scope(False):

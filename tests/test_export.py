@@ -255,3 +255,29 @@ def test_operators_of_a_corrupt_file(content):
 def test_prediction_of_other_sizes(images):
     with pytest.raises(ValueError, match=r"takes inputs of shape \(8, 8, 3\)"):
         predict_tflite(convert(binary_model()), images[:, :4], progress=False)
+
+
+@pytest.mark.slow
+def test_large_kernels_become_binary_too(rng):
+    """LCE computes quantized weights only up to a size, and leaves XNOR-Net's in float."""
+    import larq_compute_engine as lce
+
+    inputs = tf.keras.layers.Input((6, 6, 256))
+    conv = lq.layers.QuantConv2D(
+        4096,
+        6,
+        use_bias=False,
+        input_quantizer="ste_sign",
+        kernel_quantizer="react_sign",
+        kernel_constraint="weight_clip",
+    )
+    model = tf.keras.Model(inputs, tf.keras.layers.Flatten()(conv(inputs)))
+    assert count_operators(lce.convert_keras_model(model)).get("LceBconv2d", 0) == 0
+    quantizer = conv.kernel.quantizer
+    flatbuffer = lr.converters.convert(model)
+    assert conv.kernel.quantizer is quantizer
+    assert count_operators(flatbuffer)["LceBconv2d"] == 1
+    assert len(flatbuffer) < 6 * 6 * 256 * 4096 / 8 + 50_000
+    images = rng.normal(size=(2, 6, 6, 256)).astype(np.float32)
+    found = lr.converters.predict_tflite(flatbuffer, images, progress=False)
+    np.testing.assert_allclose(found, model(images), rtol=1e-4, atol=1e-3)

@@ -1,0 +1,94 @@
+"""Larq Compute Engine, called so that it finds every binary kernel."""
+
+import contextlib
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+from larq.quantized_variable import QuantizedVariable
+
+__all__ = ["ExportError", "convert"]
+
+_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
+
+
+class ExportError(ValueError):
+    """The model cannot be exported, or the result is not equal to it. Nothing was written."""
+
+
+def convert(model: tf.keras.Model) -> bytes:
+    """What LCE makes of `model`.
+
+    Raises:
+        ExportError: If LCE is not installed or fails.
+    """
+    try:
+        import larq_compute_engine as lce
+    except ImportError as error:
+        raise ExportError(
+            "Converting needs larq-compute-engine, which has wheels for Python 3.10 to 3.12 on "
+            "x86-64 Linux, macOS and Windows: export there and copy the .tflite."
+        ) from error
+    # `lce.convert_keras_model` first saves the Keras model, which traces every layer several times.
+    # One concrete function and its variables are all that LCE needs: the same file, much sooner.
+    signature = tf.TensorSpec((1, *model.input_shape[1:]), model.input.dtype, "input")
+    inference = tf.function(lambda x: model(x, training=False), input_signature=[signature])
+    module = tf.Module()
+    try:
+        with _quiet(), _quantized_kernels(model), tempfile.TemporaryDirectory() as folder:
+            concrete = inference.get_concrete_function()
+            module.variables_used = concrete.variables
+            tf.saved_model.save(module, folder, concrete)
+            return bytes(lce.convert_saved_model(folder))
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ExportError(f"Larq Compute Engine cannot convert {model.name!r}: {reason}") from error
+
+
+@contextlib.contextmanager
+def _quantized_kernels(model: tf.keras.Model) -> Iterator[None]:
+    """Have the layers of `model` read kernels that are quantized already.
+
+    LCE looks for constants of one magnitude per filter. It computes them from latent weights and
+    quantizer, but not those of large kernels, like the 6x6x256x4096 of XNOR-Net, which then stay
+    in float without a word.
+    """
+    kernels = [
+        kernel
+        for module in model.submodules
+        for name in _KERNELS
+        if isinstance(kernel := getattr(module, name, None), QuantizedVariable)
+    ]
+    quantizers = [kernel.quantizer for kernel in kernels]
+
+    def reader(value: Any) -> Any:
+        constant = tf.Variable(value, trainable=False)
+        return lambda _: constant.read_value()
+
+    try:
+        for kernel, quantizer in zip(kernels, quantizers, strict=True):
+            if quantizer is not None:
+                kernel.quantizer = reader(quantizer(kernel.latent_variable.read_value()))
+        yield
+    finally:
+        for kernel, quantizer in zip(kernels, quantizers, strict=True):
+            kernel.quantizer = quantizer
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide what TensorFlow says about a temporary SavedModel, which is of no use to anyone."""
+    loggers = [logging.getLogger(name) for name in ("tensorflow", "absl", "larq.layers_base")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -11,6 +11,7 @@
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,13 @@ from larq_reactnet.layers import rotates
 import tensorflow as tf
 
 __all__ = ["Run", "load_model"]
+
+# Functions of TensorFlow that a model in a file may call, as those do that are built with operators
+# and functions on Keras tensors. Others could write files or run Python.
+_FUNCTIONS = re.compile(
+    r"(__operators__|math|nn|image)\.\w+|cast|clip_by_value|concat|expand_dims|pad|reshape|reverse"
+    r"|split|squeeze|stack|tile|transpose|where|zeros_like|ones_like"
+)
 
 
 @dataclass(frozen=True)
@@ -102,9 +110,8 @@ def _refuse_other_padding(model: tf.keras.Model, path: Path) -> None:
     import h5py
 
     with h5py.File(path) as file:
-        weights = file.get("model_weights", file)  # where `model.save` has them
-        names = [*map(str, weights.attrs["layer_names"].astype(str))]
-    if ("rotate" in names) != rotates(model):
+        is_rotated = "rotate" in file.get("model_weights", file)  # where `model.save` has them
+    if is_rotated != rotates(model):
         raise ValueError("one is for models with `torch_padding=True`, the other is not")
 
 
@@ -141,6 +148,10 @@ def _refuse_code(path: Path) -> None:
         if isinstance(node, dict):
             if node.get("class_name") in ("Lambda", "__lambda__"):
                 raise ValueError("it has a Lambda layer, whose code is not run from a file.")
+            if node.get("class_name") in ("TFOpLambda", "SlicingOpLambda"):
+                function = str(node.get("config", {}).get("function"))
+                if not _FUNCTIONS.fullmatch(function):
+                    raise ValueError(f"it calls tf.{function}, which is not done from a file.")
             node = [*node.values()]
         if isinstance(node, list):
             for child in node:

@@ -155,3 +155,16 @@ def test_code_in_a_model_file_is_not_run(tmp_path):
     with pytest.raises(ValueError, match="Lambda layer, whose code is not run"):
         load_model(tmp_path / "model.h5")
     assert not target.exists()
+
+
+def test_functions_in_a_model_file_are_not_called(tmp_path):
+    """Keras finds any function of TensorFlow by its name."""
+    path = str(tmp_path / "model.h5")
+    inputs = tf.keras.layers.Input((3,))
+    outputs = tf.io.matching_files(tf.strings.reduce_join(tf.as_string(inputs)))
+    tf.keras.Model(inputs, outputs).save(path)
+    with pytest.raises(ValueError, match=r"it calls tf\.(io|strings)\.\w+, which is not done"):
+        load_model(path)
+    plain = tf.keras.Model(inputs, tf.concat([tf.nn.relu(inputs[:, :2]) * 2, inputs], -1))
+    plain.save(path)
+    assert load_model(path).output_shape == (None, 5)

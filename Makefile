@@ -39,7 +39,7 @@ types: $(BIN)/larq-reactnet
 	cd build/types && MYPYPATH=. ../../$(BIN)/mypy -p larq_reactnet
 
 docs: $(BIN)/larq-reactnet
-	$(BIN)/mkdocs build --strict --site-dir build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The zoo's table of parameters and operations, after a change of its models.
 sizes: $(BIN)/larq-reactnet

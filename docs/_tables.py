@@ -1,0 +1,125 @@
+"""Tables of models, weights and commands, as Markdown."""
+
+import re
+import textwrap
+from collections.abc import Iterable
+from typing import Any
+
+import larq_reactnet as lr
+from larq_reactnet.cli import main
+from larq_reactnet.zoo import pretrained, sizes
+
+import click
+
+__all__ = ["MARKER", "commands", "models", "names_in", "pages_of_models", "weights"]
+
+
+# What stands in a page for a table.
+MARKER = re.compile(r"^<!-- (models|weights|commands)(?:: ([\w ]+))? -->$", re.MULTILINE)
+
+
+def names_in(listing: str) -> list[str]:
+    """The models that a marker lists."""
+    return lr.zoo.list_models() if listing == "all" else listing.split()
+
+
+def pages_of_models(pages: dict[str, str]) -> dict[str, str]:
+    """On which page each model is, by the markers in the text of the pages."""
+    return {
+        name: page
+        for page, text in pages.items()
+        for kind, listing in MARKER.findall(text)
+        if kind == "models" and listing != "all"
+        for name in names_in(listing)
+    }
+
+
+def _table(headers: list[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table, of which all columns but the first are aligned to the right if they are numbers."""
+    rows = [list(row) for row in rows]
+    numbers = [
+        all(not row[column] or row[column][0].isdigit() for row in rows)
+        for column in range(len(headers))
+    ]
+    marks = ["---:" if is_number else "---" for is_number in numbers]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (headers, marks, *rows))
+
+
+def models(names: Iterable[str], links: dict[str, str] | None = None) -> str:
+    """Size, operations and weights of models at their default arguments.
+
+    Args:
+        names: Names in the registry.
+        links: Addresses of their pages. With them, the table has their papers too.
+    """
+    rows = []
+    for name in names:
+        entry, size = lr.zoo.get(name), sizes.read()[name]
+        paper = {"model": f"`{name}`"}
+        if links:
+            paper = {
+                "model": f"[`{name}`]({links[name]})",
+                "paper": f"[{entry.paper}, {entry.year}]({entry.url})",
+            }
+        rows.append(
+            {
+                **paper,
+                "images": f"{size.image}x{size.image}",
+                "parameters": f"{size.parameters:,}",
+                "binary weights": f"{size.binary_weights:,}",
+                "BOPs": f"{size.bops / 1e9:.3f}e9" if size.bops else "0",
+                "FLOPs": f"{size.flops / 1e8:.3f}e8",
+                "OPs": f"{size.ops / 1e8:.3f}e8",
+                "bytes deployed": f"{size.deployed_bytes:,}",
+                "weights: top-1": _pretrained(name),
+            }
+        )
+    return _table(list(rows[0]), [row.values() for row in rows])
+
+
+def _pretrained(name: str) -> str:
+    """What `weights=` can be, and the accuracy."""
+    rows = [row for row in pretrained.list_weights(name) if row.include_top]
+    return "<br>".join(f"{row.dataset}: {_percent(row.top1)}" for row in rows) or "none yet"
+
+
+def _percent(top1: float | None) -> str:
+    return "" if top1 is None else f"{top1} %"
+
+
+def weights(names: Iterable[str]) -> str:
+    """The table of pretrained weights of models."""
+    rows = [
+        [
+            f"`{row.model}`",
+            f'`"{row.dataset}"`',
+            ", ".join(f"`{name}={value!r}`" for name, value in row.options.items()),
+            _percent(row.top1),
+            row.date,
+            f"{row.bytes:,}" if row.bytes else "",
+            row.licence,
+            row.source,
+        ]
+        for name in names
+        for row in pretrained.list_weights(name)
+    ]
+    if not rows:
+        return "There are no pretrained weights of these models yet."
+    headers = ["model", "`weights=`", "with", "top-1", "trained", "bytes", "licence", "source"]
+    empty = [i for i in range(len(headers)) if not any(row[i] for row in rows)]
+    keep = [i for i in range(len(headers)) if i not in empty]
+    return _table([headers[i] for i in keep], [[row[i] for i in keep] for row in rows])
+
+
+def commands() -> str:
+    """The help of every command, as click prints it."""
+    sections = [_help(main, "larq-reactnet")]
+    for name, command in sorted(main.commands.items()):
+        sections.append(f"## {name}\n\n{_help(command, f'larq-reactnet {name}')}")
+    return "\n\n".join(sections)
+
+
+def _help(command: click.Command, name: str) -> str:
+    settings: dict[str, Any] = {**command.context_settings, "help_option_names": ["-h", "--help"]}
+    context = click.Context(command, info_name=name, **{**settings, "terminal_width": 92})
+    return f"```text\n{textwrap.dedent(command.get_help(context))}\n```"

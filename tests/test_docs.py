@@ -1,0 +1,370 @@
+"""The pages of docs/: models, code and commands in them, and what is generated from the code."""
+
+import ast
+import importlib
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import larq_reactnet as lr
+from larq_reactnet.cli import main
+
+import larq as lq
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = {str(path.relative_to(DOCS)): path.read_text() for path in sorted(DOCS.rglob("*.md"))}
+
+sys.path.append(str(DOCS))
+_blocks = importlib.import_module("_blocks")
+_figures = importlib.import_module("_figures")
+_plots = importlib.import_module("_plots")
+_tables = importlib.import_module("_tables")
+
+# Binary convolutions in each panel of the figures, counted by hand.
+BINARY = {
+    "reactnet_a": [2, 3],
+    "reactnet_bc": [1, 1],
+    "reactnet_resnet": [1, 1],
+    "bnn_plus": [1, 1, 2, 2],
+    "binarynet": [0, 1, 1],
+    "birealnet": [1, 1],
+    "meliusnet": [2, 0],
+    "larq_zoo": [1, 1, 1],
+    "real": [0, 0, 0],
+}
+
+
+def fences(language):
+    """(page, text) of the fenced blocks of a language."""
+    pattern = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    return [
+        (page, block)
+        for page, text in PAGES.items()
+        for found, block in pattern.findall(text)
+        if found == language
+    ]
+
+
+def commands():
+    """(page, arguments) of every command in a block."""
+    found = []
+    for page, block in fences(""):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["larq-reactnet"]:
+                found.append((page, words[1:]))
+    return found
+
+
+def needs(*modules):
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    return pytest.mark.skipif(
+        bool(missing), reason=f"{', '.join(missing)} missing: pip install 'larq-reactnet[docs]'"
+    )
+
+
+# Pages.
+
+
+def test_every_model_has_one_page():
+    named = [
+        name
+        for text in PAGES.values()
+        for kind, listing in _tables.MARKER.findall(text)
+        if kind == "models" and listing != "all"
+        for name in listing.split()
+    ]
+    assert sorted(named) == lr.zoo.list_models()
+    pages = _tables.pages_of_models(PAGES)
+    assert pages["quicknet"] == "zoo/larq_zoo.md"
+    assert set(pages.values()) == {page for page in PAGES if page.startswith("zoo/")} - {
+        "zoo/index.md"
+    }
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("zoo/")])
+def test_page_of_a_family(page):
+    text = PAGES[page]
+    if page == "zoo/index.md":
+        assert "<!-- models: all -->" in text
+        return
+    for heading in ("## Paper", "## What differs", "## Train", "## Reference"):
+        assert heading in text
+    assert re.search(r"^!\[.+\]\(\.\./figures/\w+\.svg\)$", text, re.MULTILINE)
+    assert "Recipes with measured accuracies come with a later version." in text
+    assert any(where == page for where, _ in commands())
+
+
+def test_every_public_name_is_in_the_reference():
+    references = re.findall(r"^::: ([\w.]+)$", "\n".join(PAGES.values()), re.MULTILINE)
+    names = {reference.rpartition(".")[2] for reference in references}
+    assert {name for name in lr.zoo.__all__ if name.startswith(("BNN", "B", "M", "R"))} <= names
+    for module in (lr.quantizers, lr.layers, lr.callbacks):
+        assert {name for name in module.__all__ if not name.islower()} <= names
+    missing = set(lr.converters.__all__) - names
+    assert not missing, f"not in docs/export.md or docs/weights.md: {missing}"
+
+
+@pytest.mark.parametrize(("page", "code"), fences("python"))
+def test_python(page, code):
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Attribute):
+            path = ast.unparse(node)
+            if re.fullmatch(r"(lr|lq)(\.\w+)+", path):
+                found = {"lr": lr, "lq": lq}[path[:2]]
+                for name in path.split(".")[1:]:
+                    found = getattr(found, name)
+
+
+@pytest.mark.parametrize(("page", "words"), commands())
+def test_command(page, words):
+    name, *arguments = words
+    command = main.commands[name]
+    parameters = command.make_context(name, list(arguments)).params
+    if name != "train":
+        return
+    known = lr.zoo.get(parameters["model"]).arguments
+    assert dict(parameters["options"]).keys() <= known.keys()
+    assert ("binary_weights" in known) or parameters["step1_epochs"] == 0
+
+
+def test_commands_in_the_text():
+    names = re.findall(r"`larq-reactnet ([\w-]+)", "\n".join(PAGES.values()))
+    assert names
+    assert set(names) <= main.commands.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "words"), [(p, w) for p, w in commands() if w[0] == "train"])
+def test_model_of_a_command(page, words):
+    """The network can be built for the images of the data set."""
+    parameters = main.commands["train"].make_context("train", words[1:]).params
+    size = parameters["image_size"] or 32  # of digits and CIFAR-10
+    options = {"input_shape": (size, size, 3), "num_classes": 10, **dict(parameters["options"])}
+    assert lr.zoo.create(parameters["model"], **options).output_shape == (None, 10)
+
+
+@pytest.mark.slow
+def test_first_example_runs(tmp_path, monkeypatch):
+    (code,) = [code for page, code in fences("python") if page == "index.md"]
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert (tmp_path / "model.tflite").stat().st_size > 0
+
+
+# Tables.
+
+
+def rows(table):
+    """The cells of a table, line by line."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+
+
+def test_table_of_models():
+    header, _, *lines = rows(_tables.models(["reactnet_a", "quicknet"]))
+    cells = [dict(zip(header, line, strict=True)) for line in lines]
+    assert [row["model"] for row in cells] == ["`reactnet_a`", "`quicknet`"]
+    assert cells[0]["OPs"] == "0.871e8"
+    assert cells[0]["binary weights"] == "28,253,184"
+    assert cells[0]["bytes deployed"] == "7,980,832"
+    assert cells[1]["weights: top-1"] == "imagenet: 63.3 %"
+    (linked,) = rows(_tables.models(["resnet18"], {"resnet18": "real.md"}))[2:]
+    assert linked[:2] == [
+        "[`resnet18`](real.md)",
+        "[ResNet, 2016](https://arxiv.org/abs/1512.03385)",
+    ]
+    assert linked[5] == "0"
+    assert len(rows(_tables.models(_tables.names_in("all")))) == len(lr.zoo.list_models()) + 2
+
+
+def test_table_of_weights():
+    table = _tables.weights(["quicknet"])
+    header, _, with_top, without = rows(table)
+    assert header[:4] == ["model", "`weights=`", "with", "top-1"]
+    assert with_top[:4] == ["`quicknet`", '`"imagenet"`', "", "63.3 %"]
+    assert without[2] == "`include_top=False`"
+    assert "measured by Larq" in table
+    assert "no pretrained weights" in _tables.weights(["resnet18"])
+
+
+def test_help_of_every_command():
+    text = _tables.commands()
+    for name, command in main.commands.items():
+        assert f"## {name}\n\n```text\nUsage: larq-reactnet {name} " in text
+        for parameter in command.params:
+            assert all(option in text for option in parameter.opts if option.startswith("-"))
+    assert max(map(len, text.splitlines())) <= 100
+
+
+# Plots.
+
+
+def swish_sign_slope(x, beta):
+    return beta * (2 - beta * x * np.tanh(beta * x / 2)) / (1 + np.cosh(beta * x))
+
+
+def test_every_quantizer_is_plotted():
+    functions = {name for name in lr.quantizers.__all__ if name.islower()}
+    assert functions <= _plots.PLOTS.keys()
+    for name in _plots.PLOTS:
+        assert re.search(rf"\(plots/{name}\.svg\)", "\n".join(PAGES.values())), name
+
+
+def test_plot_of_swish_sign():
+    for curve, beta in zip(_plots.curves("swish_sign"), (5, 10), strict=True):
+        np.testing.assert_array_equal(curve.forward, np.where(curve.x < 0, -1, 1))
+        np.testing.assert_allclose(curve.gradient, swish_sign_slope(curve.x, beta), atol=1e-5)
+        assert curve.gradient.max() == pytest.approx(beta, rel=1e-3)
+        assert curve.gradient.min() == pytest.approx(-0.0738 * beta, rel=1e-2)
+
+
+def test_plot_of_rsign():
+    approx, swish, ste = _plots.curves("rsign")
+    x = approx.x - 0.5
+    for curve in (approx, swish, ste):
+        np.testing.assert_array_equal(curve.forward, np.where(x < 0, -1, 1))
+    triangle = np.maximum(0, 2 - 2 * np.abs(x))
+    np.testing.assert_allclose(approx.gradient, triangle, atol=1e-6)
+    np.testing.assert_allclose(swish.gradient, swish_sign_slope(x, 5), atol=1e-5)
+    np.testing.assert_array_equal(ste.gradient, np.abs(x) <= 1)
+
+
+def test_plot_of_kernel_quantizers():
+    (react,) = _plots.curves("react_sign")
+    scale = (np.abs(react.x) + 0.8 + 0.5 + 0.2) / 4
+    np.testing.assert_allclose(react.forward, scale * np.sign(react.x), rtol=1e-5)
+    np.testing.assert_array_equal(react.gradient, np.abs(react.x) <= 1)
+    for curve, (alpha, beta) in zip(
+        _plots.curves("bnn_plus_sign"), ((0.5, 5), (0.5, 10), (1, 5)), strict=True
+    ):
+        np.testing.assert_allclose(curve.forward, alpha * np.sign(curve.x))
+        slope = alpha * swish_sign_slope(curve.x, beta)
+        np.testing.assert_allclose(curve.gradient, slope, atol=1e-5)
+
+
+def test_plots_of_larq_and_rprelu():
+    ste, approx = _plots.curves("larq")
+    np.testing.assert_array_equal(ste.gradient, np.abs(ste.x) <= 1)
+    assert approx.gradient.max() == pytest.approx(2, rel=1e-2)
+    start, gamma, zeta, slope = _plots.curves("rprelu")
+    x = start.x
+    np.testing.assert_allclose(start.forward, np.where(x > 0, x, x / 4), rtol=1e-5)
+    shifted = np.where(x > 0.5, x - 0.5, (x - 0.5) / 4)
+    np.testing.assert_allclose(gamma.forward, shifted, atol=1e-6)
+    np.testing.assert_allclose(zeta.forward, start.forward + 0.5, rtol=1e-5)
+    np.testing.assert_array_equal(slope.gradient, np.where(x > 0, 1, -0.5))
+
+
+@pytest.mark.parametrize("name", _plots.PLOTS)
+def test_pictures_are_the_same_at_every_build(name):
+    picture = _plots.draw(name)
+    assert picture == _plots.draw(name)
+    assert ElementTree.fromstring(picture).tag.endswith("svg")
+    assert b"<dc:date>" not in picture
+
+
+# Figures.
+
+
+@pytest.mark.parametrize("name", _figures.FIGURES)
+def test_figure(name):
+    found = []
+    for panel in _figures.FIGURES[name]:
+        block = panel.block()
+        kinds = list(block.kinds.values())
+        found.append(kinds.count(_blocks.BINARY))
+        assert kinds.count(_blocks.SIGN) == kinds.count(_blocks.BINARY)
+        layout = _figures.arrange(block)
+        places = {box: (layout.columns[box], layout.rows[box]) for box in block.lines}
+        assert len(set(places.values())) == len(places)
+        assert set(layout.ways) == set(block.edges)
+        for (source, target), column in layout.ways.items():
+            assert layout.rows[source] < layout.rows[target]
+            between = range(layout.rows[source] + 1, layout.rows[target])
+            assert not {(column, row) for row in between} & set(places.values())
+    assert found == BINARY[name]
+
+
+def test_block_of_reactnet():
+    block = _figures.FIGURES["reactnet_a"][1].block()
+    labels = {name: lines[0] for name, lines in block.lines.items()}
+    assert labels["block2_3x3"] == "QuantConv2D 3x3 / 2"
+    assert block.lines["block2_3x3"][1] == "weights: ReActSign"
+    assert labels["block2_3x3/input"] == "RSign"
+    assert labels["block2_pool"] == "AvgPool 2x2 / 2"
+    assert (_blocks.START, "block2_3x3/input") in block.edges
+    assert ("block2_1x1_shift", "block2_1x1_b/input") in block.edges
+    assert ("block2_3x3_rprelu", "block2_1x1_b_add") in block.edges
+    model = _blocks.small_model("reactnet_a")
+    with pytest.raises(ValueError, match="can be reached without stem_bn_"):
+        _blocks.block_of(model, "stem_bn_", "block1_3x3_add")
+
+
+def test_figure_as_svg():
+    picture = _figures.draw("real")
+    assert picture == _figures.draw("real")
+    assert ElementTree.fromstring(picture).tag.endswith("svg")
+
+
+# The site.
+
+
+@needs("latex2mathml", "markdown")
+def test_latex():
+    from markdown import Markdown
+
+    extension = importlib.import_module("_math").LatexExtension()
+    html = Markdown(extensions=[extension]).convert(
+        r"A \\(\beta\\) and `\(code\)`." + "\n\n"
+        r"\\[ q = \begin{cases} -1 & x < 0 \\\ 1 & x \geq 0 \end{cases} \\]"
+    )
+    assert html.count("<math") == 2
+    assert '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">' in html
+    assert html.count("<mtr>") == 2
+    assert r"<code>\(code\)</code>" in html
+
+
+@pytest.mark.slow
+@needs("mkdocs", "material", "mkdocstrings", "latex2mathml")
+def test_site(tmp_path):
+    before = {path for path in DOCS.rglob("*") if "__pycache__" not in path.parts}
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "WARNING -" not in done.stderr
+    assert {path for path in DOCS.rglob("*") if "__pycache__" not in path.parts} == before
+
+    for page in PAGES:
+        assert (tmp_path / page).with_suffix(".html").is_file()
+    for folder, names in (("plots", _plots.PLOTS), ("figures", _figures.FIGURES)):
+        for name in names:
+            assert (tmp_path / folder / f"{name}.svg").read_bytes().startswith(b"<?xml")
+    assert not list(tmp_path.rglob("*.py"))
+    loaded = re.compile(
+        r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=[\"']?(https?:)?//"
+    )
+    for path in tmp_path.rglob("*.html"):
+        text = path.read_text()
+        assert not loaded.search(text), path
+        prose = re.sub(r"<(script|code|pre)\b.*?</\1>", "", text, flags=re.DOTALL)
+        assert not re.search(r"\\[(\[]|\\begin|<!-- (models|weights|commands)", prose), path
+    for path in tmp_path.rglob("*.css"):
+        assert not re.search(r"@import|url\([\"']?(https?:)?//", path.read_text()), path
+
+    reactnet = (tmp_path / "zoo" / "reactnet.html").read_text()
+    assert "28,253,184" in reactnet
+    assert "torch_padding" in reactnet  # of the family's signature, which is known after the import
+    quantizers = (tmp_path / "quantizers.html").read_text()
+    assert quantizers.count("<math") > 10
+    assert "trainable_beta" in quantizers

@@ -17,7 +17,7 @@ EVERY = pytest.mark.parametrize("name", EVERY_MODEL)
 # DoReFa-Net has activations of two bits and real dense layers, for which LCE has no kernel.
 LEFT_IN_FLOAT = {"dorefanet": 6}
 # A network that is hardly trained is chaotic: where rounding flips one sign, others follow, and one
-# of the images may change its class. Trained networks agree: see tests/test_export.py.
+# of the images may change its class. (`make demo` compares trained ones.)
 MOST = 0.9
 REAL = ("mobilenet_v1", "resnet18", "resnet34")
 

@@ -49,7 +49,7 @@ def BiRealNet34(
     stem_strides: int = 2,
     binary_weights: bool = True,
 ) -> tf.keras.Model:
-    """Bi-Real Net 34; the paper reports 62.2 % top-1 on ImageNet.
+    """Bi-Real Net 34; the paper reports 62.2 % top-1 on ImageNet (recalled, not checked).
 
     Args:
         width: Multiplies the number of channels, which become multiples of 8.

@@ -54,7 +54,7 @@ def BNNPlusAlexNet(**kwargs: Any) -> tf.keras.Model:
 @register("bnn_plus_alexnet_imagenet", **{**_ABOUT, "small_size": 64})
 @variant_of(bnn_plus, input_shape=(224, 224, 3), num_classes=1000, strength=1e-7)
 def BNNPlusAlexNetImageNet(**kwargs: Any) -> tf.keras.Model:
-    """BNN+'s AlexNet for ImageNet; the paper reports 46.1 % top-1.
+    """BNN+'s AlexNet for ImageNet; the paper reports 46.1 % top-1 (recalled, not checked).
 
     A stem of 11x11 and stride 4, and 5x5 in the second convolution, as in Krizhevsky's.
     """

@@ -40,11 +40,12 @@ def _features(x: tf.Tensor, layers: Layers) -> tf.Tensor:
 )
 @variant_of(bnn_plus, input_shape=(224, 224, 3), num_classes=1000, strength=1e-7)
 def BNNPlusResNet18(**kwargs: Any) -> tf.keras.Model:
-    """BNN+'s ResNet-18 for ImageNet; the paper reports 53.0 % top-1.
+    """BNN+'s ResNet-18 for ImageNet; the paper reports 53.0 % top-1 (recalled, not checked).
 
     The paper does not say where its shortcuts are. Chosen here are those of the real ResNet-18,
     around every two convolutions: without BNN+'s gradient and regularizer, the paper's network is
-    as good as BinaryNet's ResNet-18 (42.5 and 42.2 %), which has these, and not as Bi-Real Net.
+    as good as BinaryNet's ResNet-18 (42.5 and 42.2 %, recalled too), which has these, and not as
+    Bi-Real Net.
     """
     return bnn_plus(
         "bnn_plus_resnet18",

@@ -157,14 +157,14 @@ def MeliusNet22(**kwargs: Any) -> tf.keras.Model:
 @register("meliusnet29", **_ABOUT)
 @variant_of(_meliusnet)
 def MeliusNet29(**kwargs: Any) -> tf.keras.Model:
-    """MeliusNet-29; the paper reports 65.8 % top-1 on ImageNet."""
+    """MeliusNet-29; the paper reports 65.8 % top-1 on ImageNet (recalled, not checked)."""
     return _meliusnet("meliusnet29", (4, 6, 8, 6), (128, 192, 256), **kwargs)
 
 
 @register("meliusnet42", **_ABOUT)
 @variant_of(_meliusnet)
 def MeliusNet42(**kwargs: Any) -> tf.keras.Model:
-    """MeliusNet-42; the paper reports 69.2 % top-1 on ImageNet."""
+    """MeliusNet-42; the paper reports 69.2 % top-1 on ImageNet (recalled, not checked)."""
     return _meliusnet("meliusnet42", (5, 8, 14, 10), (160, 256, 416), **kwargs)
 
 

@@ -28,7 +28,7 @@ def MobileNetV1(
 ) -> tf.keras.Model:
     """MobileNetV1, real-valued, from `tf.keras.applications`.
 
-    | width, at 224x224 | OPs | top-1 on ImageNet, by the paper |
+    | width, at 224x224 | OPs | top-1 on ImageNet by the paper, recalled |
     | --- | --- | --- |
     | 1.0 | 5.69e8 | 70.6 % |
     | 0.5 | 1.49e8 | 63.7 % |

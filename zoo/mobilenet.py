@@ -43,8 +43,8 @@ def MobileNetV1(
         - [MobileNets: Efficient Convolutional Neural Networks for Mobile Vision
             Applications](https://arxiv.org/abs/1704.04861)
     """
-    if not isinstance(width, int | float) or not 0 < width <= 16:
-        raise ValueError(f"`width` must be a number above 0 and up to 16, got {width!r}.")
+    if not isinstance(width, int | float) or not 1 / 32 <= width <= 16:
+        raise ValueError(f"`width` must be a number from 1/32 to 16, got {width!r}.")
     inputs = image_input(input_shape, input_tensor, smallest=32)
     keras_weights = weights if weights == "imagenet" else None
     features = tf.keras.applications.MobileNet(

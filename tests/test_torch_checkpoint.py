@@ -1,6 +1,7 @@
 """PyTorch checkpoints in Keras models: the same numbers as PyTorch gives."""
 
 import larq_reactnet as lr
+from larq_reactnet.cli import main
 from larq_reactnet.converters.torch_checkpoint import load_torch_checkpoint
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 import tensorflow as tf
 import torch
 import torch_reference
+from click.testing import CliRunner
+from helpers import assert_same_outputs
 from torch_reference import network, weights_of
 
 # The last one is neither square nor even, and one that PyTorch can take.
@@ -275,3 +278,34 @@ def test_step_1_has_real_weights_and_they_may_be_0(tmp_path):
     torch.save(state, tmp_path / "weights.pth")
     load_torch_checkpoint(model, tmp_path / "weights.pth")
     assert model.get_layer("stage1_block1").kernel.numpy()[2, 2, 0, 0] == 0
+
+
+@pytest.mark.parametrize("suffix", ["h5", "safetensors"])
+def test_command(suffix, tmp_path):
+    checkpoint, weights = tmp_path / "checkpoint.pth.tar", tmp_path / f"weights.{suffix}"
+    torch.save({"state_dict": weights_of("reactnet_18")}, checkpoint)
+    size = ["--set", "num_classes=10", "--input-size", "64"]
+    command = ["import-torch", str(checkpoint), "--model", "reactnet_18", *size, "--output"]
+    done = CliRunner().invoke(main, [*command, str(weights)])
+    assert done.exit_code == 0, done.output
+    assert "build reactnet_18 with torch_padding=True" in done.output
+    model = build("reactnet_18")
+    load_torch_checkpoint(model, checkpoint)
+    images = images_of((64, 64)).astype(np.float32)
+    assert_same_outputs(model, build("reactnet_18", weights=str(weights)), images)
+    for wrong, message in (
+        ([*command, str(tmp_path / "weights.txt")], "must end in .h5 or .safetensors"),
+        (
+            ["import-torch", *command[1:2], "--model", "quicknet", "--output", str(weights)],
+            "There are no PyTorch checkpoints of quicknet",
+        ),
+    ):
+        done = CliRunner().invoke(main, wrong)
+        assert done.exit_code in (1, 2)
+        assert message in done.output
+    checkpoint.write_bytes(b"<html>")
+    before = weights.read_bytes()
+    done = CliRunner().invoke(main, [*command, str(weights)])
+    assert done.exit_code == 1
+    assert "is a web page" in done.output
+    assert weights.read_bytes() == before

@@ -8,15 +8,13 @@ times larger; some it gets wrong, like a ternary input quantizer, which it takes
 from dataclasses import dataclass
 from typing import Any
 
-from larq_reactnet.profiling import calls_of, flat_layers
+from larq_reactnet.profiling import KERNELS, calls_of, flat_layers
 
 import larq as lq
 import numpy as np
 import tensorflow as tf
 
 __all__ = ["Finding", "binary_convolutions", "check"]
-
-_KERNELS = ("kernel", "depthwise", "pointwise")
 
 # LCE takes magnitudes for equal that are within 0.5 % of each other.
 _TOLERANCE = 5e-3
@@ -59,7 +57,7 @@ def binary_convolutions(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
 
 
 def _quantizers(layer: tf.keras.layers.Layer) -> list[Any]:
-    names = ("input_quantizer", *(f"{kernel}_quantizer" for kernel in _KERNELS))
+    names = ("input_quantizer", *KERNELS.values())
     return [q for name in names if (q := getattr(layer, name, None)) is not None]
 
 

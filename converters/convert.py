@@ -7,12 +7,12 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from larq_reactnet.profiling import KERNELS
+
 import tensorflow as tf
 from larq.quantized_variable import QuantizedVariable
 
 __all__ = ["ExportError", "convert"]
-
-_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 
 class ExportError(ValueError):
@@ -59,7 +59,7 @@ def _quantized_kernels(model: tf.keras.Model) -> Iterator[None]:
     kernels = [
         kernel
         for module in model.submodules
-        for name in _KERNELS
+        for name in KERNELS
         if isinstance(kernel := getattr(module, name, None), QuantizedVariable)
     ]
     quantizers = [kernel.quantizer for kernel in kernels]

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from larq_reactnet.layers import Rotate180
+from larq_reactnet.layers import rotates
 
 import larq as lq
 import numpy as np
@@ -199,7 +199,7 @@ def _targets(model: Any) -> list[tuple[_Row, Any]]:
         raise ValueError(
             f"There are PyTorch checkpoints of {', '.join(_NETWORKS)}, but `model` is {name!r}."
         )
-    if not any(isinstance(layer, Rotate180) for layer in model.layers):
+    if not rotates(model):
         raise ValueError(
             f"{name} pads images on other sides than PyTorch: build it with torch_padding=True."
         )

@@ -28,6 +28,7 @@ from typing import Any
 
 from larq_reactnet._files import replacing
 from larq_reactnet.layers import rotates
+from larq_reactnet.profiling import KERNELS
 
 import larq as lq
 import numpy as np
@@ -40,9 +41,6 @@ __all__ = ["load_packed", "save_packed"]
 # All metadata is under one key: safetensors writes several in random order.
 _KEY = "larq_reactnet.packed"
 _VERSION = 1
-
-# What larq's layers call their kernels.
-_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 _TENSORS = {
     "signs": ("bits",),
@@ -187,7 +185,7 @@ def _weights(model: tf.keras.Model) -> list[_Weight]:
         raise ValueError(f"{model.name} has no weights yet: build it or call it on data first.")
     binary = {}
     for layer in model.submodules:
-        for name in _KERNELS:
+        for name in KERNELS:
             kernel: Any = getattr(layer, name, None)
             if getattr(kernel, "precision", None) == 1:
                 binary[id(kernel)] = (kernel.quantizer, layer.compute_dtype)

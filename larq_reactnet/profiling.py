@@ -13,10 +13,10 @@ import larq as lq
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Ops", "calls_of", "flat_layers", "is_binary", "ops"]
+__all__ = ["KERNELS", "Ops", "calls_of", "flat_layers", "is_binary", "ops"]
 
 # Kernels and their quantizers.
-_KERNELS = {
+KERNELS = {
     "kernel": "kernel_quantizer",
     "depthwise_kernel": "depthwise_quantizer",
     "pointwise_kernel": "pointwise_quantizer",
@@ -100,7 +100,7 @@ def ops(model: tf.keras.Model) -> Ops:
     """
     bops = flops = binary_weights = 0
     for layer, calls in calls_of(model):
-        for name, quantizer in _KERNELS.items():
+        for name, quantizer in KERNELS.items():
             kernel = getattr(layer, name, None)
             if not isinstance(kernel, tf.Variable):
                 continue

@@ -1,0 +1,150 @@
+"""`.tflite` files as Python objects, by TensorFlow Lite's published schema.
+
+The schema is the one that Larq Compute Engine carries. Its objects end in T: a `ModelT` has
+`subgraphs`, `buffers` and `operatorCodes`, a `SubGraphT` has `tensors` and `operators`.
+"""
+
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from flatbuffers import flexbuffers
+
+__all__ = ["constant", "op_name", "op_options", "read", "schema", "write"]
+
+
+def schema() -> Any:
+    """The module of the schema's classes."""
+    from larq_compute_engine.mlir.python import tflite_schema
+
+    return tflite_schema
+
+
+def read(flatbuffer: bytes) -> Any:
+    """The `ModelT` in a `.tflite`: all that is not its weights has been read and makes sense.
+
+    Raises:
+        ValueError: If `flatbuffer` is no TensorFlow Lite model, or a corrupt one.
+    """
+    if flatbuffer[4:8] != b"TFL3":
+        raise ValueError("This is no TensorFlow Lite model: its file identifier is not TFL3.")
+    try:
+        model = schema().ModelT.InitFromPackedBuf(flatbuffer, 0)
+        _check(model)
+    except Exception as error:  # the reader of a corrupt file may raise anything
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise ValueError(f"This TensorFlow Lite model is corrupt: {reason}.") from error
+    return model
+
+
+def write(model: Any) -> bytes:
+    """The `.tflite` of a `ModelT`, with weights aligned to 16 bytes as the schema wants them."""
+    builder = flatbuffers.Builder(1 << 20)
+    model = _shallow_copy(model, buffers=[_AlignedBuffer(buffer) for buffer in model.buffers])
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+class _AlignedBuffer:
+    """A `BufferT` that is written at a multiple of 16 bytes."""
+
+    def __init__(self, buffer: Any):
+        self.data = b"" if buffer.data is None else np.asarray(buffer.data, np.uint8).tobytes()
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
+        if self.data:
+            builder.StartVector(1, len(self.data), 16)
+            builder.head -= len(self.data)
+            builder.Bytes[builder.head : builder.head + len(self.data)] = self.data
+            data = builder.EndVector()
+        schema().BufferStart(builder)
+        if self.data:
+            schema().BufferAddData(builder, data)
+        return int(schema().BufferEnd(builder))
+
+
+def _shallow_copy(model: Any, **changes: Any) -> Any:
+    copy = type(model)()
+    vars(copy).update({**vars(model), **changes})
+    return copy
+
+
+def op_name(model: Any, operator: Any) -> str:
+    """Name of an operator: `CONV_2D`, or of a custom one that by which it is known."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    if code.customCode:
+        return str(code.customCode.decode())
+    # Files of before 2020 have the code in the older, narrower field.
+    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+    names = {value: name for name, value in vars(schema().BuiltinOperator).items()}
+    return str(names[builtin])
+
+
+def op_options(operator: Any) -> dict[str, Any]:
+    """The options of a custom operator, such as `stride_height` of an `LceBconv2d`."""
+    if operator.customOptions is None or not len(operator.customOptions):
+        return {}
+    return dict(flexbuffers.Loads(bytes(np.asarray(operator.customOptions, np.uint8))))
+
+
+def constant(model: Any, tensor: Any) -> np.ndarray | None:
+    """The values of a constant tensor of a common type, or `None` if it is computed."""
+    data = model.buffers[tensor.buffer].data
+    if data is None or not len(data):
+        return None
+    dtype = _dtypes()[tensor.type]
+    return np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype).reshape(_shape(tensor))
+
+
+def _dtypes() -> dict[int, type[np.generic]]:
+    kinds = schema().TensorType
+    return {
+        kinds.FLOAT32: np.float32,
+        kinds.FLOAT16: np.float16,
+        kinds.FLOAT64: np.float64,
+        kinds.INT8: np.int8,
+        kinds.UINT8: np.uint8,
+        kinds.INT16: np.int16,
+        kinds.INT32: np.int32,
+        kinds.INT64: np.int64,
+        kinds.BOOL: np.bool_,
+    }
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:
+    return () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
+
+
+def _check(model: Any) -> None:
+    """Raise ValueError if an index points nowhere, or a constant has not the bytes of its shape."""
+    if not model.subgraphs or not model.operatorCodes or not model.buffers:
+        raise ValueError("it has no graph, operators or buffers")
+    dtypes = _dtypes()
+    for graph in model.subgraphs:
+        if not graph.tensors or graph.inputs is None or graph.outputs is None:
+            raise ValueError("it has a graph without tensors, inputs or outputs")
+        count = len(graph.tensors)
+        for tensor in graph.tensors:
+            if not 0 <= tensor.buffer < len(model.buffers):
+                raise ValueError(f"a tensor has buffer {tensor.buffer} of {len(model.buffers)}")
+            if any(size < 0 for size in _shape(tensor)):
+                raise ValueError(f"a tensor has the shape {_shape(tensor)}")
+            data = model.buffers[tensor.buffer].data
+            elements = int(np.prod(_shape(tensor), dtype=object))
+            if data is not None and len(data) and tensor.type in dtypes:
+                wanted = elements * np.dtype(dtypes[tensor.type]).itemsize
+                if len(data) != wanted:
+                    raise ValueError(
+                        f"a constant of shape {_shape(tensor)} has {len(data)} bytes, not {wanted}"
+                    )
+        for operator in graph.operators or ():
+            if not 0 <= operator.opcodeIndex < len(model.operatorCodes):
+                raise ValueError(f"an operator has the code {operator.opcodeIndex}")
+            op_name(model, operator), op_options(operator)
+            inputs = () if operator.inputs is None else operator.inputs
+            outputs = () if operator.outputs is None else operator.outputs
+            # -1 stands for an optional input that is not given.
+            if any(not -1 <= i < count for i in inputs) or any(not 0 <= i < count for i in outputs):
+                raise ValueError(f"{op_name(model, operator)} has a tensor that does not exist")
+        if any(not 0 <= i < count for i in (*graph.inputs, *graph.outputs)):
+            raise ValueError("an input or output does not exist")

@@ -1,0 +1,134 @@
+"""Functional and sequential Keras models, read as a list of calls and built again."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+__all__ = ["Call", "calls", "clone", "consumers", "is_shared", "new_inputs", "rebuild", "run"]
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of a layer in a model.
+
+    Attributes:
+        layer: The layer; one that is shared has several calls.
+        inputs: Keras tensors that it takes, wherever among its arguments.
+        outputs: Keras tensors that it gives.
+        arguments: All arguments and keyword arguments, Keras tensors among them.
+    """
+
+    layer: tf.keras.layers.Layer
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def calls(model: tf.keras.Model) -> list[Call]:
+    """The calls of `model`, each after those that it needs; its inputs come first."""
+    found: dict[int, Call] = {}
+    for tensor in model.inputs:
+        node = tensor.node
+        found[id(node)] = Call(node.layer, (), (tensor,), ((), {}))
+    waiting = [tensor.node for tensor in reversed(model.outputs)]
+    while waiting:  # not recursive, because a network may be deeper than Python's stack
+        node = waiting[-1]
+        missing = [t.node for t in node.keras_inputs if id(t.node) not in found]
+        if id(node) in found or missing:
+            waiting.extend(reversed(missing)) if id(node) not in found else waiting.pop()
+            continue
+        waiting.pop()
+        found[id(node)] = Call(
+            node.layer,
+            tuple(node.keras_inputs),
+            tuple(tf.nest.flatten(node.outputs)),
+            (node.call_args, node.call_kwargs),
+        )
+    return [*found.values()]
+
+
+def consumers(model: tf.keras.Model) -> dict[int, list[Call]]:
+    """For the id of each Keras tensor of `model`, the calls that take it."""
+    taken: dict[int, list[Call]] = defaultdict(list)
+    for call in calls(model):
+        for tensor in dict.fromkeys(map(id, call.inputs)):
+            taken[tensor].append(call)
+    return taken
+
+
+def is_shared(layer: tf.keras.layers.Layer, model: tf.keras.Model) -> bool:
+    """Whether `model` calls `layer` more than once."""
+    return sum(call.layer is layer for call in calls(model)) > 1
+
+
+def clone(layer: tf.keras.layers.Layer, **changes: Any) -> tf.keras.layers.Layer:
+    """A new layer of the same class and configuration, with `changes`; it has no weights yet."""
+    # Functions of the user that are not registered with Keras are in its configuration by name.
+    functions = {
+        value.__name__: value
+        for value in vars(layer).values()
+        if callable(value) and hasattr(value, "__name__")
+    }
+    with tf.keras.utils.custom_object_scope(functions):
+        return type(layer).from_config({**layer.get_config(), **changes})
+
+
+def run(call: Call, layer: tf.keras.layers.Layer, tensors: dict[int, Any]) -> Any:
+    """What `layer` gives for the arguments of `call`, with `tensors` for the Keras tensors in it.
+
+    Args:
+        call: Call of a layer.
+        layer: The layer to call in its place.
+        tensors: New tensors by the id of the old ones.
+    """
+    args, kwargs = tf.nest.map_structure(
+        lambda value: tensors.get(id(value), value), call.arguments
+    )
+    return layer(*args, **kwargs)
+
+
+def new_inputs(model: tf.keras.Model, dtype: str | None = None) -> list[Any]:
+    """Input tensors like those of `model`."""
+    return [
+        tf.keras.layers.Input(
+            batch_shape=tuple(tensor.shape),
+            name=tensor.node.layer.name,
+            dtype=dtype or tensor.dtype,
+        )
+        for tensor in model.inputs
+    ]
+
+
+def rebuild(
+    model: tf.keras.Model, replace: Callable[[Call, dict[int, Any]], Any] | None = None
+) -> tf.keras.Model:
+    """A copy of `model`, weights included, with some calls replaced.
+
+    Args:
+        model: Functional or sequential model. It is not changed.
+        replace: Given a call and the new tensors by the id of the old ones, returns the new output
+            of that call, or `None` to have its layer copied.
+    """
+    inputs = new_inputs(model)
+    tensors = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
+    layers: dict[int, tf.keras.layers.Layer] = {}
+    for call in calls(model)[len(model.inputs) :]:
+        new = None if replace is None else replace(call, tensors)
+        if new is None:
+            if id(call.layer) not in layers:
+                layers[id(call.layer)] = copy = clone(call.layer)
+                new = run(call, copy, tensors)
+                copy.set_weights(call.layer.get_weights())
+            else:
+                new = run(call, layers[id(call.layer)], tensors)
+        for old, output in zip(call.outputs, tf.nest.flatten(new), strict=True):
+            tensors[id(old)] = output
+    outputs = [tensors[id(tensor)] for tensor in model.outputs]
+    return tf.keras.Model(
+        inputs[0] if len(inputs) == 1 else inputs,
+        outputs[0] if len(outputs) == 1 else outputs,
+        name=model.name,
+    )

@@ -1,0 +1,5 @@
+"""`python -m larq_reactnet.cli`."""
+
+from larq_reactnet.cli import main
+
+main()

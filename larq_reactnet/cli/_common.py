@@ -1,0 +1,81 @@
+"""What several commands share: options, errors, and what their arguments stand for."""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import larq_reactnet as lr
+from larq_reactnet.runs import Run, load_model
+
+import click
+import tensorflow as tf
+
+__all__ = ["data_options", "dataset_of", "network", "set_option", "user_errors"]
+
+
+def user_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn what the library raises about bad input into one line and exit code 1."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except (ValueError, TypeError, OSError, ImportError) as error:
+            raise click.ClickException(str(error)) from error
+        except tf.errors.OpError as error:  # of data that cannot be read
+            raise click.ClickException(error.message.strip().split("\n")[0]) from error
+
+    return wrapped
+
+
+class Setting(click.ParamType):
+    """NAME=VALUE, where VALUE is JSON or else a string."""
+
+    name = "name=value"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, Any]:
+        name, equals, text = str(value).partition("=")
+        if not equals or not name.isidentifier():
+            self.fail(f"{value!r} is not of the form NAME=VALUE.", param, ctx)
+        try:
+            return name, json.loads(text)
+        except ValueError:
+            return name, text
+
+
+set_option = click.option(
+    "--set",
+    "options",
+    type=Setting(),
+    multiple=True,
+    help="Argument of the model's constructor, such as width=0.25. May be repeated.",
+)
+_data = [
+    click.option("--dataset", help="'digits', a name in tensorflow-datasets, or a folder."),
+    click.option("--data-dir", help="Where tensorflow-datasets keeps its data."),
+    click.option("--image-size", type=click.IntRange(min=1), help="Height and width of images."),
+]
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    return functools.reduce(lambda decorated, option: option(decorated), reversed(_data), command)
+
+
+def network(model: str, options: tuple[tuple[str, Any], ...]) -> tf.keras.Model:
+    """A model by its name, or from the folder of a run or an .h5 file."""
+    is_name = model in lr.zoo.list_models() or not Path(model).exists()
+    if options and not is_name:
+        raise click.UsageError("--set is for models of the zoo, not for files and runs.")
+    return lr.zoo.create(model, **dict(options)) if is_name else load_model(model)
+
+
+def dataset_of(path: Path, where: dict[str, Any]) -> Any:
+    """The data set that was asked for, or that the run in the folder `path` was trained on."""
+    if where["dataset"] is None:
+        if not path.is_dir():
+            raise click.UsageError(f"Say with --dataset which images {path} is for.")
+        arguments = Run(path).read()["arguments"]
+        where = {key: where[key] or arguments[key] for key in where}
+    return lr.zoo.datasets.load(where.pop("dataset"), **where)

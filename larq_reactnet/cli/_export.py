@@ -1,0 +1,56 @@
+"""The command `export`."""
+
+from pathlib import Path
+from typing import Any
+
+import larq_reactnet as lr
+from larq_reactnet.cli._common import data_options, dataset_of, user_errors
+from larq_reactnet.runs import load_model
+
+import click
+
+__all__ = ["export"]
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(path_type=Path))
+@data_options
+@click.option(
+    "--images",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Number of test images to verify with.",
+)
+@click.option(
+    "--min-agreement",
+    type=click.FloatRange(0, 1),
+    default=0.99,
+    show_default=True,
+    help="Share of images that must get the same class.",
+)
+@click.option("--allow-float", is_flag=True, help="Accept layers that stay in float.")
+@user_errors
+def export(
+    path: Path, output: Path, images: int, min_agreement: float, allow_float: bool, **where: Any
+) -> None:
+    """Convert PATH, the folder of a run or a Keras .h5 file, to the one-bit .tflite OUTPUT.
+
+    The .tflite must give the same classes as the Keras model on test images, or nothing is written.
+
+    \b
+    Examples:
+      larq-reactnet export run model.tflite
+      larq-reactnet export model.h5 model.tflite --dataset cifar10 --images 10000
+    """
+    model = load_model(path)
+    report = lr.converters.export(
+        model,
+        output,
+        verify_with=dataset_of(path, where).test,
+        verify_limit=images,
+        min_agreement=min_agreement,
+        allow_float=allow_float,
+    )
+    click.echo(report)

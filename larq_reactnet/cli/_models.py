@@ -1,0 +1,147 @@
+"""The commands about models: `summary`, `ops`, `models` and `import-torch`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import larq_reactnet as lr
+from larq_reactnet._files import check_writable, replacing
+from larq_reactnet.cli._common import network, set_option, user_errors
+
+import click
+
+__all__ = ["import_torch", "models", "ops", "summary"]
+
+
+@click.command()
+@click.argument("model")
+@set_option
+@user_errors
+def summary(model: str, options: tuple[tuple[str, Any], ...]) -> None:
+    """Layers, weights and operations of MODEL: a name, the folder of a run or a Keras .h5 file.
+
+    \b
+    Examples:
+      larq-reactnet summary reactnet_a
+      larq-reactnet summary run
+    """
+    import larq as lq
+
+    found = network(model, options)
+    lq.models.summary(found, print_fn=click.echo)
+    click.echo(lr.profiling.ops(found))
+
+
+@click.command()
+@click.argument("model")
+@set_option
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@user_errors
+def ops(model: str, options: tuple[tuple[str, Any], ...], as_json: bool) -> None:
+    """BOPs, FLOPs, OPs and bytes of MODEL: a name, the folder of a run or a Keras .h5 file.
+
+    One multiply-accumulate of a convolution or dense layer is one operation, and nothing else is,
+    as in the ReActNet paper: OPs = BOPs / 64 + FLOPs. Bytes are one bit for a binary weight and
+    four bytes for any other.
+
+    \b
+    Examples:
+      larq-reactnet ops reactnet_a
+      larq-reactnet ops mobilenet_v1 --set width=0.5
+      larq-reactnet ops run --json
+    """
+    found = lr.profiling.ops(network(model, options))
+    click.echo(json.dumps(found.as_dict(), indent=1) if as_json else found)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+def models(as_json: bool) -> None:
+    """List the models of the zoo: at their default size, with their pretrained weights.
+
+    \b
+    Examples:
+      larq-reactnet models
+      larq-reactnet models --json
+    """
+    from larq_reactnet.zoo import pretrained, sizes
+
+    table: list[dict[str, Any]] = []
+    for name in lr.zoo.list_models():
+        entry, size = lr.zoo.get(name), sizes.read()[name]
+        weights = [row for row in pretrained.list_weights(name) if row.include_top]
+        table.append(
+            {
+                "model": name,
+                "paper": entry.paper,
+                "year": entry.year,
+                "image": size.image,
+                "parameters": size.parameters,
+                "OPs": size.ops,
+                "bytes": size.deployed_bytes,
+                "weights": {row.dataset: row.top1 for row in weights},
+            }
+        )
+    if as_json:
+        click.echo(json.dumps(table, indent=1))
+        return
+    for row in table:
+        row["parameters"] = f"{row['parameters'] / 1e6:.2f} M"
+        row["OPs"] = f"{row['OPs'] / 1e8:.3f}e8"
+        row["bytes"] = f"{row['bytes'] / 1e6:.2f} MB"
+        row["weights"] = ", ".join(
+            dataset if top1 is None else f"{dataset}: {top1} %"
+            for dataset, top1 in row["weights"].items()
+        )
+    from tabulate import tabulate
+
+    click.echo(tabulate(table, headers="keys", stralign="left", disable_numparse=True))
+    click.echo("\nweights: the data set, and the measured top-1 accuracy")
+
+
+@click.command("import-torch")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--model", required=True, help="reactnet_a, reactnet_18 or reactnet_34.")
+@set_option
+@click.option("--input-size", type=click.IntRange(min=1), default=224, show_default=True)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="File of weights: .h5, or .safetensors with one bit for each binary weight.",
+)
+@user_errors
+def import_torch(
+    checkpoint: Path,
+    model: str,
+    options: tuple[tuple[str, Any], ...],
+    input_size: int,
+    output: Path,
+) -> None:
+    """Turn CHECKPOINT, a PyTorch file of ReActNet or AdamBNN, into weights for a model of the zoo.
+
+    The model for them is built with torch_padding=True and gives the numbers of PyTorch.
+
+    \b
+    Examples:
+      larq-reactnet import-torch checkpoint.pth.tar --model reactnet_a --output weights.safetensors
+      larq-reactnet import-torch step1.pth.tar --model reactnet_18 --set binary_weights=false \\
+          --output step1.h5
+    """
+    if output.suffix not in (".h5", ".safetensors"):
+        raise click.UsageError("--output must end in .h5 or .safetensors.")
+    check_writable(output)
+    if "torch_padding" not in lr.zoo.get(model).arguments:
+        raise ValueError(f"There are no PyTorch checkpoints of {model}.")
+    arguments = {"input_shape": (input_size, input_size, 3), **dict(options)}
+    keras_model = lr.zoo.create(model, **{**arguments, "torch_padding": True})
+    lr.converters.load_torch_checkpoint(keras_model, checkpoint)
+    if output.suffix == ".h5":
+        with replacing(output) as temporary:
+            keras_model.save_weights(str(temporary))
+    else:
+        lr.save_packed(keras_model, output)
+    click.echo(
+        f"The weights are in {output}: build {model} with torch_padding=True and "
+        f"weights={str(output)!r}."
+    )

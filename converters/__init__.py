@@ -1,22 +1,51 @@
 """From a Keras model to a file on a device: check, convert, verify, write."""
 
 from larq_reactnet.converters.check import Finding, check
+from larq_reactnet.converters.compress import compress
 from larq_reactnet.converters.convert import ExportError, convert
-from larq_reactnet.converters.export import Report, export
-from larq_reactnet.converters.inspect import count_operators
+from larq_reactnet.converters.cure import cure
+from larq_reactnet.converters.export import export
+from larq_reactnet.converters.fold import fold
+from larq_reactnet.converters.inspect import Inspection, count_operators, inspect
+from larq_reactnet.converters.interpreter import Interpreter
+from larq_reactnet.converters.layerwise import Flips, LayerError, count_flips, verify_layers
+from larq_reactnet.converters.metadata import Metadata, add_metadata, read_metadata
+from larq_reactnet.converters.predict import predict_image, predict_images
+from larq_reactnet.converters.report import Report
 from larq_reactnet.converters.torch_checkpoint import load_torch_checkpoint
-from larq_reactnet.converters.verify import Agreement, predict_tflite, verify
+from larq_reactnet.converters.verify import (
+    Agreement,
+    predict_tflite,
+    verify,
+    verify_in_float64,
+)
 
 __all__ = [
     "Agreement",
     "ExportError",
     "Finding",
+    "Flips",
+    "Inspection",
+    "Interpreter",
+    "LayerError",
+    "Metadata",
     "Report",
+    "add_metadata",
     "check",
+    "compress",
     "convert",
+    "count_flips",
     "count_operators",
+    "cure",
     "export",
+    "fold",
+    "inspect",
     "load_torch_checkpoint",
+    "predict_image",
+    "predict_images",
     "predict_tflite",
+    "read_metadata",
     "verify",
+    "verify_in_float64",
+    "verify_layers",
 ]

@@ -10,7 +10,7 @@ import flatbuffers
 import numpy as np
 from flatbuffers import flexbuffers
 
-__all__ = ["constant", "op_name", "op_options", "read", "schema", "write"]
+__all__ = ["constant", "numpy_types", "op_name", "op_options", "read", "schema", "write"]
 
 
 def schema() -> Any:
@@ -77,6 +77,8 @@ def op_name(model: Any, operator: Any) -> str:
     # Files of before 2020 have the code in the older, narrower field.
     builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
     names = {value: name for name, value in vars(schema().BuiltinOperator).items()}
+    if builtin not in names:
+        raise ValueError(f"the operator code {builtin} is unknown to LCE's TensorFlow Lite")
     return str(names[builtin])
 
 
@@ -92,11 +94,12 @@ def constant(model: Any, tensor: Any) -> np.ndarray | None:
     data = model.buffers[tensor.buffer].data
     if data is None or not len(data):
         return None
-    dtype = _dtypes()[tensor.type]
+    dtype = numpy_types()[tensor.type]
     return np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype).reshape(_shape(tensor))
 
 
-def _dtypes() -> dict[int, type[np.generic]]:
+def numpy_types() -> dict[int, type[np.generic]]:
+    """The NumPy types of those tensor types that have one."""
     kinds = schema().TensorType
     return {
         kinds.FLOAT32: np.float32,
@@ -119,7 +122,7 @@ def _check(model: Any) -> None:
     """Raise ValueError if an index points nowhere, or a constant has not the bytes of its shape."""
     if not model.subgraphs or not model.operatorCodes or not model.buffers:
         raise ValueError("it has no graph, operators or buffers")
-    dtypes = _dtypes()
+    dtypes = numpy_types()
     for graph in model.subgraphs:
         if not graph.tensors or graph.inputs is None or graph.outputs is None:
             raise ValueError("it has a graph without tensors, inputs or outputs")
@@ -131,7 +134,8 @@ def _check(model: Any) -> None:
                 raise ValueError(f"a tensor has the shape {_shape(tensor)}")
             data = model.buffers[tensor.buffer].data
             elements = int(np.prod(_shape(tensor), dtype=object))
-            if data is not None and len(data) and tensor.type in dtypes:
+            is_dense = tensor.type in dtypes and tensor.sparsity is None
+            if data is not None and len(data) and is_dense:
                 wanted = elements * np.dtype(dtypes[tensor.type]).itemsize
                 if len(data) != wanted:
                     raise ValueError(
@@ -140,7 +144,8 @@ def _check(model: Any) -> None:
         for operator in graph.operators or ():
             if not 0 <= operator.opcodeIndex < len(model.operatorCodes):
                 raise ValueError(f"an operator has the code {operator.opcodeIndex}")
-            op_name(model, operator), op_options(operator)
+            if op_name(model, operator).startswith("Lce"):
+                op_options(operator)  # of other custom operators they may be anything
             inputs = () if operator.inputs is None else operator.inputs
             outputs = () if operator.outputs is None else operator.outputs
             # -1 stands for an optional input that is not given.

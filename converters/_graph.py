@@ -7,7 +7,18 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["Call", "calls", "clone", "consumers", "is_shared", "new_inputs", "rebuild", "run"]
+__all__ = [
+    "Call",
+    "calls",
+    "clone",
+    "consumers",
+    "flat",
+    "is_shared",
+    "model_of",
+    "new_inputs",
+    "rebuild",
+    "run",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +75,26 @@ def is_shared(layer: tf.keras.layers.Layer, model: tf.keras.Model) -> bool:
     return sum(call.layer is layer for call in calls(model)) > 1
 
 
-def clone(layer: tf.keras.layers.Layer, **changes: Any) -> tf.keras.layers.Layer:
-    """A new layer of the same class and configuration, with `changes`; it has no weights yet."""
+def clone(
+    layer: tf.keras.layers.Layer, *, dtype: str | None = None, **changes: Any
+) -> tf.keras.layers.Layer:
+    """A new layer of the same class and configuration, with `changes`; it has no weights yet.
+
+    Args:
+        layer: The layer.
+        dtype: Type of the new one, and of the quantizers in it.
+        **changes: Other values in its configuration.
+
+    Raises:
+        ValueError: If the layer does not tell its configuration.
+    """
+    try:
+        config = layer.get_config()
+    except NotImplementedError as error:
+        raise ValueError(
+            f"{layer.name} cannot be copied: its class {type(layer).__name__} has no `get_config`."
+        ) from error
+    config = _unbuilt(config, dtype)
     # Functions of the user that are not registered with Keras are in its configuration by name.
     functions = {
         value.__name__: value
@@ -73,7 +102,18 @@ def clone(layer: tf.keras.layers.Layer, **changes: Any) -> tf.keras.layers.Layer
         if callable(value) and hasattr(value, "__name__")
     }
     with tf.keras.utils.custom_object_scope(functions):
-        return type(layer).from_config({**layer.get_config(), **changes})
+        return type(layer).from_config({**config, **changes})
+
+
+def _unbuilt(config: Any, dtype: str | None) -> Any:
+    """A configuration without the shapes it was built for, with another type if one is given."""
+    if isinstance(config, dict):
+        return {
+            key: dtype or value if key == "dtype" else _unbuilt(value, dtype)
+            for key, value in config.items()
+            if key != "build_config"
+        }
+    return [_unbuilt(value, dtype) for value in config] if isinstance(config, list) else config
 
 
 def run(call: Call, layer: tf.keras.layers.Layer, tensors: dict[int, Any]) -> Any:
@@ -103,7 +143,9 @@ def new_inputs(model: tf.keras.Model, dtype: str | None = None) -> list[Any]:
 
 
 def rebuild(
-    model: tf.keras.Model, replace: Callable[[Call, dict[int, Any]], Any] | None = None
+    model: tf.keras.Model,
+    replace: Callable[[Call, dict[int, Any]], Any] | None = None,
+    dtype: str | None = None,
 ) -> tf.keras.Model:
     """A copy of `model`, weights included, with some calls replaced.
 
@@ -111,24 +153,64 @@ def rebuild(
         model: Functional or sequential model. It is not changed.
         replace: Given a call and the new tensors by the id of the old ones, returns the new output
             of that call, or `None` to have its layer copied.
+        dtype: Type of the copy, such as `"float64"`.
     """
-    inputs = new_inputs(model)
+    inputs = new_inputs(model, dtype)
     tensors = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
     layers: dict[int, tf.keras.layers.Layer] = {}
     for call in calls(model)[len(model.inputs) :]:
         new = None if replace is None else replace(call, tensors)
         if new is None:
             if id(call.layer) not in layers:
-                layers[id(call.layer)] = copy = clone(call.layer)
+                layers[id(call.layer)] = copy = clone(call.layer, dtype=dtype)
                 new = run(call, copy, tensors)
                 copy.set_weights(call.layer.get_weights())
             else:
                 new = run(call, layers[id(call.layer)], tensors)
         for old, output in zip(call.outputs, tf.nest.flatten(new), strict=True):
             tensors[id(old)] = output
-    outputs = [tensors[id(tensor)] for tensor in model.outputs]
+    return model_of(inputs, [tensors[id(tensor)] for tensor in model.outputs], model.name)
+
+
+def model_of(inputs: list[Any], outputs: list[Any], name: str) -> tf.keras.Model:
+    """The functional model from `inputs` to `outputs`, one or several."""
     return tf.keras.Model(
         inputs[0] if len(inputs) == 1 else inputs,
         outputs[0] if len(outputs) == 1 else outputs,
-        name=model.name,
+        name=name,
     )
+
+
+def flat(model: tf.keras.Model) -> tf.keras.Model:
+    """A copy of `model` with the layers of the models in it as its own, or `model` if it has none.
+
+    A layer whose name is taken is called after its model too.
+    """
+    if not any(isinstance(layer, tf.keras.Model) and layer.inputs for layer in model.layers):
+        return model
+    names = {layer.name for layer in model.layers}
+    copies: dict[int, tf.keras.layers.Layer] = {}
+
+    def call_inside(call: Call, tensors: dict[int, Any], prefix: str) -> Any:
+        layer = call.layer
+        if isinstance(layer, tf.keras.Model) and layer.inputs:
+            inside = {
+                id(inner): tensors[id(outer)]
+                for inner, outer in zip(layer.inputs, call.inputs, strict=True)
+            }
+            for inner in calls(layer)[len(layer.inputs) :]:
+                new = tf.nest.flatten(call_inside(inner, inside, f"{layer.name}_"))
+                inside.update(zip(map(id, inner.outputs), new, strict=True))
+            return [inside[id(tensor)] for tensor in layer.outputs]
+        if id(layer) in copies:
+            return run(call, copies[id(layer)], tensors)
+        name = layer.name
+        while prefix and name in names:
+            name = prefix + name
+        names.add(name)
+        copies[id(layer)] = copy = clone(layer, name=name)
+        result = run(call, copy, tensors)
+        copy.set_weights(layer.get_weights())
+        return result
+
+    return rebuild(model, lambda call, tensors: call_inside(call, tensors, ""))

@@ -12,7 +12,7 @@ from larq_reactnet.profiling import KERNELS
 import tensorflow as tf
 from larq.quantized_variable import QuantizedVariable
 
-__all__ = ["ExportError", "convert"]
+__all__ = ["ExportError", "convert", "quiet"]
 
 
 class ExportError(ValueError):
@@ -38,7 +38,7 @@ def convert(model: tf.keras.Model) -> bytes:
     inference = tf.function(lambda x: model(x, training=False), input_signature=[signature])
     module = tf.Module()
     try:
-        with _quiet(), _quantized_kernels(model), tempfile.TemporaryDirectory() as folder:
+        with quiet(), _quantized_kernels(model), tempfile.TemporaryDirectory() as folder:
             concrete = inference.get_concrete_function()
             module.variables_used = concrete.variables
             tf.saved_model.save(module, folder, concrete)
@@ -79,7 +79,7 @@ def _quantized_kernels(model: tf.keras.Model) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Hide what TensorFlow says about a temporary SavedModel, which is of no use to anyone."""
     loggers = [logging.getLogger(name) for name in ("tensorflow", "absl", "larq.layers_base")]
     levels = [logger.level for logger in loggers]

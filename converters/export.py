@@ -1,69 +1,33 @@
 """One call from a Keras model to a verified one-bit `.tflite`."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from larq_reactnet._files import check_writable, replacing
+from larq_reactnet.converters import _flatbuffer, _graph
+from larq_reactnet.converters._match import match
 from larq_reactnet.converters.check import binary_convolutions, check
+from larq_reactnet.converters.compress import STORAGES, compress
 from larq_reactnet.converters.convert import ExportError, convert
+from larq_reactnet.converters.cure import cure
+from larq_reactnet.converters.fold import fold
 from larq_reactnet.converters.inspect import count_operators
-from larq_reactnet.converters.verify import Agreement, as_inputs, verify
+from larq_reactnet.converters.layerwise import Flips, LayerError, count_flips, verify_layers
+from larq_reactnet.converters.metadata import Metadata, add_metadata
+from larq_reactnet.converters.report import Report
+from larq_reactnet.converters.verify import Agreement, as_inputs, verify, verify_in_float64
 from larq_reactnet.distillation import Distiller
-from larq_reactnet.profiling import Ops, ops
+from larq_reactnet.profiling import ops
 
-import larq as lq
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Report", "export"]
+__all__ = ["export"]
 
-
-@dataclass(frozen=True)
-class Report:
-    """What `export` wrote; printing it gives a table.
-
-    Attributes:
-        path: The file.
-        bytes: Its size.
-        float_bytes: Size of all weights as float32.
-        ops: Operations of one inference.
-        operators: How often each operator occurs in the file.
-        binary_convolutions: Number of binary convolutions in the Keras model; this many
-            `LceBconv2d` are in the file.
-        agreement: How the file compares with the Keras model.
-        verified_with: Where the inputs of the comparison came from.
-        left_in_float: What `check` found, if `allow_float=True` was given.
-    """
-
-    path: Path
-    bytes: int
-    float_bytes: int
-    ops: Ops
-    operators: dict[str, int]
-    binary_convolutions: int
-    agreement: Agreement
-    verified_with: str
-    left_in_float: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        agreement = self.agreement
-        became = self.operators.get("LceBconv2d", 0)
-        rows = {
-            "file": str(self.path),
-            "size": f"{self.bytes:,} bytes",
-            "as float32": f"{self.float_bytes:,} bytes, {self.float_bytes / self.bytes:.1f} x",
-            "binary convolutions": f"{became} of {self.binary_convolutions} are LceBconv2d",
-            "binary share of MACs": f"{self.ops.binary_share:.2%}",
-            "same class as Keras": f"{agreement.same_class:.2%} of {agreement.images} "
-            f"{self.verified_with}",
-            "distance of logits": f"{agreement.mean_distance:.2g} on average, "
-            f"{agreement.max_distance:.2g} at most",
-            "operators": ", ".join(f"{name} {n}" for name, n in self.operators.items()),
-        }
-        lines = [f"{name:<21} {value}" for name, value in rows.items()]
-        lines += [f"{'left in float':<21} {finding}" for finding in self.left_in_float]
-        return "\n".join(lines)
+_EXACT = 1e-9  # largest difference in float64, relative to the largest output
+_FEW, _FEWER = 8, 2  # inputs that signs are compared for, and that are run in float64
+_LOST = 1e-3  # share of inputs that may change their class when dense layers are compressed
 
 
 def export(
@@ -74,9 +38,16 @@ def export(
     verify_limit: int = 1000,
     min_agreement: float = 0.99,
     allow_float: bool = False,
+    storage: str | None = None,
+    thorough: bool = False,
+    metadata: Metadata | None = None,
     progress: bool = True,
 ) -> Report:
-    """Convert `model` with Larq Compute Engine, prove the result equal, then write it.
+    """Cure, fold, convert, compress and prove equal `model`, then write it.
+
+    What `check` finds is cured or refused. Shifts are folded, and float64 shows that it changes
+    nothing. Larq Compute Engine converts the result, and its last dense layers are compressed as
+    far as agreement allows. Then the file is run on real inputs, and compared with `model`.
 
     !!! example
         ```python
@@ -95,6 +66,10 @@ def export(
         verify_limit: Use at most this many inputs.
         min_agreement: Share of inputs that must get the same class, 0 to 1.
         allow_float: Write the file even if layers that should be binary stay in float.
+        storage: How to store the last dense layers, in `"int8"`, `"float16"` or `"float32"`. By
+            default the first of them that changes the class of no more than 0.1 % of the inputs.
+        thorough: Also compare each binary convolution of the file, by itself, with its layer.
+        metadata: Labels and normalization of the inputs, which the file then carries.
         progress: Whether to say what takes long, and show a progress bar.
 
     Returns:
@@ -120,65 +95,156 @@ def export(
         raise ExportError(str(error)) from error
 
     findings = check(model)
-    if findings and not allow_float:
-        listing = "\n".join(f"  {finding}" for finding in findings)
+    in_the_way = [finding for finding in findings if finding.blocks]
+    if in_the_way and not allow_float:
+        listing = "\n".join(f"  {finding}" for finding in in_the_way)
         raise ExportError(
-            f"{model.name!r} has layers that would not be binary in the file (pass "
-            f"allow_float=True to accept that):\n{listing}"
+            f"{model.name!r} has layers that would not be binary in the file, or wrong (pass "
+            f"allow_float=True to accept float ones):\n{listing}"
         )
-    expected = binary_convolutions(model)
     try:
         operations = ops(model)
+        deployed, folding_error, not_folded = _deploy(model, inputs[:_FEWER], progress)
     except ValueError as error:
         raise ExportError(str(error)) from error
 
-    if progress:
-        print(f"Converting {model.name} with Larq Compute Engine ...", flush=True)
-    flatbuffer = convert(model)
-    operators = count_operators(flatbuffer)
-    missing = len(expected) - operators["LceBconv2d"]
-    if missing > 0 and not allow_float:
-        names = [layer.name for layer in dict.fromkeys(expected) if not _converts(layer)]
+    _say(f"Converting {model.name} with Larq Compute Engine ...", progress)
+    flatbuffer = convert(deployed)
+    expected = binary_convolutions(deployed)
+    became = match(expected, _flatbuffer.read(flatbuffer))
+    missing = [layer.name for layer, op in zip(expected, became, strict=True) if op is None]
+    if missing and not allow_float:
         raise ExportError(
-            f"{missing} of {len(expected)} binary convolutions did not become LceBconv2d: "
-            f"{', '.join(names) or 'LCE does not say which'}. Their quantizers must be "
-            "`larq.math.sign` forward; pass allow_float=True to accept float convolutions."
+            f"{len(missing)} of {len(expected)} binary convolutions did not become LceBconv2d: "
+            f"{', '.join(missing)}. Their quantizers must be `larq.math.sign` forward; pass "
+            "allow_float=True to accept float convolutions."
         )
+
+    def stored(storage: str) -> bytes:
+        small = compress(flatbuffer, storage)
+        return small if metadata is None else add_metadata(small, metadata)
+
+    def compared(content: bytes) -> Agreement:
+        return verify(model, content, inputs, progress=progress)
 
     try:
-        agreement = verify(model, flatbuffer, inputs, progress=progress)
+        if storage is None:
+            storage, reason, agreement = _choose_storage(stored, compared)
+        else:
+            reason, agreement = "as asked for", compared(stored(storage))
+        content = stored(storage)
+        flips = count_flips(deployed, content, inputs[:_FEW])
+        layers = verify_layers(deployed, content, inputs[:_FEWER]) if thorough else []
     except ValueError as error:
         raise ExportError(str(error)) from error
-    if agreement.same_class < min_agreement:
-        raise ExportError(
-            f"The converted model gives the same class as the Keras model on only "
-            f"{agreement.same_class:.2%} of {agreement.images} {verified_with} (at least "
-            f"{min_agreement:.2%} wanted), with logits up to {agreement.max_distance:.3g} apart: "
-            "nothing was written. Verify with real inputs, and with a trained model."
-        )
+    _refuse_unequal(agreement, min_agreement, verified_with, flips, layers)
     with replacing(path) as temporary:
-        temporary.write_bytes(flatbuffer)
+        temporary.write_bytes(content)
     return Report(
         path=path,
-        bytes=len(flatbuffer),
+        bytes=len(content),
         float_bytes=4 * model.count_params(),
         ops=operations,
-        operators=dict(operators.most_common()),
+        operators=dict(count_operators(content).most_common()),
         binary_convolutions=len(expected),
         agreement=agreement,
         verified_with=verified_with,
-        left_in_float=tuple(map(str, findings)),
+        flips=tuple(flips),
+        storage=storage,
+        storage_reason=reason,
+        folding_error=folding_error,
+        not_folded=not_folded,
+        layers=tuple(layers),
+        left_in_float=tuple(map(str, in_the_way)),
+        cured=tuple(str(finding) for finding in findings if finding.applied),
     )
 
 
-def _converts(layer: tf.keras.layers.Layer) -> bool:
-    """Whether LCE makes a binary operator of `layer` alone."""
-    inputs = tf.keras.layers.Input(layer.input_shape[1:])
-    x = inputs if layer.input_quantizer else lq.quantizers.SteSign()(inputs)
-    twin = type(layer).from_config(layer.get_config())
-    model = tf.keras.Model(inputs, twin(x))
-    twin.set_weights(layer.get_weights())
-    return count_operators(convert(model))["LceBconv2d"] > 0
+def _deploy(
+    model: tf.keras.Model, inputs: np.ndarray, progress: bool
+) -> tuple[tf.keras.Model, float | None, str]:
+    """`model` cured and folded, the proof that it is equal, and why it could not be folded."""
+    try:
+        whole = _graph.flat(model)
+        cured = cure(whole)
+        deployed = fold(cured)
+        if _is_same(whole, deployed):
+            return deployed, None, ""
+        _say(f"Proving {model.name} equal after folding, in float64 ...", progress)
+        error = verify_in_float64(whole, lambda exact: fold(cure(exact)), inputs)
+    except ValueError as error:  # of a layer that cannot be copied, or knows float32 only
+        return cure(model), None, str(error)
+    if not error <= _EXACT:
+        raise ExportError(
+            f"Folding {model.name!r} changes its outputs in float64, by {error:.2g} of the largest "
+            f"(at most {_EXACT:g} wanted): nothing was written. One of its layers may give other "
+            "outputs each time it is called; else this is an error in larq_reactnet."
+        )
+    return deployed, error, ""
+
+
+def _is_same(model: tf.keras.Model, other: tf.keras.Model) -> bool:
+    weights = model.get_weights(), other.get_weights()
+    return model.get_config() == other.get_config() and all(map(np.array_equal, *weights))
+
+
+def _choose_storage(
+    stored: Callable[[str], bytes], compared: Callable[[bytes], Agreement]
+) -> tuple[str, str, Agreement]:
+    """The smallest storage of dense layers with (nearly) the agreement of float32, and why."""
+    plain = stored("float32")
+    if stored("int8") == plain:
+        return "float32", "there are none to compress", compared(plain)
+    best: Agreement | None = None
+    for storage in STORAGES[:-1]:
+        try:
+            agreement = compared(stored(storage))
+        except ValueError:  # a weight or output is too large for it
+            continue
+        share = f"{agreement.same_class:.2%} get the class that Keras gives"
+        if agreement.same_class >= 1 - _LOST:
+            return storage, share, agreement
+        best = best or compared(plain)
+        if agreement.same_class >= best.same_class - _LOST:
+            return storage, f"{share}, {best.same_class:.2%} with float32", agreement
+    best = best or compared(plain)
+    return "float32", f"{best.same_class:.2%} get the class of Keras, fewer if compressed", best
+
+
+def _refuse_unequal(
+    agreement: Agreement,
+    min_agreement: float,
+    verified_with: str,
+    flips: list[Flips],
+    layers: list[LayerError],
+) -> None:
+    """Raise an ExportError if the file is not equal to the model."""
+    wrong = next((layer for layer in layers if not layer.is_equal), None)
+    if wrong is not None:
+        raise ExportError(
+            f"{wrong.layer} gives other outputs in the file, of the same bits: they differ by "
+            f"{wrong.error:.3g}, and rounding explains {wrong.tolerance:.1g}. Nothing was written."
+        )
+    if agreement.same_class >= min_agreement:
+        return
+    first = next((layer for layer in flips if layer.flipped), None)
+    where = "no sign differs in front of any binary convolution"
+    if first is not None:
+        where = (
+            f"the first layer whose signs differ is {first.layer}, {first.flipped:,} of "
+            f"{first.signs:,}"
+        )
+    raise ExportError(
+        f"The converted model gives the same class as the Keras model on only "
+        f"{agreement.same_class:.2%} of {agreement.images} {verified_with} (at least "
+        f"{min_agreement:.2%} wanted), with logits up to {agreement.max_distance:.3g} apart; "
+        f"{where}. Nothing was written. Verify with real inputs, and with a trained model."
+    )
+
+
+def _say(what: str, progress: bool) -> None:
+    if progress:
+        print(what, flush=True)
 
 
 def _refuse_unsuitable(model: Any) -> None:

@@ -1,17 +1,18 @@
 """The `.tflite` against the Keras model: both are run on the same inputs and compared."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from larq_reactnet.converters.inspect import count_operators
+from larq_reactnet.converters import _graph
+from larq_reactnet.converters.interpreter import Interpreter
 from larq_reactnet.distillation import ends_in_softmax
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-__all__ = ["Agreement", "predict_tflite", "verify"]
+__all__ = ["Agreement", "predict_tflite", "verify", "verify_in_float64"]
 
 BATCH = 64
 FEW = 8  # inputs that are also run with LCE's default kernel, the slowest on x86
@@ -75,6 +76,39 @@ def verify(
     return Agreement(len(inputs), float(same.mean()), float(distance.mean()), float(distance.max()))
 
 
+def verify_in_float64(
+    model: tf.keras.Model, deploy: Callable[[tf.keras.Model], tf.keras.Model], inputs: np.ndarray
+) -> float:
+    """Compare `model` and what `deploy` makes of it where rounding decides nothing.
+
+    In float32, two networks of the same function give other logits as soon as one sign falls the
+    other way. In float64, no number of a real network is that close to a threshold.
+
+    Args:
+        model: Functional or sequential model, without models in it.
+        deploy: Function from a model to another of the same function, such as `fold`.
+        inputs: Array of shape `(n, height, width, channels)`.
+
+    Returns:
+        The largest difference of their outputs, relative to the largest output.
+
+    Raises:
+        ValueError: If the model cannot be copied, or not in float64.
+    """
+    try:
+        exact = _graph.rebuild(model, dtype="float64")
+        deployed = deploy(exact)
+        outputs = [
+            np.concatenate([np.asarray(m(image[None].astype(np.float64))) for image in inputs])
+            for m in (exact, deployed)
+        ]
+    except (TypeError, tf.errors.InvalidArgumentError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(f"{model.name!r} does not run in float64: {reason}") from error
+    size = np.abs(outputs[0]).max()
+    return float(np.abs(outputs[1] - outputs[0]).max() / size) if size else 0.0
+
+
 def predict_tflite(
     flatbuffer: bytes, inputs: np.ndarray, *, progress: bool = True, default_kernel: bool = False
 ) -> np.ndarray:
@@ -90,21 +124,15 @@ def predict_tflite(
     Raises:
         ValueError: If the inputs do not fit the model, or it is corrupt.
     """
-    import larq_compute_engine as lce
-
-    count_operators(flatbuffer)  # which reads all of the graph
-    try:
-        interpreter = lce.testing.Interpreter(flatbuffer, use_indirect_bgemm=not default_kernel)
-    except RuntimeError as error:
-        reason = str(error).strip().split("\n")[-1]
-        raise ValueError(f"LCE's interpreter refuses the .tflite: {reason}") from error
-    if inputs.shape[1:] != tuple(interpreter.input_shapes[0][1:]):
-        raise ValueError(
-            f"The .tflite takes inputs of shape {tuple(interpreter.input_shapes[0][1:])}, "
-            f"but these are {inputs.shape[1:]}."
-        )
-    rows = tqdm(inputs, "Running the .tflite", unit="image", leave=False, disable=not progress)
-    return np.asarray(interpreter.predict(iter([row] for row in rows)))
+    kernel = "default" if default_kernel else "indirect"
+    with Interpreter(flatbuffer, kernel=kernel) as interpreter:
+        if inputs.shape[1:] != interpreter.input_shapes[0][1:]:
+            raise ValueError(
+                f"The .tflite takes inputs of shape {interpreter.input_shapes[0][1:]}, but these "
+                f"are {inputs.shape[1:]}."
+            )
+        rows = tqdm(inputs, "Running the .tflite", unit="image", leave=False, disable=not progress)
+        return np.concatenate([interpreter.run(row[None])[0] for row in rows])
 
 
 def as_inputs(data: Any, shape: tuple[int, ...], limit: int) -> np.ndarray:

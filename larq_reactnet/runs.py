@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from larq_reactnet import _hdf5
 from larq_reactnet._files import replacing
 from larq_reactnet.layers import rotates
 
@@ -98,6 +99,7 @@ def load_weights(model: tf.keras.Model, path: Path) -> None:
         ValueError: If it is corrupt or of another model.
     """
     try:
+        _hdf5.check(path)
         _refuse_other_padding(model, path)
         model.load_weights(str(path))
     except Exception as error:  # h5py and Keras raise many kinds
@@ -128,6 +130,7 @@ def load_model(path: str | Path) -> tf.keras.Model:
     if path.is_dir():
         return Run(path).load_model()
     try:
+        _hdf5.check(path)
         _refuse_code(path)
         return tf.keras.models.load_model(path, compile=False)
     except Exception as error:  # h5py and Keras raise many kinds

@@ -45,6 +45,9 @@ def test_evaluate_export_evaluate(trained, tmp_path):
     assert result.exit_code == 0, result.output
     assert "6 of 6 are LceBconv2d" in result.output
     assert "of 50 given inputs" in result.output
+    metadata = lr.converters.read_metadata(path.read_bytes())
+    assert metadata.labels == tuple("0123456789")
+    assert metadata.mean == metadata.std == (127.5, 127.5, 127.5)
     result = run("evaluate", path, "--dataset", "digits")
     assert re.search(r"Test accuracy [\d.]+% of 360 images", result.output)
     percents = [
@@ -55,7 +58,8 @@ def test_evaluate_export_evaluate(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", ["", "train", "evaluate", "export", "summary", "ops", "models", "import-torch"]
+    "command",
+    ["", "train", "evaluate", "export", "predict", "summary", "ops", "models", "import-torch"],
 )
 def test_help_has_examples(command):
     result = run(*command.split(), "--help")

@@ -19,6 +19,8 @@ def test_digits(digits):
     assert images.dtype == np.float32
     assert images.min() >= -1
     assert images.max() <= 1
+    assert digits.mean == digits.std == (127.5, 127.5, 127.5)
+    np.testing.assert_array_equal(np.unique(images[..., 0] * 127.5 + 127.5)[[0, -1]], (0, 255))
     counts = np.bincount(labels)
     assert counts.min() >= 34  # every class is there in the same share
     first = next(iter(digits.test))[0]
@@ -110,6 +112,8 @@ def test_cifar10(cifar10_dir):
     assert np.bincount(labels).tolist() == [1000] * 10
     assert abs(images.mean()) < 0.05
     assert abs(images.std() - 1) < 0.05
+    pixels = images * data.std + data.mean  # are whole numbers
+    np.testing.assert_allclose(pixels, pixels.round().clip(0, 255), atol=1e-3)
 
 
 def test_bad_input(tmp_path, rng):

@@ -122,7 +122,7 @@ def test_weights_files(trained, tmp_path):
 
 def test_export(trained, tmp_path):
     model, images = trained
-    findings = lr.converters.check(model)
+    findings = [finding for finding in lr.converters.check(model) if finding.blocks]
     assert len(findings) == LEFT_IN_FLOAT.get(model.name, 0)
     report = lr.converters.export(
         model,

@@ -48,6 +48,8 @@ class Dataset:
         test: In a fixed order, not augmented.
         image_shape: `(height, width, 3)`.
         class_names: One name for each label.
+        mean: Of each channel of the pixels, 0 to 255. Images are `(pixels - mean) / std`.
+        std: See `mean`.
         train_size: Number of training images.
         test_size: Number of test images.
         steps_per_epoch: Number of training batches.
@@ -59,6 +61,8 @@ class Dataset:
     test: tf.data.Dataset
     image_shape: tuple[int, int, int]
     class_names: list[str]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     train_size: int
     test_size: int
     steps_per_epoch: int
@@ -156,6 +160,8 @@ def load(
         test=source.splits["test"].map(test_pair, tf.data.AUTOTUNE).batch(batch_size).prefetch(1),
         image_shape=(image_size, image_size, 3),
         class_names=source.class_names,
+        mean=mean,
+        std=std,
         train_size=sizes["train"],
         test_size=sizes["test"],
         steps_per_epoch=steps_per_epoch,

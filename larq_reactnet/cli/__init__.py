@@ -1,8 +1,11 @@
 """The command `larq-reactnet`: every command is one library call."""
 
 import larq_reactnet as lr
+from larq_reactnet.cli._check import check
 from larq_reactnet.cli._export import export
+from larq_reactnet.cli._inspect import inspect
 from larq_reactnet.cli._models import import_torch, models, ops, summary
+from larq_reactnet.cli._predict import predict
 from larq_reactnet.cli._training import evaluate, train
 
 import click
@@ -21,8 +24,21 @@ def main() -> None:
       larq-reactnet train reactnet_a --set width=0.25 --set stem_strides=1 --output run
       larq-reactnet evaluate run
       larq-reactnet export run model.tflite
+      larq-reactnet predict model.tflite photo.jpg
     """
 
 
-for command in (train, evaluate, export, import_torch, summary, ops, models):
+COMMANDS = (
+    train,
+    evaluate,
+    check,
+    export,
+    inspect,
+    predict,
+    import_torch,
+    summary,
+    ops,
+    models,
+)
+for command in COMMANDS:
     main.add_command(command)

@@ -31,13 +31,21 @@ __all__ = ["export"]
     help="Share of images that must get the same class.",
 )
 @click.option("--allow-float", is_flag=True, help="Accept layers that stay in float.")
+@click.option("--no-metadata", is_flag=True, help="Leave labels and normalization out of the file.")
 @user_errors
 def export(
-    path: Path, output: Path, images: int, min_agreement: float, allow_float: bool, **where: Any
+    path: Path,
+    output: Path,
+    images: int,
+    min_agreement: float,
+    allow_float: bool,
+    no_metadata: bool,
+    **where: Any,
 ) -> None:
     """Convert PATH, the folder of a run or a Keras .h5 file, to the one-bit .tflite OUTPUT.
 
     The .tflite must give the same classes as the Keras model on test images, or nothing is written.
+    It carries the names of the classes and how images are normalized, which `predict` uses.
 
     \b
     Examples:
@@ -45,12 +53,21 @@ def export(
       larq-reactnet export model.h5 model.tflite --dataset cifar10 --images 10000
     """
     model = load_model(path)
+    data = dataset_of(path, where)
     report = lr.converters.export(
         model,
         output,
-        verify_with=dataset_of(path, where).test,
+        verify_with=data.test,
         verify_limit=images,
         min_agreement=min_agreement,
         allow_float=allow_float,
+        metadata=None if no_metadata else metadata_of(model, data),
     )
     click.echo(report)
+
+
+def metadata_of(model: Any, data: Any) -> "lr.converters.Metadata":
+    """What a program must know to use `model`, which takes images as the data set scales them."""
+    return lr.converters.Metadata(
+        name=model.name, labels=tuple(data.class_names), mean=data.mean, std=data.std
+    )

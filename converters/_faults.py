@@ -1,0 +1,143 @@
+"""What `check` finds, and the graph of a Keras model in which it looks."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from larq_reactnet.converters._graph import Call, calls, consumers
+
+import tensorflow as tf
+
+__all__ = ["Fault", "Finding", "Graph", "graphs"]
+
+layers = tf.keras.layers
+
+# Give their inputs as they are, in inference.
+_IDENTITIES = (
+    layers.ActivityRegularization,
+    layers.AlphaDropout,
+    layers.Dropout,
+    layers.GaussianDropout,
+    layers.GaussianNoise,
+    layers.SpatialDropout2D,
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A layer that LCE would not convert as it is meant, and what to do about it.
+
+    Attributes:
+        layer: Name of the layer.
+        problem: What would happen.
+        cure: What to do about it.
+        kind: `"wrong"`: LCE computes something else. `"float"`: it stays in float. `"refused"`: LCE
+            converts it, and its kernel does not run it. `"cost"`: it is right and binary, but
+            slower or larger than need be.
+        applied: Whether `export` applies the cure itself.
+    """
+
+    layer: str
+    problem: str
+    cure: str
+    kind: str = "float"
+    applied: bool = False
+
+    @property
+    def blocks(self) -> bool:
+        """Whether `export` refuses the model for it."""
+        return self.kind != "cost" and not self.applied
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it by name."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"{self.layer}: {self.problem}; {self.cure}."
+
+
+@dataclass(frozen=True, eq=False)
+class Fault:
+    """A finding, where it is, and how to mend it.
+
+    Attributes:
+        finding: The finding.
+        layer: The layer that it is about.
+        call: The call that a cure replaces.
+        rule: Name of the cure in `cure.CURES`, if there is one.
+    """
+
+    finding: Finding
+    layer: tf.keras.layers.Layer
+    call: Call
+    rule: str = ""
+
+
+class Graph:
+    """The calls of a model, and what is before and after each.
+
+    Args:
+        model: Functional or sequential model.
+        images: Those of its inputs that are real numbers from outside.
+    """
+
+    def __init__(self, model: tf.keras.Model, images: Any = ()):
+        self.calls = calls(model)
+        self.images = {id(tensor) for tensor in images}
+        self._makers = {id(tensor): call for call in self.calls for tensor in call.outputs}
+        self._takers = consumers(model)
+        self._outputs = {id(tensor) for tensor in model.outputs}
+
+    def source(self, tensor: Any) -> Call:
+        """The call that computes `tensor`, not counting those that change nothing."""
+        call = self._makers[id(tensor)]
+        while _is_identity(call.layer):
+            call = self._makers[id(call.inputs[0])]
+        return call
+
+    def only_taker(self, call: Call) -> Call | None:
+        """The one call that takes the output of `call`; None if there are more, or none."""
+        tensor = call.outputs[0]
+        takers = self._takers[id(tensor)]
+        if len(takers) != 1 or id(tensor) in self._outputs:
+            return None
+        return self.only_taker(takers[0]) if _is_identity(takers[0].layer) else takers[0]
+
+    def takes_images(self, tensor: Any) -> bool:
+        """Whether `tensor` is an input of real numbers."""
+        return id(self.source(tensor).outputs[0]) in self.images
+
+    def name(self, call: Call) -> str:
+        """A name for what replaces the layer of `call`, and no other call of it."""
+        same = [other for other in self.calls if other.layer is call.layer]
+        name = str(call.layer.name)
+        return name if len(same) == 1 else f"{name}_call{same.index(call) + 1}"
+
+
+def graphs(model: tf.keras.Model) -> list[Graph]:
+    """The graph of `model`, and those of the models in it.
+
+    Raises:
+        ValueError: If `model` is not functional or sequential, or not built.
+    """
+    if not isinstance(model, tf.keras.Model) or not model.inputs:
+        raise ValueError("The model must be a functional or sequential Keras model, and built.")
+    seen: set[int] = set()
+
+    def search(model: tf.keras.Model, images: list[Any]) -> Iterator[Graph]:
+        graph = Graph(model, images)
+        yield graph
+        for call in graph.calls:
+            inner = call.layer
+            if isinstance(inner, tf.keras.Model) and inner.inputs and id(inner) not in seen:
+                seen.add(id(inner))
+                pairs = zip(inner.inputs, call.inputs, strict=True)
+                yield from search(inner, [new for new, old in pairs if graph.takes_images(old)])
+
+    return list(search(model, model.inputs))
+
+
+def _is_identity(layer: tf.keras.layers.Layer) -> bool:
+    if type(layer) is layers.Activation:
+        return layer.activation is tf.keras.activations.linear
+    return type(layer) in _IDENTITIES

@@ -1,0 +1,156 @@
+"""Binary layers that LCE has no kernel for, or a wrong one, as others that give the same."""
+
+from collections.abc import Callable
+from typing import Any
+
+from larq_reactnet.converters._graph import clone
+from larq_reactnet.converters._padding import same, sizes_of, window_of
+
+import larq as lq
+import numpy as np
+import tensorflow as tf
+
+__all__ = [
+    "ConstantMap",
+    "Rewrite",
+    "again",
+    "as_convolution",
+    "gives_the_same",
+    "split",
+    "with_ones",
+]
+
+# From a layer, its input and a name for what replaces it, to the output.
+Rewrite = Callable[[tf.keras.layers.Layer, Any, str], Any]
+
+
+@lq.utils.register_keras_custom_object
+class ConstantMap(tf.keras.layers.Layer):
+    """Adds a constant to each position and channel of an image.
+
+    LCE would join a plain addition with the binary convolution before it, whose kernel then refuses
+    a constant that is not one number per channel. It does not look through a RESHAPE.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Create the constant, of the shape of one flattened image."""
+        size = int(np.prod(input_shape[1:]))
+        self.map = self.add_weight("map", shape=(size,), initializer="zeros", trainable=False)
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Add it to `inputs`."""
+        flat = tf.nn.bias_add(tf.reshape(inputs, (-1, self.map.shape[0])), self.map)
+        return tf.reshape(flat, (-1, *inputs.shape[1:]))
+
+
+def again(layer: tf.keras.layers.Layer, tensor: Any, **changes: Any) -> Any:
+    """What a copy of `layer`, weights included, gives for `tensor`.
+
+    Args:
+        layer: The layer, which is not changed.
+        tensor: Its new input.
+        **changes: Other values in its configuration; the weights must be the same.
+    """
+    copy = clone(layer, **changes)
+    result = copy(tensor)
+    copy.set_weights(layer.get_weights())
+    return result
+
+
+def as_convolution(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
+    """A `QuantDense` of rank 2 as a convolution of one pixel."""
+    config = clone(layer).get_config()  # with its own quantizers
+    shared = ("activation", "dtype", "input_quantizer", "kernel_quantizer", "use_bias")
+    arguments = {key: config[key] for key in shared}
+    if layer.input_quantizer is None:
+        arguments["input_quantizer"] = "ste_sign"  # its inputs are signs, or it were not binary
+    with tf.keras.utils.custom_object_scope(_functions(layer)):
+        conv = lq.layers.QuantConv2D(layer.units, 1, name=name, **_constrained(arguments))
+    pixel = tf.keras.layers.Reshape((1, 1, tensor.shape[-1]), name=f"{name}_pixel")(tensor)
+    result = conv(pixel)
+    for new, old in zip(conv.weights, layer.weights, strict=True):
+        new.assign(tf.reshape(_latent(old), new.shape))
+    return tf.keras.layers.Reshape((layer.units,), name=f"{name}_units")(result)
+
+
+def split(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
+    """A grouped `QuantConv2D` as one convolution for each group."""
+    changes = {"filters": layer.filters // layer.groups, "groups": 1, "activation": "linear"}
+    if layer.input_quantizer is None:
+        changes["input_quantizer"] = "ste_sign"  # signs cannot be split as bits
+    results = []
+    for index, part in enumerate(tf.split(tensor, layer.groups, axis=-1)):
+        conv = clone(layer, name=f"{name}_group{index + 1}", **changes)
+        results.append(conv(part))
+        for new, old in zip(conv.weights, layer.weights, strict=True):
+            new.assign(_part(_latent(old), new.shape, index))
+    return _activated(layer, tf.keras.layers.Concatenate(name=name)(results), name)
+
+
+def with_ones(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
+    """A `QuantConv2D` that pads with zeros as one that pads with ones, less what they add."""
+    conv = clone(layer, name=name, pad_values=1.0, use_bias=False, activation="linear")
+    result = conv(tensor)
+    for new, old in zip(conv.weights, _without_bias(layer), strict=True):
+        new.assign(_latent(old))
+    sizes, view = sizes_of(tensor), window_of(layer)
+    assert sizes is not None  # as `check` has seen
+    ones = np.pad(
+        np.zeros((1, *sizes, tensor.shape[-1]), np.float32),
+        ((0, 0), *same(sizes, view), (0, 0)),
+        constant_values=1,
+    )
+    kernel = layer.kernel_quantizer(tf.convert_to_tensor(layer.kernel.latent_variable))
+    added = tf.nn.conv2d(ones, kernel, layer.strides, "VALID", dilations=layer.dilation_rate)
+    constant = ConstantMap(name=f"{name}_map", dtype=layer.dtype)
+    result = constant(result)
+    constant.map.assign(tf.reshape((layer.bias if layer.use_bias else 0.0) - added, [-1]))
+    return _activated(layer, result, name)
+
+
+def gives_the_same(rewrite: Rewrite, layer: tf.keras.layers.Layer, shape: Any) -> bool:
+    """Whether a rewrite of `layer` gives what it does itself, tried with random numbers."""
+    inputs = tf.keras.layers.Input(shape[1:])
+    numbers = np.random.default_rng(0).normal(size=(2, *shape[1:])).astype(np.float32)
+    if layer.input_quantizer is None:
+        numbers = np.sign(numbers)
+    try:
+        rewritten = tf.keras.Model(inputs, rewrite(layer, inputs, layer.name))
+        expected, found = np.asarray(layer(numbers)), np.asarray(rewritten(numbers))
+    except (ValueError, TypeError, tf.errors.InvalidArgumentError):
+        return False
+    return bool(np.allclose(expected, found, rtol=1e-5, atol=1e-5 * np.abs(expected).max()))
+
+
+def _activated(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
+    """The activation of `layer` as a layer of its own, if it has one."""
+    if layer.activation is tf.keras.activations.linear:
+        return tensor
+    return tf.keras.layers.Activation(layer.activation, name=f"{name}_activation")(tensor)
+
+
+def _part(value: Any, shape: Any, index: int) -> Any:
+    """The part of a weight, by `index`, that has `shape`."""
+    for axis, (whole, part) in enumerate(zip(value.shape, shape, strict=True)):
+        if whole != part:
+            value = tf.split(value, whole // part, axis=axis)[index]
+    return value
+
+
+def _latent(weight: Any) -> Any:
+    return getattr(weight, "latent_variable", weight).read_value()
+
+
+def _without_bias(layer: tf.keras.layers.Layer) -> list[Any]:
+    return [weight for weight in layer.weights if weight is not getattr(layer, "bias", None)]
+
+
+def _functions(layer: tf.keras.layers.Layer) -> dict[str, Any]:
+    values = [value for value in vars(layer).values() if callable(value)]
+    return {value.__name__: value for value in values if hasattr(value, "__name__")}
+
+
+def _constrained(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The same with a constraint, without which Larq warns of training."""
+    return {**arguments, "kernel_constraint": "weight_clip"}

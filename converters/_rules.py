@@ -1,0 +1,242 @@
+"""What LCE does to the layers of a Keras model, by which `check` finds and `cure` mends."""
+
+from typing import Any
+
+from larq_reactnet.converters._faults import Fault, Finding, Graph
+from larq_reactnet.converters._graph import Call
+from larq_reactnet.converters._padding import (
+    is_shifted,
+    padding_of,
+    same,
+    sizes_of,
+    trimmed,
+    window,
+    window_of,
+)
+from larq_reactnet.converters._rewrites import as_convolution, gives_the_same, split, with_ones
+from larq_reactnet.converters._signs import (
+    Verdict,
+    examine_kernel,
+    examine_sign,
+    is_quantized,
+    is_sign,
+)
+
+import larq as lq
+import tensorflow as tf
+
+__all__ = ["faults", "is_binary"]
+
+
+layers = tf.keras.layers
+_CONVOLUTIONS = (lq.layers.QuantConv2D,)
+_DENSE = (lq.layers.QuantDense,)
+_WORD = 32
+
+# Give nothing but their inputs, at other places; but LCE does not make them of bits.
+_KEEP_VALUES = (
+    layers.Concatenate,
+    layers.Cropping2D,
+    layers.Flatten,
+    layers.MaxPooling2D,
+    layers.Permute,
+    layers.Reshape,
+)
+
+
+def faults(graph: Graph) -> list[Fault]:
+    """The findings in one graph that are more than a cost."""
+    found = [fault for call in graph.calls for fault in _binary_faults(graph, call)]
+    replaced = {id(fault.layer) for fault in found if fault.rule == "zeros"}
+    shifts = [fault for call in graph.calls for fault in _shift(graph, call)]
+    return found + [fault for fault in shifts if id(fault.layer) not in replaced]
+
+
+def is_binary(graph: Graph, call: Call) -> bool:
+    return isinstance(call.layer, _CONVOLUTIONS) and _is_meant_binary(graph, call)
+
+
+def _is_meant_binary(graph: Graph, call: Call) -> bool:
+    """Whether the layer is quantized, and not the first of all.
+
+    The weights of the first may be binary, as in BinaryNet, but its inputs are real.
+    """
+    if not is_quantized(call.layer):
+        return False
+    if call.layer.input_quantizer is not None:
+        return True
+    source = graph.source(call.inputs[0])
+    padded = source.inputs[0] if padding_of(source) else call.inputs[0]
+    return not graph.takes_images(padded)
+
+
+def _binary_faults(graph: Graph, call: Call) -> list[Fault]:
+    if not _is_meant_binary(graph, call):
+        return []
+    layer = call.layer
+    if not isinstance(layer, _CONVOLUTIONS + _DENSE):
+        kind = type(layer).__name__
+        return [
+            _fault(
+                call,
+                f"LCE has no binary kernel for {kind}, which stays in float",
+                "use a QuantConv2D",
+            )
+        ]
+    found = _input(graph, call)
+    verdict = examine_kernel(layer)
+    if verdict is not None:
+        found.append(_judged(call, call, verdict))
+    if not any(fault.finding.blocks for fault in found):
+        found += _structure(call)
+    return found
+
+
+def _fault(
+    call: Call, problem: str, cure: str, kind: str = "float", rule: str = "", where: Any = None
+) -> Fault:
+    finding = Finding(call.layer.name, problem, cure, kind, bool(rule))
+    return Fault(finding, call.layer, where or call, rule)
+
+
+def _judged(call: Call, where: Call, verdict: Verdict) -> Fault:
+    return _fault(call, *verdict, where=where)
+
+
+def _input(graph: Graph, call: Call) -> list[Fault]:
+    """Whether the inputs of a binary layer are signs."""
+    layer, tensor = call.layer, call.inputs[0]
+    if layer.input_quantizer is not None:
+        verdict = examine_sign(layer.input_quantizer, tensor.shape[-1])
+        return [] if verdict is None else [_judged(call, call, verdict)]
+    source = graph.source(tensor)
+    padding = padding_of(source)
+    behind = _signs_behind(graph, source.inputs[0] if padding else tensor)
+    if not behind:
+        return [
+            _fault(
+                call,
+                "its weights are binary but its inputs are not, so its weights stay in float",
+                "give it a binary `input_quantizer`, or no `kernel_quantizer`",
+            )
+        ]
+    verdicts = [(sign, examine_sign(sign.layer, sign.outputs[0].shape[-1])) for sign in behind]
+    found = [_judged(call, sign, verdict) for sign, verdict in verdicts if verdict is not None]
+    if isinstance(layer, _DENSE) or any(fault.finding.blocks for fault in found):
+        return found
+    if padding and padding.value == 0:
+        return [*found, _zeros_after_sign(call, source)]
+    if padding and padding.value == 1 and is_sign(graph.source(source.inputs[0]).layer):
+        return [*found, *_ones_after_sign(call, source)]
+    if not is_sign(source.layer):
+        what = "padding" if padding else type(source.layer).__name__
+        problem = f"{what} between the sign and it is not binary, so it stays in float"
+        return [*found, _fault(call, problem, "give it an `input_quantizer` too", rule="lost")]
+    return found
+
+
+def _signs_behind(graph: Graph, tensor: Any) -> list[Call]:
+    """The signs whose values `tensor` has; none if it has others too."""
+    source = graph.source(tensor)
+    if is_sign(source.layer):
+        return [source]
+    padding = padding_of(source)
+    is_padded = padding is not None and padding.value in (-1, 1)
+    if not is_padded and type(source.layer) not in _KEEP_VALUES:
+        return []
+    behind = [_signs_behind(graph, part) for part in source.inputs]
+    return [sign for signs in behind for sign in signs] if all(behind) else []
+
+
+def _zeros_after_sign(call: Call, padding: Call) -> Fault:
+    problem = "explicit zero padding after a sign is not binary, so the convolution stays in float"
+    sizes, view, pad = sizes_of(padding.inputs[0]), window(call.layer), padding_of(padding)
+    if sizes and view and pad and trimmed(sizes, pad.amounts, view) == same(sizes, view):
+        return _fault(call, problem, "use padding='same' instead", rule="zeros")
+    return _fault(
+        call,
+        problem,
+        "remove the padding and use padding='same' with `pad_values=1.0` (or 0.0)",
+    )
+
+
+def _ones_after_sign(call: Call, padding: Call) -> list[Fault]:
+    sizes, view, pad = sizes_of(padding.inputs[0]), window(call.layer), padding_of(padding)
+    cure = "pad before the sign, or use padding='same' with `pad_values=1.0`"
+    if not (sizes and view and pad):
+        return [_fault(call, "padding after a sign keeps it in float", cure)]
+    if is_shifted(sizes, pad.amounts, view):
+        problem = f"LCE takes its padding {pad.amounts} for 'same', which starts elsewhere"
+        return [_fault(call, problem, cure, "wrong", "ones")]
+    if pad.amounts == same(sizes, view):
+        return []
+    return [_fault(call, "padding after a sign keeps it in float", cure, "float", "ones")]
+
+
+def _structure(call: Call) -> list[Fault]:
+    """Whether LCE has a kernel for a layer of binary inputs and weights."""
+    layer, shape = call.layer, call.inputs[0].shape
+    if isinstance(layer, _DENSE):
+        rewrites = len(shape) == 2 and gives_the_same(as_convolution, layer, shape)
+        return [
+            _fault(
+                call,
+                f"LCE has no binary dense kernel, so {type(layer).__name__} stays in float",
+                "write it as a QuantConv2D with padding='valid': the first dense layer with the "
+                "height and width of its input as kernel size, the following ones with 1",
+                rule="dense" if rewrites else "",
+            )
+        ]
+    found = []
+    if layer.groups > 1:
+        is_refused = shape[-1] // layer.groups % _WORD == 0
+        what = (
+            f"LCE's default kernel refuses a binary convolution in {layer.groups} groups"
+            if is_refused
+            else f"LCE has no binary kernel for {layer.groups} groups of channels that are no "
+            f"multiple of {_WORD}, so it stays in float"
+        )
+        cure = "split it into QuantConv2D layers without groups"
+        rewrites = None not in shape[1:] and gives_the_same(split, layer, shape)
+        kind, rule = "refused" if is_refused else "float", "groups" if rewrites else ""
+        found.append(_fault(call, what, cure, kind, rule))
+    if layer.padding != "same":
+        return found
+    if layer.pad_values not in (0, 1):
+        problem = f"its padding with {layer.pad_values} is not binary, so it stays in float"
+        return [*found, _fault(call, problem, "use `pad_values=1.0` (or 0.0)")]
+    sizes, view = sizes_of(call.inputs[0]), window_of(layer)
+    if layer.pad_values == 1 or sizes is None:
+        return found
+    if any(size < extent for size, extent in zip(sizes, view.extents, strict=True)):
+        # Measured with LCE 0.16: default and indirect kernels differ from its reference and Keras.
+        problem = (
+            f"its {sizes[0]}x{sizes[1]} input is smaller than its {view.extents[0]}x"
+            f"{view.extents[1]} kernel, where LCE computes zero padding wrongly"
+        )
+        rewrites = layer.groups > 1 or gives_the_same(with_ones, layer, shape)
+        rule = "small" if rewrites else ""
+        found.append(_fault(call, problem, "use `pad_values=1.0`", "wrong", rule))
+    return found
+
+
+def _shift(graph: Graph, call: Call) -> list[Fault]:
+    """Zero padding that LCE joins with the convolution after it, and wrongly."""
+    padding, taker = padding_of(call), graph.only_taker(call)
+    if padding is None or padding.value != 0 or taker is None:
+        return []
+    sizes, view = sizes_of(call.inputs[0]), window(taker.layer)
+    if sizes is None or view is None or getattr(taker.layer, "input_quantizer", None) is not None:
+        return []
+    if not is_shifted(sizes, padding.amounts, view):
+        return []
+    return [
+        _fault(
+            taker,
+            f"LCE takes the padding {padding.amounts} before it for 'same', which starts elsewhere",
+            f"pad by {trimmed(sizes, padding.amounts, view)}: the rest is never read",
+            "wrong",
+            "shift",
+            call,
+        )
+    ]

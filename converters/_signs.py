@@ -1,0 +1,199 @@
+"""Whether quantizers give what LCE makes bits of: signs as inputs, one magnitude in each filter."""
+
+import tempfile
+from typing import Any
+
+from larq_reactnet.converters.convert import quiet
+from larq_reactnet.profiling import KERNELS
+from larq_reactnet.quantizers import BNNPlusSwishSign, RSign, swish_sign
+
+import larq as lq
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["Verdict", "examine_kernel", "examine_sign", "gives_one", "is_quantized", "is_sign"]
+
+# What is wrong with a quantizer: the problem, its cure, the kind of finding and the rule of `cure`.
+Verdict = tuple[str, str, str, str]
+
+# LCE takes magnitudes for equal that are within 0.5 % of each other.
+_TOLERANCE = 5e-3
+
+_KNOWN_CLASSES = (
+    lq.quantizers.ApproxSign,
+    lq.quantizers.SteSign,
+    lq.quantizers.SwishSign,
+    BNNPlusSwishSign,
+    RSign,
+)
+_KNOWN_FUNCTIONS = (
+    lq.math.sign,
+    lq.quantizers.approx_sign,
+    lq.quantizers.ste_sign,
+    lq.quantizers.swish_sign,
+    swish_sign,
+)
+_CURE = (
+    "use one whose forward pass is `larq.math.sign`: RSign, SwishSign, 'ste_sign', 'approx_sign'"
+)
+
+_MAGNITUDES = np.geomspace(1e-37, 3e38, 151, dtype=np.float32)
+_POINTS = np.concatenate([[0.0, -0.0], _MAGNITUDES, -_MAGNITUDES, [0.5, 1.0, -0.5, -1.0]])
+_TINY = np.array([1e-45, 1e-40, -1e-45, -1e-40])  # less precise than others, and often taken for 0
+
+_probed: dict[Any, tuple[bool, bool] | None] = {}
+_MOST = 100
+
+
+def is_quantized(layer: tf.keras.layers.Layer) -> bool:
+    """Whether `layer` has a quantizer that is more than a mark."""
+    found = (getattr(layer, name, None) for name in ("input_quantizer", *KERNELS.values()))
+    return any(q is not None and not isinstance(q, lq.quantizers.NoOp) for q in found)
+
+
+def is_sign(layer: tf.keras.layers.Layer) -> bool:
+    """Whether `layer` is nothing but a quantizer or another function of single numbers."""
+    return isinstance(layer, lq.quantizers.Quantizer | tf.keras.layers.Activation)
+
+
+def gives_one(quantizer: Any, value: float, channels: int) -> bool:
+    """Whether `quantizer` gives +1 for `value` in all of its `channels`."""
+    tensor = tf.fill((1, 1, 1, channels), np.float32(value))
+    return bool((np.asarray(quantizer(tensor)) == 1).all())
+
+
+def examine_sign(quantizer: Any, channels: int) -> Verdict | None:
+    """What is wrong with `quantizer`, a function of tensors of `channels`, as one of inputs."""
+    if isinstance(quantizer, tf.keras.layers.Activation):
+        quantizer = quantizer.activation
+    if type(quantizer) in _KNOWN_CLASSES or quantizer in _KNOWN_FUNCTIONS:
+        return None
+    name = getattr(quantizer, "__name__", type(quantizer).__name__)
+    values = _values(quantizer, _POINTS, channels)
+    made = _made_by_lce(quantizer, channels)
+    becomes_bits, is_equal = (True, True) if made is None else made
+    if np.isin(values, (-1, 1)).all():
+        if becomes_bits and is_equal:
+            return None
+        problem = (
+            f"LCE does not recognise its input quantizer {name} as a sign, so it stays in float"
+        )
+        if not getattr(quantizer, "weights", None) and _is_plain_sign(quantizer, values):
+            return problem, "use 'ste_sign', which gives the same", "float", "form"
+        if becomes_bits:
+            return f"LCE makes another sign of its input quantizer {name}", _CURE, "wrong", ""
+        return problem, _CURE, "float", ""
+    kind = "wrong" if becomes_bits else "float"
+    if not np.isin(values, (-1, 0, 1)).all() or not (values == -1).any():
+        problem = f"its input quantizer {name} does not give -1 and +1, so it stays in float"
+    elif (values[_POINTS != 0] == 0).any():
+        then = "which LCE mistakes for a sign" if kind == "wrong" else "so it stays in float"
+        problem = f"its input quantizer {name} is ternary, {then}"
+    else:
+        problem = f"its input quantizer {name} gives 0 at 0, so it stays in float"
+    return problem, _CURE, kind, ""
+
+
+def examine_kernel(layer: tf.keras.layers.Layer) -> Verdict | None:
+    """What is wrong with the kernel quantizer of a `QuantConv2D` or `QuantDense`."""
+    quantizer = layer.kernel_quantizer
+    if quantizer is None:
+        return (
+            "its inputs are binary but its weights are not, so it stays in float",
+            "train step 2 first (`larq_reactnet.binarize_weights`)",
+            "float",
+            "",
+        )
+    name = getattr(quantizer, "__name__", type(quantizer).__name__)
+    kernel = np.asarray(quantizer(tf.convert_to_tensor(layer.kernel.latent_variable)))
+    magnitude = np.abs(kernel).reshape(-1, kernel.shape[-1])
+    first = magnitude[0]
+    if (magnitude == 0).any():
+        if (first > 0).any() and (magnitude.max(axis=0) > 0).all():
+            return (
+                f"its kernel quantizer {name} gives zeros, so its weights stay in float",
+                "use one of two values, such as 'react_sign' or 'ste_sign'",
+                "float",
+                "",
+            )
+        dead = int(np.argmin(magnitude.max(axis=0)))
+        return (
+            f"all weights of its filter {dead} are zero",
+            "initialize or train it again",
+            "float",
+            "",
+        )
+    if (np.abs(magnitude - first) > _TOLERANCE * first).any():
+        return (
+            f"its kernel quantizer {name} gives more than one magnitude in an output filter, so "
+            "its weights stay in float",
+            "scale weights per output filter only, as 'react_sign' and 'bnnplus_sign' do",
+            "float",
+            "",
+        )
+    return None
+
+
+def _values(quantizer: Any, points: np.ndarray, channels: int) -> np.ndarray:
+    """What `quantizer` gives for `points`, in each channel."""
+    column = points.astype(np.float32)[:, None, None, None]
+    return np.asarray(quantizer(tf.constant(np.tile(column, channels))))
+
+
+def _is_plain_sign(quantizer: Any, values: np.ndarray) -> bool:
+    """Whether `quantizer`, with these values, is `larq.math.sign`."""
+    channels = values.shape[-1]
+    tiny = _values(quantizer, _TINY, channels) == _values(lq.math.sign, _TINY, channels)
+    return bool(tiny.all() and (values == _values(lq.math.sign, _POINTS, channels)).all())
+
+
+def _made_by_lce(quantizer: Any, channels: int) -> tuple[bool, bool] | None:
+    """Whether `lce.convert_keras_model` makes bits of `quantizer`, and the right ones.
+
+    That depends on the operators in it, which only LCE itself can tell. None if LCE is not there.
+    """
+    key: Any = quantizer
+    if isinstance(quantizer, tf.keras.layers.Layer):
+        config = {key: value for key, value in quantizer.get_config().items() if key != "name"}
+        key = (type(quantizer), repr(config))
+    if key not in _probed:
+        if len(_probed) >= _MOST:
+            _probed.clear()
+        _probed[key] = _probe(quantizer, channels)
+    return _probed[key]
+
+
+def _probe(quantizer: Any, channels: int) -> tuple[bool, bool] | None:
+    try:
+        import larq_compute_engine  # noqa: F401
+    except ImportError:
+        return None
+    try:
+        return _convert(quantizer, channels)
+    except Exception:  # LCE raises all kinds, and then makes no bits of it
+        return False, False
+
+
+def _convert(quantizer: Any, channels: int) -> tuple[bool, bool]:
+    from larq_reactnet.converters.inspect import count_operators
+    from larq_reactnet.converters.verify import predict_tflite
+
+    import larq_compute_engine as lce
+
+    module = tf.Module()
+    kernel = tf.ones((1, 1, channels, 1))
+    # Any batch, as in `lce.convert_keras_model`.
+    signature = tf.TensorSpec((None, 1, 1, channels), tf.float32, "input")
+    convolve = tf.function(
+        lambda x: tf.nn.conv2d(quantizer(x), kernel, 1, "VALID"), input_signature=[signature]
+    )
+    with quiet(), tempfile.TemporaryDirectory() as folder:
+        concrete = convolve.get_concrete_function()
+        module.variables_used = concrete.variables
+        tf.saved_model.save(module, folder, concrete)
+        flatbuffer = bytes(lce.convert_saved_model(folder))
+    if not count_operators(flatbuffer)["LceBconv2d"]:
+        return False, False
+    points = np.tile(_POINTS.astype(np.float32)[:, None, None, None], channels)
+    found = predict_tflite(flatbuffer, points, progress=False)
+    return True, bool(np.allclose(found, convolve(tf.constant(points)), atol=1e-3))

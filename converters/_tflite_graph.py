@@ -1,0 +1,101 @@
+"""A graph of a `.tflite` by the indices of its tensors, and the layers that it came from."""
+
+import re
+from collections import Counter
+from typing import Any
+
+from larq_reactnet.converters import _flatbuffer
+
+__all__ = ["BINARY", "DATA", "Graph", "buffer_size", "layers", "readable", "text"]
+
+BINARY = "LceBconv2d"
+# Operators of multiply-accumulates: weights are their second input, and this one is the data.
+DATA = {BINARY: 0, "CONV_2D": 0, "DEPTHWISE_CONV_2D": 0, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 2}
+
+
+class Graph:
+    """A graph of a `ModelT`, by the indices of its tensors."""
+
+    def __init__(self, model: Any, graph: Any):
+        self.model = model
+        self.tensors = graph.tensors
+        self.operators = list(graph.operators or ())
+        self.inputs, self.outputs = (set(map(int, i)) for i in (graph.inputs, graph.outputs))
+        self._types = {value: name for name, value in vars(_flatbuffer.schema().TensorType).items()}
+        self._producers = {i: o for o in self.operators for i in self.outputs_of(o)}
+
+    def name(self, operator: Any) -> str:
+        """`CONV_2D`, or of a custom operator the name by which it is known."""
+        return _flatbuffer.op_name(self.model, operator)
+
+    def inputs_of(self, operator: Any) -> list[int]:
+        """Indices of its inputs; -1 stands for one that is not given."""
+        return [] if operator.inputs is None else [int(i) for i in operator.inputs]
+
+    def outputs_of(self, operator: Any) -> list[int]:
+        """Indices of its outputs."""
+        return [] if operator.outputs is None else [int(i) for i in operator.outputs]
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """Shape of a tensor; of bits, 32 are one element."""
+        shape = self.tensors[index].shape
+        return () if shape is None else tuple(int(size) for size in shape)
+
+    def type(self, index: int) -> str:
+        """Type of the elements of a tensor, such as `FLOAT32`."""
+        return str(self._types[self.tensors[index].type])
+
+    def producer(self, index: int) -> Any | None:
+        """The operator that computes a tensor."""
+        return self._producers.get(index)
+
+    def bytes(self, index: int) -> int:
+        """Size of a constant, or 0."""
+        return 0 if index < 0 else buffer_size(self.model.buffers[self.tensors[index].buffer])
+
+    def stored(self, index: int) -> int | None:
+        """The constant that holds the values of a tensor, perhaps in a smaller type, or None."""
+        for _ in range(len(self.operators) + 1):  # a corrupt graph may have a cycle
+            if self.bytes(index):
+                return index
+            producer = self.producer(index)
+            if producer is None or self.name(producer) not in ("DEQUANTIZE", "DENSIFY"):
+                return None
+            index = self.inputs_of(producer)[0]
+        return None
+
+
+def buffer_size(buffer: Any) -> int:
+    """Number of bytes in a buffer, which are elsewhere in files of more than 2 GB."""
+    if buffer.data is not None and len(buffer.data):
+        return len(buffer.data)
+    return int(buffer.size) if buffer.offset > 1 else 0
+
+
+def layers(graph: Graph) -> list[str]:
+    """The layer of each operator, from the name of its first output."""
+    names = [text(tensor.name) for tensor in graph.tensors]
+    scopes = Counter(name.split("/")[0] for name in names if "/" in name)
+    model, count = scopes.most_common(1)[0] if scopes else ("", 0)
+    # The scope of the whole model says nothing.
+    model = model if count > 0.9 * sum(scopes.values()) else ""
+    found = []
+    for operator in graph.operators:
+        outputs = graph.outputs_of(operator)
+        name = names[outputs[0]].split(";")[0] if outputs else ""
+        parts = [part for part in readable(name).removeprefix(f"{model}/").split("/") if part]
+        found.append("/".join(parts[:-1] or parts))
+    return found
+
+
+def text(name: str | bytes | None) -> str:
+    """A name of a file, without what a terminal might take for a command."""
+    name = name.decode(errors="replace") if isinstance(name, bytes) else str(name or "")
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
+
+
+def readable(name: str) -> str:
+    """A name without what converters call the network's inputs, outputs and nameless tensors."""
+    name = re.sub(r"^(PartitionedCall|StatefulPartitionedCall)(_\d+)?(:\d+)?$", "output", name)
+    name = re.sub(r"^serving_default_(.+?)(:\d+)?$", r"\1", name)
+    return re.sub(r"^(tfl|arith)\.\w+$", "", name)

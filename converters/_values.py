@@ -1,0 +1,220 @@
+"""The tensors of a model that is being folded: what is stored, and by how much it is off.
+
+A tensor of the original model is `stored + offset`, where the offset is one number per channel. As
+long as everything that takes a tensor knows its offset, any offset is right. Some can be chosen for
+nothing: those behind a batch normalization, or any other layer with a bias. `fold` chooses them so
+that layers which need an exact tensor find it stored as they need it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from larq_reactnet.converters._foldable import bias_of, other_weights, sign_of, value_of, with_bias
+from larq_reactnet.converters._graph import clone
+from larq_reactnet.layers import LearnableBias
+
+import numpy as np
+
+__all__ = ["Concat", "Fixed", "Ref", "Same", "Shift", "Sum", "Value", "WithBias"]
+
+Build = Callable[..., Any]  # from the stored tensors of the parents to the stored tensor
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A tensor of the original model: `value.stored + value.offset + plus`."""
+
+    value: "Value"
+    plus: np.ndarray | float = 0.0
+
+    @property
+    def offset(self) -> np.ndarray:
+        """The original tensor minus what is stored."""
+        return self.value.offset + self.plus
+
+
+class Value:
+    """A tensor of the folded model.
+
+    Attributes:
+        name: Name of the layer that gives it.
+        channels: Size of its last axis.
+        parents: What it is computed from.
+        offset: The original tensor minus this one, of shape `(channels,)`.
+        reach: Values with a bias of which this one is a sum, pooled, concatenated and so on: a
+            change of their bias changes it by a constant, and its offset with it.
+        is_only: Whether a single call takes it, so that nothing else minds if it goes.
+    """
+
+    def __init__(self, name: str, channels: int, parents: Sequence[Ref], build: Build):
+        self.name, self.channels, self.build = name, channels, build
+        self.parents = tuple(parents)
+        self.reach: frozenset[WithBias] = frozenset()
+        self.is_only = False
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Compute the offset from those of the parents."""
+        self.offset = np.zeros(self.channels)
+
+    def biases(self) -> list[tuple["WithBias", int]] | None:
+        """The values whose biases must be changed to change this one by any constant.
+
+        Each comes with the channel at which its own begin. None if it cannot be done.
+        """
+        return None
+
+    def lock(self) -> None:
+        """Keep this value as it is from now on."""
+        for value in self.reach:
+            value.is_locked = True
+
+
+class Fixed(Value):
+    """What a layer gives that needs its inputs as they are; `given` is its offset."""
+
+    def __init__(self, *args: Any, given: np.ndarray | float = 0.0):
+        self.given = given
+        super().__init__(*args)
+
+    def refresh(self) -> None:
+        self.offset = np.zeros(self.channels) + self.given
+
+
+class WithBias(Value):
+    """What a layer with a bias gives, of which any constant can be subtracted.
+
+    Args:
+        layer: The layer, or one that is like it.
+        absorb: From the offset of the input to what it makes of the output.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        channels: int,
+        parents: Sequence[Ref],
+        *,
+        layer: Any,
+        absorb: Callable[[np.ndarray], np.ndarray] | None,
+        is_linear: bool,
+    ):
+        self.layer, self.absorb = layer, absorb
+        self.added = np.zeros(channels)
+        self.is_locked = not is_linear
+        super().__init__(name, channels, parents, self.call)
+        self.reach = frozenset([self])
+
+    def refresh(self) -> None:
+        self.offset = -self.added
+
+    def biases(self) -> list[tuple["WithBias", int]] | None:
+        return None if self.is_locked else [(self, 0)]
+
+    def call(self, tensor: Any) -> Any:
+        """Call a copy of the layer, with all in its bias that was added or absorbed."""
+        bias = self.added
+        if self.absorb is not None:
+            bias = bias + self.absorb(self.parents[0].offset)
+        changes = {"name": self.name, **sign_of(self.layer)}
+        if bias_of(self.layer) is not None:
+            bias = bias + value_of(bias_of(self.layer))
+        elif np.any(bias):
+            changes |= with_bias(self.layer)
+        copy = clone(self.layer, **changes)
+        result = copy(tensor)
+        for new, old in zip(other_weights(copy), other_weights(self.layer), strict=True):
+            new.assign(value_of(old))
+        if bias_of(copy) is not None:
+            bias_of(copy).assign(bias)
+        return result
+
+
+class Same(Value):
+    """What a layer gives that hands constants through, such as pooling.
+
+    Args:
+        repeats: How often the channels of its parent come in its own, one after the other.
+    """
+
+    def __init__(self, *args: Any, repeats: int = 1):
+        self.repeats = repeats
+        super().__init__(*args)
+        self.reach = self.parents[0].value.reach
+
+    def refresh(self) -> None:
+        self.offset = np.tile(self.parents[0].offset, self.repeats)
+
+    def biases(self) -> list[tuple[WithBias, int]] | None:
+        return self.parents[0].value.biases() if self.repeats == 1 else None
+
+
+class _Several(Value):
+    """What a layer gives that has several inputs."""
+
+    def __init__(self, *args: Any):
+        super().__init__(*args)
+        self.reach = frozenset[WithBias]().union(*(ref.value.reach for ref in self.parents))
+
+    def _own_biases(self, index: int) -> list[tuple[WithBias, int]] | None:
+        """The biases that change the parent of that index and no other."""
+        biases = self.parents[index].value.biases()
+        others = [ref.value for i, ref in enumerate(self.parents) if i != index]
+        if biases is None or any(bias in other.reach for bias, _ in biases for other in others):
+            return None
+        return biases
+
+
+class Sum(_Several):
+    """The sum of its parents, all of the same channels."""
+
+    def refresh(self) -> None:
+        self.offset = np.sum([ref.offset for ref in self.parents], axis=0)
+
+    def biases(self) -> list[tuple[WithBias, int]] | None:
+        if all(value.is_locked for value in self.reach):
+            return None
+        # The nearest first: a search through all of a long chain of sums would take its time.
+        order = sorted(range(len(self.parents)), key=lambda i: len(self.parents[i].value.reach))
+        for index in order:
+            biases = self._own_biases(index)
+            if biases is not None:
+                return biases
+        return None
+
+
+class Concat(_Several):
+    """Its parents, side by side."""
+
+    def refresh(self) -> None:
+        self.offset = np.concatenate([ref.offset for ref in self.parents])
+
+    def biases(self) -> list[tuple[WithBias, int]] | None:
+        found, start = [], 0
+        for index, ref in enumerate(self.parents):
+            biases = self._own_biases(index)
+            if biases is None:
+                return None
+            found += [(value, start + first) for value, first in biases]
+            start += ref.value.channels
+        return found
+
+
+class Shift(Value):
+    """A value plus a constant: the one thing that costs an operator."""
+
+    def __init__(self, name: str, parent: Value, by: np.ndarray, dtype: str):
+        self.by = by
+
+        def build(tensor: Any) -> Any:
+            layer = LearnableBias(name=name, dtype=dtype)
+            result = layer(tensor)
+            layer.bias.assign(by)
+            return result
+
+        super().__init__(name, parent.channels, [Ref(parent)], build)
+        self.reach = parent.reach
+
+    def refresh(self) -> None:
+        self.offset = self.parents[0].offset - self.by

@@ -1,0 +1,86 @@
+"""LCE's interpreter at the other end of a pipe. Runs in a process of its own, see `interpreter`.
+
+This file is run as it is and must not import TensorFlow, which takes seconds: the interpreter of
+Larq Compute Engine is an extension that needs NumPy only. Requests and answers are a byte that says
+what they are, and NumPy arrays: nothing that a process taken over by a hostile file could use to
+make the other one do something.
+"""
+
+import importlib.util
+import io
+import os
+import struct
+import sys
+
+import numpy as np
+
+MOST_MEMORY = 16 << 30  # bytes of address space, so that a corrupt shape cannot take all there is
+
+
+def send(stream, kind, *arrays):  # type: ignore[no-untyped-def]
+    """Write a message."""
+    stream.write(struct.pack("<cI", kind, len(arrays)))
+    for array in arrays:
+        buffer = io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        stream.write(struct.pack("<Q", buffer.tell()))
+        stream.write(buffer.getbuffer())
+    stream.flush()
+
+
+def receive(stream):  # type: ignore[no-untyped-def]
+    """Read a message.
+
+    Raises:
+        EOFError: If the other end is gone.
+    """
+    header = stream.read(5)
+    if len(header) < 5:
+        raise EOFError
+    kind, count = struct.unpack("<cI", header)
+    arrays = []
+    for _ in range(count):
+        (size,) = struct.unpack("<Q", stream.read(8))
+        arrays.append(np.load(io.BytesIO(stream.read(size)), allow_pickle=False))
+    return kind, arrays
+
+
+def main(extension):  # type: ignore[no-untyped-def]
+    """Answer requests until there are no more: b"M" loads a model, b"P" runs it."""
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what the extension prints
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, ValueError, OSError):  # not on this system
+        pass
+    spec = importlib.util.spec_from_file_location("interpreter_wrapper_lite", extension)
+    library = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(library)
+    model = None
+    while True:
+        try:
+            kind, arrays = receive(requests)
+        except EOFError:
+            return
+        try:
+            if kind == b"M":
+                flatbuffer, options = arrays
+                threads, reference, indirect, xnnpack = (int(option) for option in options)
+                model = None
+                model = library.LiteInterpreter(
+                    flatbuffer.tobytes(), threads, bool(reference), bool(indirect), bool(xnnpack)
+                )
+                shapes = [np.array(shape, np.int64) for shape in model.input_shapes]
+                send(answers, b"M", *shapes)
+            else:
+                send(answers, b"P", *model.predict(arrays))
+        except Exception as error:
+            sys.stderr.flush()
+            send(answers, b"E", np.frombuffer(str(error).encode(), np.uint8))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

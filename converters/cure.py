@@ -1,0 +1,156 @@
+"""A copy of a model in which everything is mended that LCE would get wrong and can be helped."""
+
+from collections.abc import Callable
+from typing import Any
+
+from larq_reactnet.converters import _graph
+from larq_reactnet.converters._faults import Fault, Graph
+from larq_reactnet.converters._padding import (
+    Amounts,
+    Sizes,
+    Window,
+    padding_of,
+    sizes_of,
+    trimmed,
+    window,
+)
+from larq_reactnet.converters._rewrites import Rewrite, again, as_convolution, split, with_ones
+from larq_reactnet.converters._rules import faults
+from larq_reactnet.converters._signs import gives_one, is_sign
+
+import larq as lq
+import tensorflow as tf
+
+__all__ = ["CURES", "cure"]
+
+_LARGE = 1e30  # above any threshold
+
+# From a call, its graph, and the new tensors by the id of the old ones, to the new output.
+Mend = Callable[[_graph.Call, Graph, dict[int, Any]], Any]
+
+
+def cure(model: tf.keras.Model) -> tf.keras.Model:
+    """Mend every finding of `check` that is `applied`, without changing the function.
+
+    For inference only: the copy is not meant to be trained.
+
+    !!! example
+        ```python
+        deployed = lr.converters.cure(model)  # `export` does it by itself
+        ```
+
+    Args:
+        model: Functional or sequential model. It is not changed.
+
+    Returns:
+        A functional model of the same inputs and outputs, or `model` itself if there is nothing
+        to mend.
+
+    Raises:
+        ValueError: If a layer cannot be copied.
+    """
+    model = _cure_inner(model)
+    graph = Graph(model)
+    found = faults(graph)
+    for rule, mend in CURES.items():
+        # Calls are known by their outputs.
+        ours = {id(fault.call.outputs[0]): fault for fault in found if fault.rule == rule}
+        if ours:
+            model = _graph.rebuild(model, _replacing(ours, mend, graph))
+            graph = Graph(model)
+            found = faults(graph)
+    return model
+
+
+def _cure_inner(model: tf.keras.Model) -> tf.keras.Model:
+    """Cure the models in `model`."""
+    inner = {id(m): m for m in model.layers if isinstance(m, tf.keras.Model) and m.inputs}
+    cured = {key: cure(found) for key, found in inner.items()}
+    if all(cured[key] is inner[key] for key in inner):
+        return model
+
+    def replace(call: _graph.Call, tensors: dict[int, Any]) -> Any:
+        layer = cured.get(id(call.layer), call.layer)
+        return None if layer is call.layer else _graph.run(call, layer, tensors)
+
+    return _graph.rebuild(model, replace)
+
+
+def _replacing(found: dict[int, Fault], mend: Mend, graph: Graph) -> Any:
+    def replace(call: _graph.Call, tensors: dict[int, Any]) -> Any:
+        fault = found.get(id(call.outputs[0]))
+        return None if fault is None else mend(fault.call, graph, tensors)
+
+    return replace
+
+
+def _plain_sign(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+    """A sign that LCE does not recognise as one that it does."""
+    if not is_sign(call.layer):
+        return _sign_again(call, graph, tensors)
+    return lq.quantizers.SteSign(name=graph.name(call))(tensors[id(call.inputs[0])])
+
+
+def _sign_again(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+    """The layer with a sign of its own."""
+    tensor = tensors[id(call.inputs[0])]
+    return again(call.layer, tensor, name=graph.name(call), input_quantizer="ste_sign")
+
+
+def _pad_before_sign(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+    """Padding with ones after a sign as padding before it, with what has that sign."""
+    padding = graph.source(call.inputs[0])
+    sign = graph.source(padding.inputs[0])
+    amounts, sizes, view = _geometry(padding, call)
+    name, tensor = graph.name(call), tensors[id(sign.inputs[0])]
+    if gives_one(sign.layer, 0.0, tensor.shape[-1]):
+        pad = tf.keras.layers.ZeroPadding2D(trimmed(sizes, amounts, view), name=f"{name}_padding")
+        tensor = pad(tensor)
+    else:
+        around = [(0, 0), *trimmed(sizes, amounts, view), (0, 0)]
+        tensor = tf.pad(tensor, around, constant_values=_LARGE)
+    tensor = again(sign.layer, tensor, name=f"{name}_sign")
+    return again(call.layer, tensor, name=name)
+
+
+def _same_padding(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+    """Zero padding after a sign as that of the convolution."""
+    tensor = tensors[id(graph.source(call.inputs[0]).inputs[0])]
+    return again(call.layer, tensor, name=graph.name(call), padding="same", pad_values=0.0)
+
+
+def _trim(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+    """Padding without what is never read, which LCE does not take for "same"."""
+    taker = graph.only_taker(call)
+    assert taker is not None  # as `check` has seen
+    amounts, sizes, view = _geometry(call, taker)
+    pad = tf.keras.layers.ZeroPadding2D(trimmed(sizes, amounts, view), name=graph.name(call))
+    return pad(tensors[id(call.inputs[0])])
+
+
+def _geometry(padding: _graph.Call, convolution: _graph.Call) -> tuple[Amounts, Sizes, Window]:
+    pad, sizes = padding_of(padding), sizes_of(padding.inputs[0])
+    view = window(convolution.layer)
+    if pad is None or sizes is None or view is None:  # which `check` has seen not to be
+        raise ValueError(f"{convolution.layer.name} has no padding before it.")
+    return pad.amounts, sizes, view
+
+
+def _rewritten(rewrite: Rewrite) -> Mend:
+    def mend(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+        return rewrite(call.layer, tensors[id(call.inputs[0])], graph.name(call))
+
+    return mend
+
+
+# By the rule of a fault. Later ones find what earlier ones have made.
+CURES: dict[str, Mend] = {
+    "form": _plain_sign,
+    "lost": _sign_again,
+    "ones": _pad_before_sign,
+    "zeros": _same_padding,
+    "dense": _rewritten(as_convolution),
+    "groups": _rewritten(split),
+    "small": _rewritten(with_ones),
+    "shift": _trim,
+}

@@ -1,0 +1,260 @@
+"""Each binary convolution of a `.tflite` against its layer of the Keras model.
+
+A deep binary network is chaotic in float32: where a number is within rounding of a threshold, one
+sign may come out the other way, and others after it. So two networks that are equal can differ in
+their logits. Layer by layer there is no such excuse: of the same bits, a convolution counts the
+same integers, and what is made of them differs by rounding only.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from larq_reactnet.converters import _flatbuffer, _graph
+from larq_reactnet.converters._match import BinaryOp, binary_ops, match
+from larq_reactnet.converters.check import binary_convolutions
+from larq_reactnet.converters.interpreter import Interpreter
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["Flips", "LayerError", "count_flips", "verify_layers"]
+
+# Of a multiplication and an addition in float32, relative to their largest possible result.
+_ROUNDING = 1e-6
+_LONGEST = 5  # layers, of which a convolution and what is fused into it
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """How a binary convolution of the file differs from its layer, of the same bits.
+
+    Attributes:
+        layer: Name of the layer.
+        error: Largest absolute difference of the outputs; of outputs that are bits, the largest
+            distance from the threshold at which a bit is wrong.
+        tolerance: What rounding can explain: 1e-6 of the largest output that any input could give.
+            One wrong bit of an input or weight makes a difference of twice the multiplier, which is
+            at least 200 times as much for filters of less than 10,000 weights.
+    """
+
+    layer: str
+    error: float
+    tolerance: float
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the two are equal but for rounding."""
+        return self.error <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Flips:
+    """How many signs differ in front of a binary convolution, when both networks run as a whole.
+
+    Attributes:
+        layer: Name of the layer.
+        signs: Number of its inputs, of all images.
+        flipped: How many of them differ.
+    """
+
+    layer: str
+    signs: int
+    flipped: int
+
+
+def count_flips(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) -> list[Flips]:
+    """Compare the signs in front of each binary convolution, in the order of the file.
+
+    Args:
+        model: The Keras model that was converted: cured and folded, without models in it.
+        flatbuffer: What became of it.
+        inputs: Array of shape `(n, height, width, channels)`.
+
+    Raises:
+        ValueError: If the file is corrupt.
+    """
+    file = _flatbuffer.read(flatbuffer)
+    pairs = _pairs(model, file)
+    if not pairs:
+        return []
+    file.subgraphs[0].outputs = np.array([op.input for _, op in pairs], np.int32)
+    file.signatureDefs = None  # they name outputs that it no longer has
+    keras = _before(model, [call for call, _ in pairs])
+    signs = np.zeros((len(pairs), 2), np.int64)
+    with Interpreter(_flatbuffer.write(file)) as interpreter:
+        for image in inputs:
+            for row, words, wanted in zip(
+                signs, interpreter.run(image[None]), keras(image[None]), strict=True
+            ):
+                row += wanted.size, np.count_nonzero(_unpack(words, wanted.shape) != (wanted < 0))
+    return [
+        Flips(call.layer.name, int(number), int(flipped))
+        for (call, _), (number, flipped) in zip(pairs, signs, strict=True)
+    ]
+
+
+def verify_layers(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) -> list[LayerError]:
+    """Give each binary convolution of the file the very bits that its layer has in Keras.
+
+    Its outputs are compared with those of the layer in float64, together with the batch
+    normalization and activation that LCE has made part of it.
+
+    Args:
+        model: The Keras model that was converted: cured and folded, without models in it.
+        flatbuffer: What became of it.
+        inputs: Array of shape `(n, height, width, channels)`.
+
+    Raises:
+        ValueError: If the file is corrupt.
+    """
+    file = _flatbuffer.read(flatbuffer)
+    pairs = _pairs(model, file)
+    if not pairs:
+        return []
+    exact = _graph.rebuild(model, dtype="float64")
+    chains = [_chain(exact, call) for call, _ in _pairs(exact, file)]
+    keras = _before(model, [call for call, _ in pairs])
+    errors = np.zeros(len(pairs))
+    with Interpreter(_alone(file, [op for _, op in pairs])) as interpreter:
+        for image in inputs:
+            signs = keras(image[None])
+            found = interpreter.run(*signs)
+            for index, ((_, op), chain) in enumerate(zip(pairs, chains, strict=True)):
+                error = min(
+                    _distance(found[index], expected, op.gives_bits)
+                    for expected in _results(chain, signs[index])
+                    if expected.shape == found[index].shape
+                )
+                errors[index] = max(errors[index], error)
+    return [
+        LayerError(call.layer.name, float(error), _tolerance(file, op))
+        for (call, op), error in zip(pairs, errors, strict=True)
+    ]
+
+
+def _pairs(model: tf.keras.Model, file: Any) -> list[tuple[_graph.Call, BinaryOp]]:
+    """The binary convolutions of both, in the order of the file."""
+    layers = binary_convolutions(model)
+    ops = {op.index: op for op in binary_ops(file)}
+    calls = {
+        id(layer): iter([call for call in _graph.calls(model) if call.layer is layer])
+        for layer in layers
+    }
+    pairs = [
+        (next(calls[id(layer)]), ops[index])
+        for layer, index in zip(layers, match(layers, file), strict=True)
+        if index is not None
+    ]
+    return sorted(pairs, key=lambda pair: pair[1].index)
+
+
+def _before(
+    model: tf.keras.Model, calls: Sequence[_graph.Call]
+) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """A function from an image to the signs in front of binary convolutions, -1 and +1."""
+    inner = tf.keras.Model(model.inputs, [call.inputs[0] for call in calls])
+
+    def run(image: np.ndarray) -> list[np.ndarray]:
+        tensors = tf.nest.flatten(inner(image, training=False))
+        quantizers = [call.layer.input_quantizer or tf.identity for call in calls]
+        return [q(tensor).numpy() for q, tensor in zip(quantizers, tensors, strict=True)]
+
+    return run
+
+
+def _chain(model: tf.keras.Model, call: _graph.Call) -> list[_graph.Call]:
+    """A convolution and what LCE may have made part of it: all that takes its output alone."""
+    takers = _graph.consumers(model)
+    chain = [call]
+    while len(chain) < _LONGEST:
+        following = takers[id(chain[-1].outputs[0])]
+        if len(following) != 1 or len(following[0].inputs) != 1:
+            break
+        chain.append(following[0])
+    return chain
+
+
+def _results(chain: Sequence[_graph.Call], signs: np.ndarray) -> Iterator[np.ndarray]:
+    """What a convolution gives for `signs`, and what each layer behind it makes of that."""
+    tensor = tf.constant(signs, tf.float64)
+    for call in chain:
+        tensor = _graph.run(call, call.layer, {id(call.inputs[0]): tensor})
+        if isinstance(tensor, list):  # of a split
+            return
+        yield tensor.numpy()
+
+
+def _distance(found: np.ndarray, expected: np.ndarray, are_bits: bool) -> float:
+    if not are_bits:
+        return float(np.abs(found - expected).max())
+    wrong = (found < 0) != (expected < 0)
+    return float(np.abs(expected[wrong]).max(initial=0.0))
+
+
+def _tolerance(file: Any, op: BinaryOp) -> float:
+    """What rounding may change in the outputs of `op`."""
+    graph = file.subgraphs[0]
+    weights = op.negative[0].size
+    if op.gives_bits:  # in units of the sum: a threshold is within rounding of its place
+        return _ROUNDING * weights
+    constants = [
+        _flatbuffer.constant(file, graph.tensors[index])
+        for index in graph.operators[op.index].inputs[2:4]
+    ]
+    multiplier, bias = (0.0 if c is None else float(np.abs(c).max()) for c in constants)
+    return _ROUNDING * (weights * multiplier + bias)
+
+
+def _alone(file: Any, ops: Sequence[BinaryOp]) -> bytes:
+    """A file of nothing but some binary convolutions, each with an input and output of its own."""
+    schema = _flatbuffer.schema()
+    old = file.subgraphs[0]
+    model, graph = copy.copy(file), schema.SubGraphT()
+    graph.tensors, graph.operators, graph.inputs, graph.outputs = [*old.tensors], [], [], []
+    codes = {code.customCode: code for code in file.operatorCodes}
+    model.operatorCodes = []
+    for name in (b"LceQuantize", b"LceBconv2d", b"LceDequantize"):
+        code = copy.copy(codes[b"LceBconv2d"])
+        code.customCode = name
+        model.operatorCodes.append(code)
+
+    def add(like: int, channels: int) -> int:
+        tensor = copy.copy(old.tensors[like])
+        tensor.type, tensor.buffer = schema.TensorType.FLOAT32, 0
+        tensor.shape = np.array([*tensor.shape[:-1], channels], np.int32)
+        tensor.name = f"tensor{len(graph.tensors)}".encode()
+        graph.tensors.append(tensor)
+        return len(graph.tensors) - 1
+
+    def operate(code: int, source: int, target: int) -> None:
+        operator = schema.OperatorT()
+        operator.opcodeIndex = code
+        operator.inputs, operator.outputs = (np.array([i], np.int32) for i in (source, target))
+        graph.operators.append(operator)
+
+    for op in ops:
+        real, bits = add(op.input, op.negative.shape[-1]), len(graph.tensors)
+        packed = copy.copy(old.tensors[op.input])
+        graph.tensors.append(packed)
+        operate(0, real, bits)
+        convolution = copy.copy(old.operators[op.index])
+        convolution.inputs = np.array([bits, *convolution.inputs[1:]], np.int32)
+        convolution.opcodeIndex = 1
+        graph.operators.append(convolution)
+        output = op.output
+        if op.gives_bits:
+            output = add(op.output, len(op.negative))
+            operate(2, op.output, output)
+        graph.inputs.append(real)
+        graph.outputs.append(output)
+    graph.inputs, graph.outputs = (np.array(i, np.int32) for i in (graph.inputs, graph.outputs))
+    model.subgraphs, model.signatureDefs = [graph], None
+    return _flatbuffer.write(model)
+
+
+def _unpack(words: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Which signs are negative, from bits that LCE has packed, the lowest first."""
+    data = np.ascontiguousarray(words).astype("<i4").view(np.uint8)
+    return np.unpackbits(data, axis=-1, bitorder="little")[..., : shape[-1]].astype(bool)

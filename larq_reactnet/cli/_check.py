@@ -1,0 +1,65 @@
+"""The command `check`."""
+
+import json
+from typing import Any
+
+import larq_reactnet as lr
+from larq_reactnet.cli._common import network, set_option, user_errors
+
+import click
+
+__all__ = ["check"]
+
+
+@click.command()
+@click.argument("model")
+@set_option
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@click.pass_context
+@user_errors
+def check(
+    ctx: click.Context, model: str, options: tuple[tuple[str, Any], ...], as_json: bool
+) -> None:
+    """What LCE would leave in float or get wrong in MODEL: a name, a run or a Keras .h5 file.
+
+    Nothing is converted. "export" in the last column: `larq-reactnet export` applies the cure
+    itself. "you": it refuses the model until you do. "-": it is right, and could be cheaper. The
+    exit code is 1 if there is something for you to mend.
+
+    \b
+    Examples:
+      larq-reactnet check reactnet_a
+      larq-reactnet check model.h5
+      larq-reactnet check run --json
+    """
+    findings = lr.converters.check(network(model, options))
+    if as_json:
+        click.echo(json.dumps([finding.as_dict() for finding in findings], indent=1))
+    else:
+        _print(findings)
+    if any(finding.blocks for finding in findings):
+        ctx.exit(1)
+
+
+def _print(findings: list[lr.converters.Finding]) -> None:
+    from tabulate import tabulate
+
+    table = [
+        {
+            "layer": finding.layer,
+            "kind": finding.kind,
+            "what would happen": finding.problem,
+            "cure": finding.cure,
+            "by": "export" if finding.applied else "you" if finding.blocks else "-",
+        }
+        for finding in findings
+    ]
+    if table:
+        widths = [24, None, 40, 40, None]
+        click.echo(tabulate(table, headers="keys", tablefmt="simple_grid", maxcolwidths=widths))
+    cured = sum(finding.applied for finding in findings)
+    left = sum(finding.blocks for finding in findings)
+    if cured + left:
+        click.echo(f"{cured} cured by export, {left} to mend by you.")
+    else:
+        click.echo("Nothing that LCE would get wrong or leave in float.")

@@ -1,0 +1,49 @@
+"""The command `inspect`."""
+
+import json
+from pathlib import Path
+
+import larq_reactnet as lr
+from larq_reactnet._files import replacing
+from larq_reactnet.cli._common import user_errors
+
+import click
+
+__all__ = ["inspect"]
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a page for the browser instead of printing a table.",
+)
+@user_errors
+def inspect(path: Path, as_json: bool, page: Path | None) -> None:
+    """What is in PATH, a .tflite file: operators, bytes by kind, what is binary and what is not.
+
+    Of each convolution and dense layer that is not binary it says why.
+
+    \b
+    Examples:
+      larq-reactnet inspect model.tflite
+      larq-reactnet inspect model.tflite --html model.html
+      larq-reactnet inspect model.tflite --json > model.json
+    """
+    found = lr.converters.inspect(path.read_bytes())
+    if page is not None:
+        from larq_reactnet.converters._inspect_html import html
+
+        if page.exists() and page.samefile(path):
+            raise click.UsageError("--html must be another file than the .tflite.")
+        text = html(found, path.name)
+        with replacing(page) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), indent=1))
+    else:
+        click.echo(found if page is None else f"The page is in {page}.")

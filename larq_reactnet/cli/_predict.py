@@ -1,0 +1,86 @@
+"""The command `predict`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import larq_reactnet as lr
+from larq_reactnet.cli._common import user_errors
+
+import click
+
+__all__ = ["predict"]
+
+
+class Numbers(click.ParamType):
+    """A number, or several with commas between them."""
+
+    name = "number,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        try:
+            return tuple(float(number) for number in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is no number, nor several with commas between them.", param, ctx)
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("photos", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Number of classes to print.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--mean",
+    type=Numbers(),
+    help="Inputs are (pixel - MEAN) / STD, with pixels from 0 to 255. By default what the file "
+    "says.",
+)
+@click.option("--std", type=Numbers(), help="See --mean.")
+@user_errors
+def predict(
+    model: Path,
+    photos: tuple[Path, ...],
+    top: int,
+    as_json: bool,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+) -> None:
+    """Print what the .tflite MODEL sees in PHOTOS, the most probable classes first.
+
+    Labels and normalization are those in the file, where `larq-reactnet export` put them.
+
+    \b
+    Examples:
+      larq-reactnet predict model.tflite photo.jpg
+      larq-reactnet predict other.tflite photo.jpg --mean 123.7,116.3,103.5 --std 58.4,57.1,57.4
+    """
+    found = lr.converters.predict_images(
+        model.read_bytes(), photos, top=top, mean=mean or (), std=std or ()
+    )
+    if as_json:
+        rows = [
+            {
+                "photo": str(photo),
+                "classes": [{"label": label, "probability": p} for label, p in classes],
+            }
+            for photo, classes in zip(photos, found, strict=True)
+        ]
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for photo, classes in zip(photos, found, strict=True):
+        click.echo(photo)
+        names = [_printable(label) for label, _ in classes]
+        width = max(map(len, names))
+        for name, (_, probability) in zip(names, classes, strict=True):
+            click.echo(f"  {name:<{width}}  {probability:7.2%}")
+
+
+def _printable(label: str) -> str:
+    """`label` without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in label)

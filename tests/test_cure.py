@@ -1,0 +1,374 @@
+"""Each fault that `export` mends: shown with plain LCE, and right in the file that it writes.
+
+`converters.convert` gives what `lce.convert_keras_model` does, sooner. The one exception, which is
+shown with the latter, depends on the batch being of unknown size.
+"""
+
+import re
+
+import larq_reactnet as lr
+from larq_reactnet.converters import check, convert, count_operators, cure, export, predict_tflite
+
+import larq as lq
+import numpy as np
+import pytest
+import tensorflow as tf
+from faulty_models import BINARY, binary_conv, faults_of, model_of, noise, randomized
+
+layers = tf.keras.layers
+conv = binary_conv
+Sign = lq.quantizers.SteSign
+
+
+def cast(x):
+    return 2 * tf.cast(x >= 0, x.dtype) - 1
+
+
+def ones_like(x):
+    return tf.where(x >= 0, tf.ones_like(x), -tf.ones_like(x))
+
+
+def after(*arguments, **more):
+    """A convolution that takes its inputs as they are."""
+    return conv(*arguments, **{"input_quantizer": None, **more})
+
+
+def dense(units=5, **arguments):
+    return lq.layers.QuantDense(units, **{"name": "faulty", **BINARY, **arguments})
+
+
+class Pad(layers.Layer):
+    """Marks where `functional` calls `tf.pad`."""
+
+    def __init__(self, amounts, value=0.0):
+        super().__init__()
+        self.amounts, self.value = amounts, value
+
+
+def functional(*stack, shape=(8, 8, 4)):
+    """A model of layers and functions of TensorFlow, one after the other."""
+    x = inputs = layers.Input(shape)
+    for layer in stack:
+        if isinstance(layer, Pad):
+            around = [(0, 0), *layer.amounts, (0, 0)]
+            x = tf.pad(x, around, constant_values=layer.value)
+        else:
+            x = layer(x)
+    return tf.keras.Model(inputs, x, name="functional")
+
+
+def ones(amount):
+    return Pad(((amount, amount), (amount, amount)), 1.0)
+
+
+def twice(layer, shape):
+    return functional(layer, layer, shape=shape)
+
+
+# What plain LCE does, the model, words of the finding, and the LceBconv2d that there must be.
+CURED = {
+    "padding of a convolution": (
+        "wrong",
+        lambda: model_of(layers.ZeroPadding2D(1), layers.Conv2D(5, 3, 2, name="faulty")),
+        r"padding \(\(1, 1\), \(1, 1\)\) before it for 'same'.*pad by \(\(1, 0\), \(1, 0\)\)",
+        0,
+    ),
+    "padding of a stem": (
+        "wrong",
+        lambda: model_of(layers.ZeroPadding2D(3), layers.Conv2D(5, 7, 2, name="faulty")),
+        r"pad by \(\(3, 2\), \(3, 2\)\)",
+        0,
+    ),
+    "padding of a depthwise convolution": (
+        "wrong",
+        lambda: model_of(layers.ZeroPadding2D(1), layers.DepthwiseConv2D(3, 2, name="faulty")),
+        "for 'same', which starts elsewhere",
+        0,
+    ),
+    "padding of a separable convolution, by a function": (
+        "wrong",
+        lambda: functional(
+            Pad(((1, 1), (1, 1))),
+            layers.Dropout(0.1),
+            layers.SeparableConv2D(5, 3, 2, name="faulty"),
+        ),
+        "for 'same', which starts elsewhere",
+        0,
+    ),
+    "ones after a sign": (
+        "wrong",
+        lambda: functional(Sign(), ones(1), after(strides=2)),
+        "for 'same', which starts elsewhere.*pad before the sign",
+        1,
+    ),
+    "ones after a sign with thresholds": (
+        "wrong",
+        lambda: functional(lr.quantizers.RSign(), ones(1), after(strides=2)),
+        "for 'same', which starts elsewhere",
+        1,
+    ),
+    "more ones after a sign": (
+        "float",
+        lambda: functional(Sign(), ones(2), after()),
+        "padding after a sign",
+        1,
+    ),
+    "zeros after a sign": (
+        "float",
+        lambda: model_of(Sign(), layers.ZeroPadding2D(1), after()),
+        "explicit zero padding after a sign.*padding='same' instead",
+        1,
+    ),
+    "zeros after a sign, with a stride": (
+        "float",
+        lambda: model_of(
+            Sign(), layers.ZeroPadding2D(((1, 2), (1, 1))), after(strides=2), shape=(7, 7, 4)
+        ),
+        "explicit zero padding after a sign",
+        1,
+    ),
+    "a sign of another form": (
+        "float",
+        lambda: model_of(conv(input_quantizer=cast)),
+        "does not recognise its input quantizer cast",
+        1,
+    ),
+    "a sign of another form as a layer": (
+        "float",
+        lambda: model_of(layers.Activation(cast), after()),
+        "does not recognise its input quantizer cast",
+        1,
+    ),
+    "a sign that is shared": (
+        "float",
+        lambda: twice(conv(32, input_quantizer=cast, padding="same"), (6, 6, 32)),
+        "does not recognise its input quantizer cast",
+        2,
+    ),
+    "pooling of signs": (
+        "float",
+        lambda: model_of(Sign(), layers.MaxPooling2D(), after()),
+        "MaxPooling2D between the sign and it.*`input_quantizer` too",
+        1,
+    ),
+    "dense": (
+        "float",
+        lambda: model_of(layers.Flatten(), dense()),
+        "no binary dense kernel.*QuantConv2D",
+        1,
+    ),
+    "dense, with quantizers that are trained": (
+        "float",
+        lambda: model_of(
+            layers.Flatten(),
+            dense(input_quantizer="rsign", kernel_quantizer="bnnplus_sign", activation="relu"),
+        ),
+        "no binary dense kernel",
+        1,
+    ),
+    "dense after flattened signs": (
+        "float",
+        lambda: model_of(Sign(), layers.Flatten(), dense(input_quantizer=None)),
+        "no binary dense kernel",
+        1,
+    ),
+    "groups of 32 channels": (
+        "refused",
+        lambda: model_of(conv(groups=2), shape=(8, 8, 64)),
+        "default kernel refuses a binary convolution in 2 groups.*without groups",
+        2,
+    ),
+    "groups of few channels": (
+        "float",
+        lambda: model_of(
+            conv(
+                groups=2,
+                padding="same",
+                input_quantizer="rsign",
+                kernel_quantizer="bnnplus_sign",
+                activation="relu",
+            )
+        ),
+        "2 groups of channels that are no multiple of 32",
+        2,
+    ),
+    "a map smaller than the kernel": (
+        "wrong",
+        lambda: model_of(
+            conv(padding="same", strides=2, kernel_quantizer="react_sign", activation="relu"),
+            layers.BatchNormalization(),
+            shape=(2, 8, 4),
+        ),
+        "2x8 input is smaller than its 3x3 kernel.*pad_values=1.0",
+        1,
+    ),
+    "a map smaller than the dilated kernel": (
+        "wrong",
+        lambda: model_of(conv(padding="same", dilation_rate=2, use_bias=False), shape=(3, 4, 4)),
+        "3x4 input is smaller than its 5x5 kernel",
+        1,
+    ),
+    "groups on a map of one pixel": (
+        "refused",
+        lambda: model_of(conv(groups=2, padding="same"), shape=(1, 1, 64)),
+        "in 2 groups",
+        2,
+    ),
+    "a model in a model": (
+        "wrong",
+        lambda: model_of(functional(Sign(), ones(1), after(strides=2)), layers.ReLU()),
+        "for 'same', which starts elsewhere",
+        1,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CURED)
+def test_cure(name, rng, tmp_path):
+    kind, make, words, count = CURED[name]
+    model = randomized(make(), rng)
+    images = noise(model, rng)
+    expected = model(images).numpy()
+    weights = model.get_weights()
+    findings = faults_of(check(model))
+    assert {finding.layer for finding in findings} == {"faulty"}
+    assert all(finding.applied and not finding.blocks for finding in findings)
+    assert findings[0].kind == kind
+    assert re.search(words, str(findings[0]))
+
+    # LCE alone says nothing.
+    flatbuffer = convert(model)
+    binary = count_operators(flatbuffer)["LceBconv2d"]
+    if kind == "refused":
+        with pytest.raises(ValueError, match="interpreter refuses"):
+            predict_tflite(flatbuffer, images, progress=False, default_kernel=True)
+    elif kind == "wrong":
+        error = np.abs(predict_tflite(flatbuffer, images, progress=False) - expected).max()
+        assert error > 0.5
+    else:
+        assert binary == 0
+
+    # The same function, and nothing more to mend.
+    cured = cure(model)
+    np.testing.assert_allclose(cured(images), expected, rtol=1e-5, atol=1e-5)
+    assert not faults_of(check(cured))
+    assert cure(cured) is cured
+    for before, now in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, now)
+    assert all(len(layer.inbound_nodes) <= 2 for layer in model.layers)
+
+    # Right in the file; `export` also refuses one where LCE's two kernels differ.
+    report = export(model, tmp_path / "m.tflite", verify_with=images, progress=False)
+    assert report.operators.get("LceBconv2d", 0) == report.binary_convolutions == count
+    assert report.cured == tuple(map(str, findings))
+    assert not report.left_in_float
+    assert "mended" in str(report)
+    assert report.agreement.max_distance < 1e-4
+
+
+def test_sign_of_another_form_that_only_lce_itself_shows(rng, tmp_path):
+    """Constants of the size of the batch are no constants if it is unknown."""
+    import larq_compute_engine as lce
+
+    model = randomized(model_of(conv(input_quantizer=ones_like)), rng)
+    assert count_operators(lce.convert_keras_model(model))["LceBconv2d"] == 0
+    (finding,) = faults_of(check(model))
+    assert finding.applied
+    assert "does not recognise its input quantizer ones_like" in finding.problem
+    images = noise(model, rng)
+    images[0, 0] = 0
+    report = export(model, tmp_path / "m.tflite", verify_with=images, progress=False)
+    assert report.operators["LceBconv2d"] == 1
+    assert report.agreement.max_distance < 1e-4
+
+
+SIZES = ((6, 6), (7, 8), (9, 7))
+BRANCHES = [
+    (kernel, stride, amounts)
+    for kernel in (3, 5, 7)
+    for stride in (2, 3)
+    for amounts in [
+        ((kernel // 2, kernel // 2), (kernel // 2, kernel // 2)),
+        ((kernel // 2, kernel // 2 - 1), (kernel // 2 - 1, kernel // 2)),
+        ((kernel // 2 - 1, kernel // 2), (kernel // 2 + 1, kernel // 2 + 1)),
+    ]
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"), [("convolution", 0), ("depthwise", 1), ("ones after a sign", 2)]
+)
+def test_all_paddings(kind, first, rng):
+    """`check` says so if and only if LCE is wrong, and the cured model is right."""
+    inputs = layers.Input((9, 8, 2))
+    results = []
+    for index, (kernel, stride, amounts) in enumerate(BRANCHES):
+        height, width = SIZES[(index + index // 3 + first) % 3]
+        # Not the same for any two, or LCE would join them, and padding that has two uses is safe.
+        x = inputs[:, :height, :width] * (1 + index / 64) + index / 640
+        name = f"branch{index}"
+        if kind == "ones after a sign":
+            x = tf.pad(Sign()(x), [(0, 0), *amounts, (0, 0)], constant_values=1.0)
+            x = after(3, kernel, strides=stride, name=name)(x)
+        elif kind == "depthwise":
+            x = layers.DepthwiseConv2D(kernel, stride, name=name)(layers.ZeroPadding2D(amounts)(x))
+        else:
+            x = layers.Conv2D(3, kernel, stride, name=name)(layers.ZeroPadding2D(amounts)(x))
+        results.append(layers.Flatten()(x))
+    model = randomized(tf.keras.Model(inputs, layers.Concatenate()(results)), rng)
+    images = noise(model, rng, 2)
+    expected = model(images).numpy()
+    said = {finding.layer for finding in check(model) if finding.kind == "wrong"}
+
+    error = np.abs(predict_tflite(convert(model), images, progress=False) - expected).max(axis=0)
+    ends = np.cumsum([result.shape[-1] for result in results])
+    wrong = [part.max() > 1e-3 for part in np.split(error, ends[:-1])]
+    assert said == {f"branch{index}" for index, is_wrong in enumerate(wrong) if is_wrong}
+    assert 0.2 < np.mean(wrong) < 0.5
+
+    cured = cure(model)
+    np.testing.assert_allclose(cured(images), expected, atol=1e-5)
+    found = predict_tflite(convert(cured), images, progress=False)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_map_of_constants_in_a_model_that_is_built_again(rng):
+    from larq_reactnet.converters import _graph
+
+    model = randomized(model_of(conv(padding="same"), shape=(2, 2, 4)), rng)
+    images = noise(model, rng)
+    cured = cure(model)
+    for dtype in (None, "float64"):
+        copy = _graph.rebuild(cured, dtype=dtype)
+        np.testing.assert_allclose(copy(images), model(images), rtol=1e-5, atol=1e-5)
+    twin = tf.keras.Model.from_config(cured.get_config())
+    twin.set_weights(cured.get_weights())
+    np.testing.assert_array_equal(twin(images), cured(images))
+
+
+def test_what_cannot_be_rewritten(rng):
+    """A dense layer of more than two axes, and a kernel quantizer that looks at all filters."""
+
+    def mean_of_all(w):
+        return tf.reduce_mean(tf.abs(w)) * lq.math.sign(w)
+
+    for layer in (dense(input_quantizer="ste_sign"), conv(groups=2, kernel_quantizer=mean_of_all)):
+        model = randomized(model_of(layer), rng)
+        (finding,) = faults_of(check(model))
+        assert finding.blocks
+        assert cure(model) is model
+
+
+def test_layer_that_cannot_be_copied(tmp_path, rng):
+    class Opaque(layers.Layer):
+        def __init__(self, function):
+            super().__init__()
+            self.function = function
+
+        def call(self, inputs):
+            return self.function(inputs)
+
+    model = randomized(functional(Opaque(lambda x: x), conv(input_quantizer=cast)), rng)
+    with pytest.raises(lr.converters.ExportError, match="cannot be copied"):
+        export(model, tmp_path / "m.tflite", verify_with=noise(model, rng), progress=False)
+    assert not list(tmp_path.iterdir())

@@ -48,6 +48,7 @@ sizes: $(BIN)/larq-reactnet
 benchmark: $(BIN)/larq-reactnet
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/conversion.py
+	$(BIN)/python benchmarks/export.py
 
 clean:
 	rm -rf $(VENV) build dist demo *.egg-info

@@ -1,4 +1,4 @@
-"""From a Keras model to a file on a device: check, convert, verify, write."""
+"""From a Keras model to a file on a device: check, cure, fold, convert, compress, verify, write."""
 
 from larq_reactnet.converters.check import Finding, check
 from larq_reactnet.converters.compress import compress

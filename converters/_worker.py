@@ -18,13 +18,16 @@ MOST_MEMORY = 16 << 30  # bytes of address space, so that a corrupt shape cannot
 
 
 def send(stream, kind, *arrays):  # type: ignore[no-untyped-def]
-    """Write a message."""
-    stream.write(struct.pack("<cI", kind, len(arrays)))
+    """Write a message, all of it or nothing if it holds an array that cannot be sent."""
+    parts = []
     for array in arrays:
         buffer = io.BytesIO()
         np.save(buffer, array, allow_pickle=False)
-        stream.write(struct.pack("<Q", buffer.tell()))
-        stream.write(buffer.getbuffer())
+        parts.append(buffer.getbuffer())
+    stream.write(struct.pack("<cI", kind, len(parts)))
+    for part in parts:
+        stream.write(struct.pack("<Q", len(part)))
+        stream.write(part)
     stream.flush()
 
 

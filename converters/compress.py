@@ -71,7 +71,11 @@ def _as_int8(model: Any, head: Any) -> None:
     tensor = model.subgraphs[0].tensors[head.inputs[1]]
     weights = _flatbuffer.constant(model, tensor)
     assert weights is not None  # of a head
-    scale = np.float32(np.abs(weights).max() / _LARGEST_INT8) or np.float32(1)
+    scale = np.abs(weights).max() / np.float32(_LARGEST_INT8)
+    if not np.isfinite(scale):
+        raise ValueError("int8 cannot hold weights that are NaN or infinite.")
+    if scale < np.finfo(np.float32).tiny:  # all are 0, or as good as
+        scale = np.float32(1)
     tensor.type = schema.TensorType.INT8
     tensor.quantization = schema.QuantizationParametersT()
     tensor.quantization.scale = np.array([scale], np.float32)
@@ -93,7 +97,7 @@ def _as_float16(model: Any, head: Any) -> None:
     if not np.isfinite(half).all():
         raise ValueError(f"float16 cannot hold a weight of {np.abs(weights).max():.3g}.")
     real = copy.copy(tensor)  # without the buffer: computed when the file is loaded or run
-    real.buffer, real.name = 0, tensor.name + b"_float32"
+    real.buffer, real.name = 0, (tensor.name or b"") + b"_float32"
     tensor.type = schema.TensorType.FLOAT16
     _store(model, tensor, half)
     graph.tensors.append(real)

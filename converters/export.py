@@ -27,7 +27,8 @@ __all__ = ["export"]
 
 _EXACT = 1e-9  # largest difference in float64, relative to the largest output
 _FEW, _FEWER = 8, 2  # inputs that signs are compared for, and that are run in float64
-_LOST = 1e-3  # share of inputs that may change their class when dense layers are compressed
+# Share of inputs that may change their class when dense layers are compressed, and some rounding.
+_LOST = 1e-3 + 1e-9
 
 
 def export(
@@ -196,19 +197,26 @@ def _choose_storage(
     if stored("int8") == plain:
         return "float32", "there are none to compress", compared(plain)
     best: Agreement | None = None
+    others: list[str] = []
     for storage in STORAGES[:-1]:
         try:
             agreement = compared(stored(storage))
-        except ValueError:  # a weight or output is too large for it
+        except ValueError as error:  # a weight or output is too large for it
+            others.append(f"not {storage}: {error}")
             continue
-        share = f"{agreement.same_class:.2%} get the class that Keras gives"
-        if agreement.same_class >= 1 - _LOST:
-            return storage, share, agreement
-        best = best or compared(plain)
-        if agreement.same_class >= best.same_class - _LOST:
-            return storage, f"{share}, {best.same_class:.2%} with float32", agreement
+        if agreement.same_class < 1 - _LOST and best is None:
+            best = compared(plain)
+        if agreement.same_class >= (1 if best is None else best.same_class) - _LOST:
+            if best is not None:
+                others.append(f"{best.same_class:.2%} with float32")
+            return storage, _reason(agreement, others), agreement
+        others.append(f"{agreement.same_class:.2%} with {storage}")
     best = best or compared(plain)
-    return "float32", f"{best.same_class:.2%} get the class of Keras, fewer if compressed", best
+    return "float32", _reason(best, others), best
+
+
+def _reason(agreement: Agreement, others: list[str]) -> str:
+    return ", ".join([f"{agreement.same_class:.2%} get the class that Keras gives", *others])
 
 
 def _refuse_unequal(

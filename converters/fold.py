@@ -66,6 +66,9 @@ def fold(model: tf.keras.Model) -> tf.keras.Model:
 
     Returns:
         A functional model of the same inputs and outputs. Folding it again changes nothing.
+
+    Raises:
+        ValueError: If a layer cannot be copied.
     """
     return _Folding(model).build()
 

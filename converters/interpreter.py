@@ -72,6 +72,7 @@ class Interpreter:
         Raises:
             ValueError: If the file is corrupt, or the interpreter cannot run it.
         """
+        self.input_shapes: list[tuple[int, ...]] = []
         self._check(flatbuffer)
         if self._process is None:
             self._process = self._start()
@@ -85,6 +86,12 @@ class Interpreter:
         Raises:
             ValueError: If the inputs do not have its shapes and types, or it is corrupt.
         """
+        if self._process is None or not self.input_shapes:
+            raise ValueError("This interpreter has no model.")
+        if len(inputs) != len(self.input_shapes):
+            raise ValueError(
+                f"The .tflite takes {len(self.input_shapes)} inputs, but these are {len(inputs)}."
+            )
         for value, shape, dtype in zip(inputs, self.input_shapes, self._dtypes, strict=True):
             if value.shape != shape or value.dtype != dtype:
                 raise ValueError(
@@ -95,14 +102,7 @@ class Interpreter:
 
     def close(self) -> None:
         """End the process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            for stream in (self._process.stdin, self._process.stdout):
-                if stream is not None:
-                    with contextlib.suppress(OSError):  # a request that it did not live to read
-                        stream.close()
-            self._process = None
+        self._stop()
         self._log.close()
 
     def __enter__(self) -> "Interpreter":
@@ -137,22 +137,37 @@ class Interpreter:
             stderr=self._log,
         )
 
+    def _stop(self) -> int | None:
+        """End the process, if there is one, and return its exit code."""
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):  # a request that it did not live to read
+                    stream.close()
+        return process.returncode
+
     def _ask(self, kind: bytes, *arrays: np.ndarray) -> list[np.ndarray]:
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
             raise ValueError("This interpreter has no model.")
-        timer = threading.Timer(self._limit, process.kill)
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(self._limit, end)
         timer.start()
         try:
             _worker.send(process.stdin, kind, *arrays)
             answer, values = _worker.receive(process.stdout)
-        except (EOFError, OSError, ValueError, struct.error) as error:
-            in_time = timer.is_alive()
-            process.kill()
-            process.wait()
-            self._process = None
-            how = f"stopped with code {process.returncode}"
-            if not in_time:
+        except (EOFError, OSError, ValueError, struct.error, MemoryError, OverflowError) as error:
+            how = f"stopped with code {self._stop()}"
+            if late.is_set():
                 how = f"gave no answer for {self._limit:g} seconds"
             raise ValueError(f"LCE's interpreter {how}: this .tflite is corrupt.") from error
         finally:

@@ -7,6 +7,7 @@ same integers, and what is made of them differs by rounding only.
 """
 
 import copy
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,11 +33,14 @@ class LayerError:
 
     Attributes:
         layer: Name of the layer.
-        error: Largest absolute difference of the outputs; of outputs that are bits, the largest
-            distance from the threshold at which a bit is wrong.
+        error: Largest absolute difference of the outputs of one filter; of outputs that are bits,
+            the largest distance of the sum from the threshold at which a bit is wrong.
         tolerance: What rounding can explain: 1e-6 of the largest output that any input could give.
             One wrong bit of an input or weight makes a difference of twice the multiplier, which is
-            at least 200 times as much for filters of less than 10,000 weights.
+            at least 200 times as much for filters of less than 10,000 weights and a small bias.
+
+    Each filter has its own tolerance: these are of the one that comes closest to it, or exceeds it
+    the most.
     """
 
     layer: str
@@ -116,21 +120,26 @@ def verify_layers(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) 
     exact = _graph.rebuild(model, dtype="float64")
     chains = [_chain(exact, call) for call, _ in _pairs(exact, file)]
     keras = _before(model, [call for call, _ in pairs])
-    errors = np.zeros(len(pairs))
+    tolerances = [_tolerances(file, op) for _, op in pairs]
+    errors = [np.zeros_like(tolerance) for tolerance in tolerances]
     with Interpreter(_alone(file, [op for _, op in pairs])) as interpreter:
         for image in inputs:
             signs = keras(image[None])
             found = interpreter.run(*signs)
             for index, ((_, op), chain) in enumerate(zip(pairs, chains, strict=True)):
-                error = min(
-                    _distance(found[index], expected, op.gives_bits)
-                    for expected in _results(chain, signs[index])
+                distances = [
+                    _distances(found[index], expected, slope, op.gives_bits)
+                    for expected, slope in _results(chain, signs[index])
                     if expected.shape == found[index].shape
-                )
-                errors[index] = max(errors[index], error)
+                ] or [np.full_like(errors[index], np.inf)]
+                least = min(distances, key=lambda d: (d / tolerances[index]).max())
+                errors[index] = np.maximum(errors[index], least)
+    worst = [int((e / t).argmax()) for e, t in zip(errors, tolerances, strict=True)]
     return [
-        LayerError(call.layer.name, float(error), _tolerance(file, op))
-        for (call, op), error in zip(pairs, errors, strict=True)
+        LayerError(call.layer.name, float(error[filter_]), float(tolerance[filter_]))
+        for (call, _), error, tolerance, filter_ in zip(
+            pairs, errors, tolerances, worst, strict=True
+        )
     ]
 
 
@@ -142,11 +151,20 @@ def _pairs(model: tf.keras.Model, file: Any) -> list[tuple[_graph.Call, BinaryOp
         id(layer): iter([call for call in _graph.calls(model) if call.layer is layer])
         for layer in layers
     }
-    pairs = [
-        (next(calls[id(layer)]), ops[index])
-        for layer, index in zip(layers, match(layers, file), strict=True)
-        if index is not None
-    ]
+    found = match(layers, file)
+    # A layer whose weights are not in the file is compared with one of its shape that is left.
+    left: dict[Any, deque[int]] = defaultdict(deque)
+    for index, op in ops.items():
+        if index not in found:
+            left[op.negative.shape].append(index)
+    pairs = []
+    for layer, index in zip(layers, found, strict=True):
+        call, shape = next(calls[id(layer)]), layer.kernel.shape
+        queue = left[(shape[-1], *shape[:-1])]
+        if index is None and queue:
+            index = queue.popleft()
+        if index is not None:
+            pairs.append((call, ops[index]))
     return sorted(pairs, key=lambda pair: pair[1].index)
 
 
@@ -176,35 +194,52 @@ def _chain(model: tf.keras.Model, call: _graph.Call) -> list[_graph.Call]:
     return chain
 
 
-def _results(chain: Sequence[_graph.Call], signs: np.ndarray) -> Iterator[np.ndarray]:
-    """What a convolution gives for `signs`, and what each layer behind it makes of that."""
-    tensor = tf.constant(signs, tf.float64)
-    for call in chain:
-        tensor = _graph.run(call, call.layer, {id(call.inputs[0]): tensor})
+def _results(
+    chain: Sequence[_graph.Call], signs: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """What a convolution gives for `signs`, and what each layer behind it makes of that.
+
+    With each, how much it grows if the sum of the convolution grows by 1.
+    """
+    layer = chain[0].layer
+    kernel = layer.kernel_quantizer(tf.convert_to_tensor(layer.kernel.latent_variable))
+    tensor = _graph.run(chain[0], layer, {id(chain[0].inputs[0]): tf.constant(signs, tf.float64)})
+    larger = tensor + tf.reduce_max(tf.abs(kernel), axis=[0, 1, 2])
+    yield tensor.numpy(), (larger - tensor).numpy()
+    for call in chain[1:]:
+        tensor, larger = (
+            _graph.run(call, call.layer, {id(call.inputs[0]): value}) for value in (tensor, larger)
+        )
         if isinstance(tensor, list):  # of a split
             return
-        yield tensor.numpy()
+        yield tensor.numpy(), (larger - tensor).numpy()
 
 
-def _distance(found: np.ndarray, expected: np.ndarray, are_bits: bool) -> float:
-    if not are_bits:
-        return float(np.abs(found - expected).max())
-    wrong = (found < 0) != (expected < 0)
-    return float(np.abs(expected[wrong]).max(initial=0.0))
+def _distances(
+    found: np.ndarray, expected: np.ndarray, slope: np.ndarray, are_bits: bool
+) -> np.ndarray:
+    """The largest error of each filter."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance = np.abs(expected / slope if are_bits else found - expected)
+    if are_bits:
+        distance[(found < 0) == (expected < 0)] = 0.0
+    filters = distance.reshape(-1, distance.shape[-1])
+    return np.nan_to_num(filters, nan=np.inf, posinf=np.inf).max(axis=0)
 
 
-def _tolerance(file: Any, op: BinaryOp) -> float:
-    """What rounding may change in the outputs of `op`."""
+def _tolerances(file: Any, op: BinaryOp) -> np.ndarray:
+    """What rounding may change in the outputs of each filter of `op`."""
     graph = file.subgraphs[0]
-    weights = op.negative[0].size
+    filters, weights = len(op.negative), op.negative[0].size
     if op.gives_bits:  # in units of the sum: a threshold is within rounding of its place
-        return _ROUNDING * weights
+        return np.full(filters, _ROUNDING * weights)
     constants = [
         _flatbuffer.constant(file, graph.tensors[index])
         for index in graph.operators[op.index].inputs[2:4]
     ]
-    multiplier, bias = (0.0 if c is None else float(np.abs(c).max()) for c in constants)
-    return _ROUNDING * (weights * multiplier + bias)
+    multiplier, bias = (0.0 if c is None else np.abs(c).astype(np.float64) for c in constants)
+    tolerance = np.full(filters, _ROUNDING * (weights * multiplier + bias))
+    return np.nan_to_num(np.maximum(tolerance, np.finfo(np.float32).tiny))
 
 
 def _alone(file: Any, ops: Sequence[BinaryOp]) -> bytes:

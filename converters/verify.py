@@ -90,7 +90,7 @@ def verify_in_float64(
         inputs: Array of shape `(n, height, width, channels)`.
 
     Returns:
-        The largest difference of their outputs, relative to the largest output.
+        The largest difference of their outputs, relative to the largest output if that is not 0.
 
     Raises:
         ValueError: If the model cannot be copied, or not in float64.
@@ -105,8 +105,8 @@ def verify_in_float64(
     except (TypeError, tf.errors.InvalidArgumentError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ValueError(f"{model.name!r} does not run in float64: {reason}") from error
-    size = np.abs(outputs[0]).max()
-    return float(np.abs(outputs[1] - outputs[0]).max() / size) if size else 0.0
+    size = np.abs(outputs[0]).max() or 1.0
+    return float(np.abs(outputs[1] - outputs[0]).max() / size)
 
 
 def predict_tflite(

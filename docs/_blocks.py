@@ -6,6 +6,7 @@ from typing import Any
 
 import larq_reactnet as lr
 
+import numpy as np
 import tensorflow as tf
 
 __all__ = ["BINARY", "END", "OTHER", "REAL", "SIGN", "START", "Block", "block_of", "small_model"]
@@ -36,12 +37,22 @@ class Block:
 
 
 @functools.lru_cache(maxsize=1)
-def small_model(name: str) -> tf.keras.Model:
-    """The small version of a model, with layers that are named as in a new session."""
+def small_model(name: str, *, folded: bool = False) -> tf.keras.Model:
+    """The small version of a model, with layers that are named as in a new session.
+
+    Args:
+        name: Name in the registry.
+        folded: Whether to fold it, with weights of which none is 0 as after training.
+    """
     tf.keras.backend.clear_session()
     entry = lr.zoo.get(name)
     shape = (entry.small_size, entry.small_size, 3)
-    return lr.zoo.create(name, input_shape=shape, **entry.small)
+    model = lr.zoo.create(name, input_shape=shape, **entry.small)
+    if not folded:
+        return model
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.uniform(0.1, 1, value.shape) for value in model.get_weights()])
+    return lr.converters.fold(model)
 
 
 def block_of(model: tf.keras.Model, first: str, last: str) -> Block:

@@ -35,16 +35,22 @@ class Panel:
     model: str
     first: str
     last: str
+    folded: bool = False
 
     def block(self) -> Block:
         """The graph."""
-        return block_of(small_model(self.model), self.first, self.last)
+        model = small_model(self.model, folded=self.folded)
+        return block_of(model, self.first, self.last)
 
 
 FIGURES = {
     "reactnet_a": [
         Panel("same channels", "reactnet_a", "block2_1x1_rprelu", "block3_1x1_rprelu"),
         Panel("twice the channels", "reactnet_a", "block1_1x1_rprelu", "block2_1x1_rprelu"),
+    ],
+    "folding": [
+        Panel("as trained", "reactnet_a", "block1_1x1_rprelu", "block2_1x1_rprelu"),
+        Panel("folded", "reactnet_a", "block1_1x1_rprelu", "block2_1x1_rprelu", folded=True),
     ],
     "reactnet_bc": [
         Panel("B, twice the channels", "reactnet_b", "block1_1x1_rprelu", "block2_1x1_rprelu"),

@@ -31,6 +31,7 @@ _tables = importlib.import_module("_tables")
 # Binary convolutions in each panel of the figures, counted by hand.
 BINARY = {
     "reactnet_a": [2, 3],
+    "folding": [3, 2],
     "reactnet_bc": [1, 1],
     "reactnet_resnet": [1, 1],
     "bnn_plus": [1, 1, 2, 2],

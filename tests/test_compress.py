@@ -1,0 +1,469 @@
+"""Compressed dense layers: their values, their place in the file, and what they compute."""
+
+import importlib
+import re
+
+import larq_reactnet as lr
+from larq_reactnet.converters import (
+    Agreement,
+    ExportError,
+    Interpreter,
+    _flatbuffer,
+    compress,
+    convert,
+    count_operators,
+    export,
+    fold,
+    predict_tflite,
+)
+from larq_reactnet.converters._flatbuffer import op_name
+
+import larq as lq
+import numpy as np
+import pytest
+import tensorflow as tf
+from faulty_models import binary_conv, model_of, noise, randomized
+
+layers = tf.keras.layers
+choose_storage = importlib.import_module("larq_reactnet.converters.export")._choose_storage
+
+
+def network(classes=32):
+    """A float stem, a binary convolution and a head."""
+    model = model_of(
+        layers.Conv2D(12, 3, name="stem"),
+        binary_conv(16, name="binary"),
+        layers.BatchNormalization(),
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(classes, name="head"),
+    )
+    return randomized(model, np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def converted():
+    """The network, its file, and images."""
+    model = network()
+    return model, convert(model), noise(model, np.random.default_rng(1), 20)
+
+
+def edited(flatbuffer, change):
+    """The file after `change` of its `ModelT`."""
+    model = _flatbuffer.read(flatbuffer)
+    change(model)
+    return _flatbuffer.write(model)
+
+
+def dense_layers(model):
+    """The operators of dense layers, and for each the tensor and values of its weights."""
+    graph = model.subgraphs[0]
+    found = []
+    for operator in graph.operators:
+        if op_name(model, operator) == "FULLY_CONNECTED":
+            source = operator.inputs[1]
+            for other in graph.operators:  # of float16
+                if op_name(model, other) == "DEQUANTIZE" and other.outputs[0] == source:
+                    source = other.inputs[0]
+            tensor = graph.tensors[source]
+            found.append((operator, tensor, _flatbuffer.constant(model, tensor)))
+    return found
+
+
+def with_weights(flatbuffer, values, which=0):
+    """The file with other weights in a dense layer."""
+
+    def change(model):
+        _, tensor, old = dense_layers(model)[which]
+        data = np.broadcast_to(np.asarray(values, np.float32), old.shape).tobytes()
+        model.buffers[tensor.buffer].data = np.frombuffer(data, np.uint8)
+
+    return edited(flatbuffer, change)
+
+
+def features(flatbuffer, images):
+    """What the dense layer of the file takes."""
+
+    def change(model):
+        graph = model.subgraphs[0]
+        graph.outputs = np.array([dense_layers(model)[0][0].inputs[0]], np.int32)
+        model.signatureDefs = None
+
+    return predict_tflite(edited(flatbuffer, change), images, progress=False)
+
+
+def run(flatbuffer, images, **options):
+    with Interpreter(flatbuffer, **options) as interpreter:
+        return np.concatenate([interpreter.run(image[None])[0] for image in images])
+
+
+def test_int8(converted):
+    model, flatbuffer, images = converted
+    small = compress(flatbuffer)
+    assert small == compress(flatbuffer, "int8")
+    real, bias = (weight.numpy().astype(np.float64) for weight in model.get_layer("head").weights)
+    ((_, tensor, values),) = dense_layers(_flatbuffer.read(small))
+    assert values.dtype == np.int8
+    (scale,), (zero,) = tensor.quantization.scale, tensor.quantization.zeroPoint
+    assert (scale, zero) == (np.float32(np.abs(real).max()) / np.float32(127), 0)
+    assert np.abs(values.astype(int)).max() == 127
+    assert np.abs(values.T * np.float64(scale) - real).max() <= scale / 2 * (1 + 1e-6)
+    assert len(flatbuffer) - len(small) > 3 * real.size - 200
+
+    # The interpreter also rounds the inputs of the layer, with a scale for each image.
+    x = features(flatbuffer, images).astype(np.float64)
+    steps = np.abs(x).max(axis=1, keepdims=True) / 127
+    expected = (np.rint(x / steps) * steps) @ (values.T * np.float64(scale)) + bias
+    found = run(small, images)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    assert np.abs(found - model(images)).max() > 1e-3
+
+
+def test_float16(converted):
+    model, flatbuffer, images = converted
+    half = compress(flatbuffer, "float16")
+    real, bias = (weight.numpy() for weight in model.get_layer("head").weights)
+    ((_, _, values),) = dense_layers(_flatbuffer.read(half))
+    assert values.dtype == np.float16
+    np.testing.assert_array_equal(values, real.T.astype(np.float16))
+    x = features(flatbuffer, images).astype(np.float64)
+    expected = x @ values.T.astype(np.float64) + bias
+    np.testing.assert_allclose(run(half, images), expected, rtol=1e-5, atol=1e-5)
+    assert len(compress(flatbuffer)) < len(half) < len(flatbuffer) - real.size
+
+
+def offsets(flatbuffer):
+    """Where in the file the data of each buffer starts."""
+    model = _flatbuffer.schema().Model.GetRootAsModel(flatbuffer, 0)
+    tables = [model.Buffers(index)._tab for index in range(model.BuffersLength())]
+    return [table.Vector(offset) for table in tables if (offset := table.Offset(4))]
+
+
+@pytest.mark.parametrize("storage", ["int8", "float16"])
+def test_buffers_are_aligned(converted, storage):
+    starts = offsets(compress(converted[1], storage))
+    assert len(starts) > 5
+    assert {start % 16 for start in starts} == {0}
+
+
+def plain(value):
+    """Objects of the schema as what can be compared."""
+    if hasattr(value, "__dict__"):
+        return {key: plain(item) for key, item in vars(value).items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def described(flatbuffer):
+    """All that a file says, with tensors and operators by name; without its dense layers."""
+    model = _flatbuffer.read(flatbuffer)
+    graph = model.subgraphs[0]
+    names = [*(tensor.name for tensor in graph.tensors), None]  # -1 is an input not given
+    heads = [operator for operator, _, _ in dense_layers(model)]
+    tensors = {
+        tensor.name: [
+            *map(plain, (tensor.type, tensor.shape, tensor.quantization)),
+            plain(model.buffers[tensor.buffer].data),
+        ]
+        for tensor in graph.tensors
+        if all(tensor is not weights for _, weights, _ in dense_layers(model))
+    }
+    operators = []
+    for operator in graph.operators:
+        parts = plain(operator)
+        del parts["opcodeIndex"]
+        parts["inputs"], parts["outputs"] = (
+            [names[index] for index in indices] for indices in (operator.inputs, operator.outputs)
+        )
+        if operator in heads:
+            del parts["inputs"][1]
+        operators.append((op_name(model, operator), parts))
+    rest = plain(_flatbuffer._shallow_copy(model, subgraphs=[], buffers=[], operatorCodes=[]))
+    ends = [[names[index] for index in indices] for indices in (graph.inputs, graph.outputs)]
+    return {"tensors": tensors, "operators": operators, "rest": rest, "ends": ends}
+
+
+def test_nothing_else_changes(converted):
+    before = described(converted[1])
+    assert described(compress(converted[1])) == before
+    after = described(compress(converted[1], "float16"))
+    (added,) = after["tensors"].keys() - before["tensors"].keys()
+    assert added.endswith(b"_float32")
+    del after["tensors"][added]
+    ((index, _),) = [
+        (index, operator)
+        for index, operator in enumerate(after["operators"])
+        if operator[0] == "DEQUANTIZE"
+    ]
+    del after["operators"][index]
+    assert after == before
+
+
+def test_first_convolution_stays_in_float32(converted):
+    for storage in ("int8", "float16"):
+        model = _flatbuffer.read(compress(converted[1], storage))
+        graph = model.subgraphs[0]
+        (stem,) = (op for op in graph.operators if op_name(model, op) == "CONV_2D")
+        weights = _flatbuffer.constant(model, graph.tensors[stem.inputs[1]])
+        assert weights.nbytes > 1024
+        wanted = np.moveaxis(converted[0].get_layer("stem").get_weights()[0], -1, 0)
+        np.testing.assert_array_equal(weights, wanted)
+
+
+def test_a_dense_layer_in_front_of_a_sign_stays(rng):
+    model = model_of(
+        layers.Dense(64, activation="relu"),
+        layers.Dense(64),
+        layers.Reshape((1, 1, 64)),
+        binary_conv(32, 1),
+        layers.BatchNormalization(),
+        layers.Flatten(),
+        layers.Dense(32),
+        layers.Dense(24),
+        shape=(16,),
+    )
+    flatbuffer = convert(randomized(model, rng))
+    assert count_operators(flatbuffer)["LceQuantize"] == 1
+    for storage, dtype in (("int8", np.int8), ("float16", np.float16)):
+        found = [
+            values.dtype
+            for *_, values in dense_layers(_flatbuffer.read(compress(flatbuffer, storage)))
+        ]
+        assert found == [np.float32, np.float32, dtype, dtype]
+
+
+def two_heads(rng):
+    inputs = layers.Input((32,))
+    heads = [layers.Dense(32, name=name)(inputs) for name in "ab"]
+    model = tf.keras.Model(inputs, layers.Concatenate()(heads))
+    return randomized(model, rng)
+
+
+@pytest.mark.parametrize("storage", ["int8", "float16"])
+def test_weights_that_share_their_bytes(storage, rng):
+    model = two_heads(rng)
+    a, b = model.get_layer("a"), model.get_layer("b")
+    b.set_weights([a.get_weights()[0], b.get_weights()[1]])
+    flatbuffer = convert(model)
+
+    def share(file):
+        (_, first, _), (_, second, _) = dense_layers(file)
+        second.buffer = first.buffer
+
+    images = rng.normal(size=(3, 32)).astype(np.float32)
+    expected = run(compress(flatbuffer, storage), images)
+    np.testing.assert_allclose(expected, model(images), rtol=0.1, atol=0.1)
+    shared = edited(flatbuffer, share)
+    np.testing.assert_array_equal(run(compress(shared, storage), images), expected)
+
+
+def test_weights_that_two_layers_share(rng):
+    inputs = layers.Input((32,))
+    head = layers.Dense(32, activation="relu")
+    model = randomized(tf.keras.Model(inputs, head(head(inputs))), rng)
+    flatbuffer = convert(model)
+    images = rng.normal(size=(3, 32)).astype(np.float32)
+    for storage in ("int8", "float16"):
+        found = run(compress(flatbuffer, storage), images)
+        np.testing.assert_allclose(found, model(images), rtol=0.1, atol=0.1)
+
+
+# 300 * 2**-149 is no multiple of the smallest scale.
+@pytest.mark.parametrize("value", [0.0, -0.0, 300 * 2.0**-149, -1e-40])
+def test_weights_of_nothing(converted, value):
+    model, flatbuffer, images = converted
+    nothing = with_weights(flatbuffer, value)
+    bias = model.get_layer("head").get_weights()[1]
+    for storage in ("int8", "float16"):
+        found = run(compress(nothing, storage), images[:2])
+        np.testing.assert_array_equal(found, [bias, bias])
+
+
+def test_weights_that_cannot_be_held(converted):
+    with pytest.raises(ValueError, match=r"float16 cannot hold a weight of 7e\+04"):
+        compress(with_weights(converted[1], -7e4), "float16")
+    compress(with_weights(converted[1], -7e4), "int8")
+    for value in (np.nan, np.inf):
+        for storage in ("int8", "float16"):
+            with pytest.raises(ValueError, match="cannot hold"):
+                compress(with_weights(converted[1], value), storage)
+
+
+def test_bad_arguments(converted):
+    with pytest.raises(ValueError, match=r"must be one of .*got 'int4'"):
+        compress(converted[1], "int4")
+    with pytest.raises(ValueError, match="no TensorFlow Lite model"):
+        compress(b"nothing")
+
+
+def test_a_second_time_changes_nothing(converted):
+    flatbuffer = converted[1]
+    assert compress(flatbuffer, "float32") is flatbuffer
+    for storage in ("int8", "float16"):
+        once = compress(flatbuffer, storage)
+        for again in ("int8", "float16", "float32"):
+            assert compress(once, again) is once
+
+
+def test_small_heads_and_names_that_are_missing(converted):
+    tiny = convert(network(8))
+    assert compress(tiny) is tiny
+
+    def forget(model):
+        for tensor in model.subgraphs[0].tensors:
+            tensor.name = None
+
+    _, flatbuffer, images = converted
+    for storage in ("int8", "float16"):
+        found = run(compress(edited(flatbuffer, forget), storage), images[:2])
+        np.testing.assert_array_equal(found, run(compress(flatbuffer, storage), images[:2]))
+
+
+@pytest.mark.parametrize("storage", ["int8", "float16"])
+def test_kernels_and_stock_interpreter(converted, storage, rng):
+    _, flatbuffer, images = converted
+    small = compress(flatbuffer, storage)
+    expected = run(small, images[:4])
+    for options in ({"kernel": "default"}, {"kernel": "reference"}, {"xnnpack": True}):
+        np.testing.assert_allclose(
+            run(small, images[:4], **options), expected, rtol=1e-2, atol=1e-2
+        )
+
+    model = model_of(layers.Conv2D(12, 3), layers.GlobalAveragePooling2D(), layers.Dense(32))
+    float_file = convert(randomized(model, rng))
+    small = compress(float_file, storage)
+    x = noise(model, rng, 1)
+    kinds = tf.lite.experimental.OpResolverType
+    for kind, error in ((kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES, 1e-5), (kinds.AUTO, 1e-2)):
+        stock = tf.lite.Interpreter(model_content=small, experimental_op_resolver_type=kind)
+        stock.allocate_tensors()
+        stock.set_tensor(stock.get_input_details()[0]["index"], x)
+        stock.invoke()
+        found = stock.get_tensor(stock.get_output_details()[0]["index"])
+        largest = np.abs(found).max()
+        np.testing.assert_allclose(found, run(small, x), rtol=0, atol=error * largest)
+        np.testing.assert_allclose(found, model(x), rtol=0, atol=2e-2 * largest)
+
+
+# Agreement by storage (None for a ValueError), the storage that is taken, and why.
+CHOICES = {
+    "int8 is as good": ((1.0, 1.0, 1.0), "int8", "^100.00% get the class that Keras gives$"),
+    "int8 loses 0.1 %": ((0.999, 1.0, 1.0), "int8", "^99.90% get"),
+    "int8 loses 0.1 % of less": ((0.906, 0.907, 0.907), "int8", "90.60% .*, 90.70% with float32"),
+    "int8 loses more": ((0.9989, 1.0, 1.0), "float16", "^100.00% .*, 99.89% with int8"),
+    "int8 is better": ((0.6, 0.5, 0.5), "int8", "60.00% .*, 50.00% with float32"),
+    "both lose": ((0.5, 0.99, 1.0), "float32", "^100.00% .*50.00% with int8, 99.00% with float16"),
+    "float16 loses 0.1 %": ((0.5, 0.499, 0.5), "int8", "50.00%"),
+    "float16 loses 0.1 % of less": ((0.1, 0.899, 0.9), "float16", "89.90% .*90.00% with float32"),
+    "no int8": ((None, 1.0, 1.0), "float16", "not int8: int8 is bad"),
+    "no float16": ((0.9, None, 1.0), "float32", "90.00% with int8, not float16: float16 is bad"),
+    "neither": ((None, None, 0.7), "float32", "^70.00% .*not int8: .*, not float16: "),
+}
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_choice_of_storage(name):
+    shares, wanted, why = CHOICES[name]
+    shares = dict(zip((b"int8", b"float16", b"float32"), shares, strict=True))
+
+    def compared(content):
+        if shares[content] is None:
+            raise ValueError(f"{content.decode()} is bad")
+        return Agreement(1000, shares[content], 0.0, 0.0)
+
+    storage, reason, agreement = choose_storage(str.encode, compared)
+    assert storage == wanted
+    assert agreement.same_class == shares[wanted.encode()]
+    assert re.search(why, reason), reason
+
+
+def test_each_thousandth_counts_in_full():
+    """That 0.1 % is no matter of rounding."""
+    for best in range(1, 1001):
+        shares = {b"int8": (best - 1) / 1000, b"float16": 1.0, b"float32": best / 1000}
+        chosen = choose_storage(str.encode, lambda c: Agreement(1000, shares[c], 0.0, 0.0))  # noqa: B023
+        assert chosen[0] == "int8", best
+
+
+def test_nothing_to_choose():
+    agreement = Agreement(1000, 1.0, 0.0, 0.0)
+    chosen = choose_storage(lambda storage: b"same", lambda content: agreement)
+    assert chosen == ("float32", "there are none to compress", agreement)
+
+
+def test_export_takes_what_is_exact_enough(tmp_path, rng):
+    """A class of which the weights are 1000 times as large takes all steps of int8."""
+    model, path = network(), tmp_path / "model.tflite"
+    images = noise(model, rng, 600)
+    best = np.sort(model.predict(images, verbose=0))[:, -2:]
+    images = images[np.argsort(best[:, 1] - best[:, 0])[-100:]]  # those that it is sure of
+    report = export(model, path, verify_with=images, progress=False)
+    assert report.storage == "int8"
+    assert "dense layers          int8: " in str(report)
+
+    def with_class(factor):
+        kernel, bias = network().get_layer("head").get_weights()
+        kernel[:, 0] *= factor
+        bias[0] = -1e3 * factor
+        model.get_layer("head").set_weights([kernel, bias])
+
+    with_class(1e3)
+    report = export(model, path, verify_with=images, progress=False)
+    assert report.storage == "float16"
+    assert report.agreement.same_class >= 0.999
+    assert "% with int8" in report.storage_reason
+    ((*_, values),) = dense_layers(_flatbuffer.read(path.read_bytes()))
+    assert values.dtype == np.float16
+    for storage, dtype in (("int8", np.int8), ("float32", np.float32)):
+        arguments = {"storage": storage, "min_agreement": 0, "verify_with": images[:9]}
+        report = export(model, path, progress=False, **arguments)
+        assert (report.storage, report.storage_reason) == (storage, "as asked for")
+        ((*_, values),) = dense_layers(_flatbuffer.read(path.read_bytes()))
+        assert values.dtype == dtype
+
+    with_class(1e6)
+    report = export(model, path, verify_with=images, progress=False)
+    assert report.storage == "float32"
+    assert "not float16: float16 cannot hold a weight" in report.storage_reason
+    before = path.read_bytes()
+    for storage, message in (("float16", "cannot hold"), ("int4", "must be one of")):
+        with pytest.raises(ExportError, match=message):
+            export(model, path, verify_with=images[:9], storage=storage, progress=False)
+    assert path.read_bytes() == before
+
+
+def theory(folded):
+    """Bytes that the weights of a folded network take.
+
+    One bit for each binary weight, one byte for each of the head, four for all others, where batch
+    normalization is a multiplier and a bias for each channel.
+    """
+    total = 0.0
+    for layer in folded.layers:
+        if isinstance(layer, lq.layers.QuantConv2D):
+            total += np.prod(layer.kernel.shape) / 8
+        elif isinstance(layer, layers.Dense):
+            total += np.prod(layer.kernel.shape) + 4 * layer.units
+        elif isinstance(layer, layers.BatchNormalization):
+            total += 4 * 2 * layer.beta.shape[0]
+        else:
+            total += 4 * sum(np.prod(weight.shape) for weight in layer.weights)
+    return total
+
+
+@pytest.mark.slow
+def test_size_of_reactnet_a(rng):
+    model = lr.zoo.ReActNetA(input_shape=(224, 224, 3), num_classes=1000)
+    for weight in model.weights:  # so that no shift is 0, and no constant equals another
+        weight.assign(rng.uniform(0.1, 0.9, weight.shape) * rng.choice([-1, 1], weight.shape))
+        if "variance" in weight.name:
+            weight.assign(tf.abs(weight))
+    folded = fold(model)
+    small = compress(convert(folded))
+    assert len(small) <= 4_800_000
+    assert len(small) == pytest.approx(theory(folded), rel=0.02)
+    operators = count_operators(small)
+    assert operators["ADD"] == 51
+    assert operators["LceBconv2d"] == 26
+    x = noise(model, rng, 1)
+    assert np.isfinite(predict_tflite(small, x, progress=False)).all()

@@ -1,0 +1,280 @@
+"""LCE's interpreter in its own process: the same outputs, and no file that takes this one down."""
+
+import gc
+import os
+import signal
+import time
+
+from larq_reactnet.converters import Interpreter, _flatbuffer, _worker, convert, count_flips
+from larq_reactnet.converters._flatbuffer import op_name
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from faulty_models import binary_conv, model_of, noise, randomized
+
+layers = tf.keras.layers
+
+
+@pytest.fixture(scope="module")
+def model():
+    stages = (
+        layers.Conv2D(4, 3, name="stem"),
+        binary_conv(5, name="first", padding="same", pad_values=1.0),
+        layers.BatchNormalization(),
+        binary_conv(4, name="second"),
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(3, name="head"),
+    )
+    return randomized(model_of(*stages), np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def good(model):
+    """A small file of LCE."""
+    return convert(model)
+
+
+@pytest.fixture
+def images(model, rng):
+    return noise(model, rng, 3)
+
+
+def edited(flatbuffer, change):
+    """The file after `change` of its `ModelT`."""
+    model = _flatbuffer.read(flatbuffer)
+    change(model)
+    return _flatbuffer.write(model)
+
+
+def without_outputs(model):
+    """A graph that the interpreter does not survive."""
+    (first, *_) = (o for o in model.subgraphs[0].operators if op_name(model, o) == "LceBconv2d")
+    first.outputs = np.array([], np.int32)
+
+
+def many_channels(model):
+    """Inputs of which a convolution has a fraction of a filter for each."""
+    graph = model.subgraphs[0]
+    graph.tensors[graph.inputs[0]].shape = np.array([1, 8, 8, 2052], np.int32)
+
+
+def open_files():
+    gc.collect()
+    return sorted(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "options"),
+    [
+        ("default", {}),
+        ("reference", {"use_reference_bconv": True}),
+        ("indirect", {"use_indirect_bgemm": True}),
+    ],
+)
+@pytest.mark.parametrize("xnnpack", [False, True])
+def test_outputs_are_those_of_lce(good, images, kernel, options, xnnpack):
+    import larq_compute_engine as lce
+
+    there = lce.testing.Interpreter(good, use_xnnpack=xnnpack, **options)
+    with Interpreter(good, kernel=kernel, xnnpack=xnnpack, threads=2) as here:
+        assert here.input_shapes == there.input_shapes == [(1, 8, 8, 4)]
+        for image in images:
+            (found,) = here.run(image[None])
+            np.testing.assert_array_equal(found, there.predict(image[None]))
+            assert found.dtype == np.float32
+
+
+def test_several_inputs_and_types():
+    inputs = [layers.Input((3,)), layers.Input((2, 2), dtype="int32")]
+    total = tf.cast(tf.reduce_sum(inputs[1], axis=-1), tf.float32)
+    flatbuffer = tf.lite.TFLiteConverter.from_keras_model(
+        tf.keras.Model(inputs, [tf.reduce_sum(inputs[0], axis=-1), total])
+    ).convert()
+    values = {np.float32: np.ones((1, 3), np.float32), np.int32: np.ones((1, 2, 2), np.int32)}
+    with Interpreter(flatbuffer) as interpreter:
+        given = [values[dtype] for dtype in interpreter._dtypes]
+        found = interpreter.run(*given)
+        assert sorted(output.sum() for output in found) == [3, 4]
+        for wrong in (given[::-1], given[:1], [*given, given[0]]):
+            with pytest.raises(ValueError, match="takes 2 inputs|inputs of shape"):
+                interpreter.run(*wrong)
+
+
+def test_inputs_that_do_not_fit(good, images):
+    with Interpreter(good) as interpreter:
+        for wrong in (images[:2], images[0], images[:1, :4], images[:1].astype(np.float64)):
+            with pytest.raises(ValueError, match=r"takes float32 inputs of shape \(1, 8, 8, 4\)"):
+                interpreter.run(wrong)
+        interpreter.run(images[:1])
+
+
+def test_bad_arguments(good):
+    before = open_files()
+    with pytest.raises(ValueError, match="`kernel` must be one of .*got 'fast'"):
+        Interpreter(good, kernel="fast")
+    for content in (b"", b"nothing", good[:200]):
+        with pytest.raises(ValueError, match="TensorFlow Lite model"):
+            Interpreter(content)
+    assert open_files() == before
+
+
+def test_without_lce(good, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "larq_compute_engine", None)
+    monkeypatch.setattr("larq_reactnet.converters.interpreter.read", _flatbuffer.read)
+    with pytest.raises(ImportError):
+        Interpreter(good)
+
+
+def test_nothing_is_left_behind(good, images):
+    before = open_files()
+    with Interpreter(good) as interpreter:
+        interpreter.run(images[:1])
+        child = interpreter._process.pid
+    with pytest.raises(ProcessLookupError):  # neither alive nor a zombie
+        os.kill(child, 0)
+    assert open_files() == before
+    interpreter.close()
+    with pytest.raises(ValueError, match="has no model"):
+        interpreter.run(images[:1])
+
+
+def test_a_process_that_is_killed(good, images):
+    before = open_files()
+    with Interpreter(good) as interpreter:
+        (expected,) = interpreter.run(images[:1])
+        child = interpreter._process.pid
+        os.kill(child, signal.SIGKILL)
+        with pytest.raises(ValueError, match="stopped with code -9: this .tflite is corrupt"):
+            interpreter.run(images[:1])
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
+        with pytest.raises(ValueError, match="has no model"):
+            interpreter.run(images[:1])
+        interpreter.load(good)
+        np.testing.assert_array_equal(interpreter.run(images[:1])[0], expected)
+    assert open_files() == before
+
+
+@pytest.mark.parametrize("change", [without_outputs, many_channels])
+def test_files_that_crash_it(good, images, model, change):
+    bad = edited(good, change)
+    before = open_files()
+    with pytest.raises(ValueError, match="stopped with code -"):
+        Interpreter(bad)
+    assert open_files() == before
+    with Interpreter(good) as interpreter:
+        (expected,) = interpreter.run(images[:1])
+        with pytest.raises(ValueError, match="stopped with code -"):
+            interpreter.load(bad)
+        interpreter.load(good)
+        np.testing.assert_array_equal(interpreter.run(images[:1])[0], expected)
+    assert open_files() == before
+    with pytest.raises(ValueError, match="corrupt"):
+        count_flips(model, bad, images)
+
+
+def test_a_file_that_is_refused(good, images):
+    """The process survives, and has no model until it gets a good one."""
+
+    def change(model):
+        graph = model.subgraphs[0]
+        graph.tensors[graph.inputs[0]].shape = np.array([1, 8, 8, 5], np.int32)
+
+    with Interpreter(good) as interpreter:
+        child = interpreter._process.pid
+        with pytest.raises(ValueError, match="refuses the .tflite: "):
+            interpreter.load(edited(good, change))
+        with pytest.raises(ValueError, match="has no model"):
+            interpreter.run(images[:1])
+        interpreter.load(good)
+        interpreter.run(images[:1])
+        assert interpreter._process.pid == child
+
+
+WORKERS = {
+    "never starts": ("", "gave no answer for 0.5 seconds"),
+    "answers half": ("sys.stdout.buffer.write(b'M' + bytes(2)); sys.stdout.flush()", "gave no"),
+    "promises too much": (
+        "sys.stdout.buffer.write(b'P' + bytes([1, 0, 0, 0]) + bytes(7) + b'@'); sys.stdout.flush()",
+        "stopped with code",
+    ),
+    "is no array": (
+        "sys.stdout.buffer.write(b'P' + bytes([1, 0, 0, 0, 4]) + bytes(7) + b'nope');"
+        "sys.stdout.flush()",
+        "stopped with code",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_a_process_that_does_not_answer(good, images, name, tmp_path, monkeypatch):
+    code, message = WORKERS[name]
+    script = tmp_path / "worker.py"
+    script.write_text(f"import sys, time\n{code}\ntime.sleep(60)\n")
+    before, began = open_files(), time.monotonic()
+    with Interpreter(good, limit=30) as interpreter:
+        child = interpreter._process.pid
+        os.kill(child, signal.SIGKILL)
+        with pytest.raises(ValueError, match="stopped"):
+            interpreter.run(images[:1])
+        with monkeypatch.context() as patch:
+            patch.setattr(_worker, "__file__", str(script))
+            patch.setattr(interpreter, "_limit", 0.5)
+            with pytest.raises(ValueError, match=message):
+                interpreter.load(good)
+        interpreter.load(good)
+        interpreter.run(images[:1])
+    assert open_files() == before
+    assert time.monotonic() - began < 30
+
+
+def test_arrays_that_cannot_be_sent(tmp_path):
+    """Nothing of the message is written, so that another can follow."""
+    with (tmp_path / "pipe").open("w+b") as stream:
+        with pytest.raises(ValueError, match="pickle"):
+            _worker.send(stream, b"P", np.zeros(3), np.array([object()]))
+        _worker.send(stream, b"E", np.arange(3))
+        stream.seek(0)
+        kind, (values,) = _worker.receive(stream)
+        assert kind == b"E"
+        np.testing.assert_array_equal(values, np.arange(3))
+        with pytest.raises(EOFError):
+            _worker.receive(stream)
+
+
+def corrupted(content, seed):
+    """The file cut off, or with one to four other bits."""
+    rng = np.random.default_rng(seed)
+    data = bytearray(content)
+    if seed % 5 == 0:
+        return bytes(data[: rng.integers(len(data))])
+    for _ in range(rng.integers(1, 5)):
+        data[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
+    return bytes(data)
+
+
+@pytest.mark.timeout(120)
+def test_corrupt_files(good):
+    """500 of them: each gives outputs of the shape that its graph says, or a ValueError."""
+    answers = errors = 0
+    with Interpreter(good, limit=10) as interpreter:
+        for seed in range(500):
+            try:
+                interpreter.load(corrupted(good, seed))
+                sizes = [size if np.prod(size) < 2**20 else () for size in interpreter.input_shapes]
+                inputs = [
+                    np.ones(size, dtype)
+                    for size, dtype in zip(sizes, interpreter._dtypes, strict=True)
+                ]
+                outputs = interpreter.run(*inputs)
+            except ValueError as error:
+                assert str(error).strip()
+                errors += 1
+            else:
+                assert outputs
+                assert all(isinstance(output, np.ndarray) for output in outputs)
+                assert (outputs[0].shape == (1, 3)) or seed % 5
+                answers += 1
+    assert answers > 50
+    assert errors > 200

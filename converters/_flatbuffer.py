@@ -10,6 +10,15 @@ import flatbuffers
 import numpy as np
 from flatbuffers import flexbuffers
 
+# Inputs that operators of one output must have.
+_NEEDED = {
+    "LceQuantize": 1,
+    "LceDequantize": 1,
+    "LceBMaxPool2d": 1,
+    "LceBconv2d": 2,
+    "FULLY_CONNECTED": 2,
+}
+
 __all__ = ["constant", "numpy_types", "op_name", "op_options", "read", "schema", "write"]
 
 
@@ -31,6 +40,7 @@ def read(flatbuffer: bytes) -> Any:
     try:
         model = schema().ModelT.InitFromPackedBuf(flatbuffer, 0)
         _check(model)
+        _fill(model)
     except Exception as error:  # the reader of a corrupt file may raise anything
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise ValueError(f"This TensorFlow Lite model is corrupt: {reason}.") from error
@@ -118,6 +128,16 @@ def _shape(tensor: Any) -> tuple[int, ...]:
     return () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
 
 
+def _fill(model: Any) -> None:
+    """Put empty lists where there are none."""
+    for graph in model.subgraphs:
+        graph.operators = graph.operators or []
+        for operator in graph.operators:
+            for name in ("inputs", "outputs"):
+                if getattr(operator, name) is None:
+                    setattr(operator, name, np.zeros(0, np.int32))
+
+
 def _check(model: Any) -> None:
     """Raise ValueError if an index points nowhere, or a constant has not the bytes of its shape."""
     if not model.subgraphs or not model.operatorCodes or not model.buffers:
@@ -144,12 +164,16 @@ def _check(model: Any) -> None:
         for operator in graph.operators or ():
             if not 0 <= operator.opcodeIndex < len(model.operatorCodes):
                 raise ValueError(f"an operator has the code {operator.opcodeIndex}")
-            if op_name(model, operator).startswith("Lce"):
-                op_options(operator)  # of other custom operators they may be anything
+            name = op_name(model, operator)
             inputs = () if operator.inputs is None else operator.inputs
             outputs = () if operator.outputs is None else operator.outputs
             # -1 stands for an optional input that is not given.
             if any(not -1 <= i < count for i in inputs) or any(not 0 <= i < count for i in outputs):
-                raise ValueError(f"{op_name(model, operator)} has a tensor that does not exist")
+                raise ValueError(f"{name} has a tensor that does not exist")
+            needed = _NEEDED.get(name, 0)
+            if len(inputs) < needed or -1 in inputs[:needed] or (needed and len(outputs) != 1):
+                raise ValueError(f"{name} has {len(inputs)} inputs and {len(outputs)} outputs")
+            if name.startswith("Lce"):
+                op_options(operator)  # of other custom operators they may be anything
         if any(not 0 <= i < count for i in (*graph.inputs, *graph.outputs)):
             raise ValueError("an input or output does not exist")

@@ -1,7 +1,8 @@
 """Functional and sequential Keras models, read as a list of calls and built again."""
 
+import contextlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ __all__ = [
     "clone",
     "consumers",
     "flat",
+    "float64_errors",
     "is_shared",
     "model_of",
     "new_inputs",
@@ -170,6 +172,16 @@ def rebuild(
         for old, output in zip(call.outputs, tf.nest.flatten(new), strict=True):
             tensors[id(old)] = output
     return model_of(inputs, [tensors[id(tensor)] for tensor in model.outputs], model.name)
+
+
+@contextlib.contextmanager
+def float64_errors(model: tf.keras.Model) -> Iterator[None]:
+    """Raise ValueError where a layer of `model` turns out to know float32 only."""
+    try:
+        yield
+    except (TypeError, tf.errors.InvalidArgumentError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(f"{model.name!r} does not run in float64: {reason}") from error
 
 
 def model_of(inputs: list[Any], outputs: list[Any], name: str) -> tf.keras.Model:

@@ -209,7 +209,7 @@ def _amount(amount: int, parts: dict[str, int], most: int) -> str:
 
 
 def _bar(parts: dict[str, int], most: int, size: str = "") -> str:
-    """A bar of coloured parts, of which `most` would fill all."""
+    """A bar of colored parts, of which `most` would fill all."""
     colored = "".join(
         f'<i title="{_words(kind)}: {part:,}" '
         f'style="width:{100 * part / max(1, most):.3f}%;background:{_variable(kind)}"></i>'

@@ -16,6 +16,7 @@ __all__ = [
     "again",
     "as_convolution",
     "gives_the_same",
+    "plain_sign",
     "split",
     "with_ones",
 ]
@@ -64,28 +65,32 @@ def as_convolution(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
     shared = ("activation", "dtype", "input_quantizer", "kernel_quantizer", "use_bias")
     arguments = {key: config[key] for key in shared}
     if layer.input_quantizer is None:
-        arguments["input_quantizer"] = "ste_sign"  # its inputs are signs, or it were not binary
+        arguments["input_quantizer"] = plain_sign(
+            layer
+        )  # its inputs are signs, or it were not binary
     with tf.keras.utils.custom_object_scope(_functions(layer)):
         conv = lq.layers.QuantConv2D(layer.units, 1, name=name, **_constrained(arguments))
-    pixel = tf.keras.layers.Reshape((1, 1, tensor.shape[-1]), name=f"{name}_pixel")(tensor)
-    result = conv(pixel)
+    one = (1, 1, tensor.shape[-1])
+    result = conv(tf.keras.layers.Reshape(one, name=f"{name}_pixel", dtype=layer.dtype)(tensor))
     for new, old in zip(conv.weights, layer.weights, strict=True):
         new.assign(tf.reshape(_latent(old), new.shape))
-    return tf.keras.layers.Reshape((layer.units,), name=f"{name}_units")(result)
+    units = tf.keras.layers.Reshape((layer.units,), name=f"{name}_units", dtype=layer.dtype)
+    return units(result)
 
 
 def split(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
     """A grouped `QuantConv2D` as one convolution for each group."""
     changes = {"filters": layer.filters // layer.groups, "groups": 1, "activation": "linear"}
     if layer.input_quantizer is None:
-        changes["input_quantizer"] = "ste_sign"  # signs cannot be split as bits
+        changes["input_quantizer"] = plain_sign(layer)  # signs cannot be split as bits
     results = []
     for index, part in enumerate(tf.split(tensor, layer.groups, axis=-1)):
         conv = clone(layer, name=f"{name}_group{index + 1}", **changes)
         results.append(conv(part))
         for new, old in zip(conv.weights, layer.weights, strict=True):
             new.assign(_part(_latent(old), new.shape, index))
-    return _activated(layer, tf.keras.layers.Concatenate(name=name)(results), name)
+    beside = tf.keras.layers.Concatenate(name=name, dtype=layer.dtype)(results)
+    return _activated(layer, beside, name)
 
 
 def with_ones(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
@@ -97,7 +102,7 @@ def with_ones(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
     sizes, view = sizes_of(tensor), window_of(layer)
     assert sizes is not None  # as `check` has seen
     ones = np.pad(
-        np.zeros((1, *sizes, tensor.shape[-1]), np.float32),
+        np.zeros((1, *sizes, tensor.shape[-1]), layer.dtype),
         ((0, 0), *same(sizes, view), (0, 0)),
         constant_values=1,
     )
@@ -127,7 +132,13 @@ def _activated(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
     """The activation of `layer` as a layer of its own, if it has one."""
     if layer.activation is tf.keras.activations.linear:
         return tensor
-    return tf.keras.layers.Activation(layer.activation, name=f"{name}_activation")(tensor)
+    name = f"{name}_activation"
+    return tf.keras.layers.Activation(layer.activation, name=name, dtype=layer.dtype)(tensor)
+
+
+def plain_sign(layer: tf.keras.layers.Layer) -> dict[str, Any]:
+    """The configuration of an input quantizer for `layer` that LCE recognizes."""
+    return lq.quantizers.serialize(lq.quantizers.SteSign(dtype=layer.dtype))
 
 
 def _part(value: Any, shape: Any, index: int) -> Any:

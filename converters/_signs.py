@@ -76,7 +76,7 @@ def examine_sign(quantizer: Any, channels: int) -> Verdict | None:
         if becomes_bits and is_equal:
             return None
         problem = (
-            f"LCE does not recognise its input quantizer {name} as a sign, so it stays in float"
+            f"LCE does not recognize its input quantizer {name} as a sign, so it stays in float"
         )
         if not getattr(quantizer, "weights", None) and _is_plain_sign(quantizer, values):
             return problem, "use 'ste_sign', which gives the same", "float", "form"

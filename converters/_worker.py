@@ -11,13 +11,15 @@ import io
 import os
 import struct
 import sys
+from collections.abc import Sequence
+from typing import Any, BinaryIO
 
 import numpy as np
 
 MOST_MEMORY = 16 << 30  # bytes of address space, so that a corrupt shape cannot take all there is
 
 
-def send(stream, kind, *arrays):  # type: ignore[no-untyped-def]
+def send(stream: BinaryIO, kind: bytes, arrays: Sequence[np.ndarray] = ()) -> None:
     """Write a message, all of it or nothing if it holds an array that cannot be sent."""
     parts = []
     for array in arrays:
@@ -31,7 +33,7 @@ def send(stream, kind, *arrays):  # type: ignore[no-untyped-def]
     stream.flush()
 
 
-def receive(stream):  # type: ignore[no-untyped-def]
+def receive(stream: BinaryIO) -> tuple[bytes, list[np.ndarray]]:
     """Read a message.
 
     Raises:
@@ -48,7 +50,7 @@ def receive(stream):  # type: ignore[no-untyped-def]
     return kind, arrays
 
 
-def main(extension):  # type: ignore[no-untyped-def]
+def main(extension: str) -> None:
     """Answer requests until there are no more: b"M" loads a model, b"P" runs it."""
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what the extension prints
@@ -60,9 +62,11 @@ def main(extension):  # type: ignore[no-untyped-def]
     except (ImportError, ValueError, OSError):  # not on this system
         pass
     spec = importlib.util.spec_from_file_location("interpreter_wrapper_lite", extension)
+    assert spec is not None
+    assert spec.loader is not None
     library = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(library)
-    model = None
+    model: Any = None
     while True:
         try:
             kind, arrays = receive(requests)
@@ -77,12 +81,12 @@ def main(extension):  # type: ignore[no-untyped-def]
                     flatbuffer.tobytes(), threads, bool(reference), bool(indirect), bool(xnnpack)
                 )
                 shapes = [np.array(shape, np.int64) for shape in model.input_shapes]
-                send(answers, b"M", *shapes)
+                send(answers, b"M", shapes)
             else:
-                send(answers, b"P", *model.predict(arrays))
+                send(answers, b"P", model.predict(arrays))
         except Exception as error:
             sys.stderr.flush()
-            send(answers, b"E", np.frombuffer(str(error).encode(), np.uint8))
+            send(answers, b"E", [np.frombuffer(str(error).encode(), np.uint8)])
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def check(model: tf.keras.Model, flatbuffer: bytes | None = None) -> list[Findin
     Args:
         model: Functional or sequential model. It is not changed.
         flatbuffer: What became of it, to also find the binary convolutions that are not in the
-            file. They are recognised by their weights.
+            file. They are recognized by their weights.
 
     Returns:
         The findings, those that are no more than a cost last. `export` refuses a model for those

@@ -26,8 +26,9 @@ def compress(flatbuffer: bytes, storage: str = "int8") -> bytes:
     r"""Store the weights of the last dense layers in one or two bytes each.
 
     With `"int8"`, \\(w = s q\\) with one scale \\(s = \max |w| / 127\\) for the layer: the form
-    that LCE's interpreter runs too. It also rounds the inputs of the layer to 8 bits, with a scale
-    for each image. With `"float16"` the weights are rounded to 11 bits, and the inputs are not.
+    that LCE's interpreter runs too. The interpreter then rounds the inputs of the layer to 8 bits,
+    with a scale for each image. With `"float16"` the weights are rounded to 11 bits, and the inputs
+    are not.
 
     Args:
         flatbuffer: A `.tflite`.

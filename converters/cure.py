@@ -14,7 +14,14 @@ from larq_reactnet.converters._padding import (
     trimmed,
     window,
 )
-from larq_reactnet.converters._rewrites import Rewrite, again, as_convolution, split, with_ones
+from larq_reactnet.converters._rewrites import (
+    Rewrite,
+    again,
+    as_convolution,
+    plain_sign,
+    split,
+    with_ones,
+)
 from larq_reactnet.converters._rules import faults
 from larq_reactnet.converters._signs import gives_one, is_sign
 
@@ -85,16 +92,17 @@ def _replacing(found: dict[int, Fault], mend: Mend, graph: Graph) -> Any:
 
 
 def _plain_sign(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -> Any:
-    """A sign that LCE does not recognise as one that it does."""
+    """A sign that LCE does not recognize as one that it does."""
     if not is_sign(call.layer):
         return _sign_again(call, graph, tensors)
-    return lq.quantizers.SteSign(name=graph.name(call))(tensors[id(call.inputs[0])])
+    tensor = tensors[id(call.inputs[0])]
+    return lq.quantizers.SteSign(name=graph.name(call), dtype=tensor.dtype)(tensor)
 
 
 def _sign_again(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -> Any:
     """The layer with a sign of its own."""
     tensor = tensors[id(call.inputs[0])]
-    return again(call.layer, tensor, name=graph.name(call), input_quantizer="ste_sign")
+    return again(call.layer, tensor, name=graph.name(call), input_quantizer=plain_sign(call.layer))
 
 
 def _pad_before_sign(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -> Any:
@@ -104,8 +112,7 @@ def _pad_before_sign(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -
     amounts, sizes, view = _geometry(padding, call)
     name, tensor = graph.name(call), tensors[id(sign.inputs[0])]
     if gives_one(sign.layer, 0.0, tensor.shape[-1]):
-        pad = tf.keras.layers.ZeroPadding2D(trimmed(sizes, amounts, view), name=f"{name}_padding")
-        tensor = pad(tensor)
+        tensor = _zero_padding(tensor, trimmed(sizes, amounts, view), f"{name}_padding")
     else:
         around = [(0, 0), *trimmed(sizes, amounts, view), (0, 0)]
         tensor = tf.pad(tensor, around, constant_values=_LARGE)
@@ -124,8 +131,12 @@ def _trim(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -> Any:
     taker = graph.only_taker(call)
     assert taker is not None  # as `check` has seen
     amounts, sizes, view = _geometry(call, taker)
-    pad = tf.keras.layers.ZeroPadding2D(trimmed(sizes, amounts, view), name=graph.name(call))
-    return pad(tensors[id(call.inputs[0])])
+    tensor = tensors[id(call.inputs[0])]
+    return _zero_padding(tensor, trimmed(sizes, amounts, view), graph.name(call))
+
+
+def _zero_padding(tensor: Any, amounts: Amounts, name: str) -> Any:
+    return tf.keras.layers.ZeroPadding2D(amounts, name=name, dtype=tensor.dtype)(tensor)
 
 
 def _geometry(padding: _graph.Call, convolution: _graph.Call) -> tuple[Amounts, Sizes, Window]:

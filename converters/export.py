@@ -66,9 +66,10 @@ def export(
             its answer there.
         verify_limit: Use at most this many inputs.
         min_agreement: Share of inputs that must get the same class, 0 to 1.
-        allow_float: Write the file even if layers that should be binary stay in float.
-        storage: How to store the last dense layers, in `"int8"`, `"float16"` or `"float32"`. By
-            default the first of them that changes the class of no more than 0.1 % of the inputs.
+        allow_float: Write the file even if `check` finds layers that stay in float.
+        storage: How to store the last dense layers: `"int8"`, `"float16"` or `"float32"`. By
+            default the first of them with which 99.9 % of the inputs get the class that Keras
+            gives, or no more than 0.1 % fewer than with `"float32"`.
         thorough: Also compare each binary convolution of the file, by itself, with its layer.
         metadata: Labels and normalization of the inputs, which the file then carries.
         progress: Whether to say what takes long, and show a progress bar.
@@ -78,6 +79,7 @@ def export(
 
     Raises:
         ExportError: If the model cannot be converted or the result does not agree with it.
+        ValueError: If `min_agreement` or `verify_limit` is out of range.
         OSError: If the file cannot be written.
     """
     if not 0 <= min_agreement <= 1 or verify_limit < 1:
@@ -97,8 +99,9 @@ def export(
 
     findings = check(model)
     in_the_way = [finding for finding in findings if finding.blocks]
-    if in_the_way and not allow_float:
-        listing = "\n".join(f"  {finding}" for finding in in_the_way)
+    refused = [f for f in in_the_way if not allow_float or f.kind == "wrong"]
+    if refused:
+        listing = "\n".join(f"  {finding}" for finding in refused)
         raise ExportError(
             f"{model.name!r} has layers that would not be binary in the file, or wrong (pass "
             f"allow_float=True to accept float ones):\n{listing}"
@@ -172,16 +175,16 @@ def _deploy(
         if _is_same(whole, deployed):
             return deployed, None, ""
         _say(f"Proving {model.name} equal after folding, in float64 ...", progress)
-        error = verify_in_float64(whole, lambda exact: fold(cure(exact)), inputs)
+        difference = verify_in_float64(whole, lambda exact: fold(cure(exact)), inputs)
     except ValueError as error:  # of a layer that cannot be copied, or knows float32 only
         return cure(model), None, str(error)
-    if not error <= _EXACT:
+    if not difference <= _EXACT:
         raise ExportError(
-            f"Folding {model.name!r} changes its outputs in float64, by {error:.2g} of the largest "
-            f"(at most {_EXACT:g} wanted): nothing was written. One of its layers may give other "
-            "outputs each time it is called; else this is an error in larq_reactnet."
+            f"Folding {model.name!r} changes its outputs in float64, by {difference:.2g} of the "
+            f"largest (at most {_EXACT:g} wanted): nothing was written. One of its layers may give "
+            "other outputs each time it is called; else this is an error in larq_reactnet."
         )
-    return deployed, error, ""
+    return deployed, difference, ""
 
 
 def _is_same(model: tf.keras.Model, other: tf.keras.Model) -> bool:

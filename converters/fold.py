@@ -211,9 +211,9 @@ class _Folding:
 
     def change(self, biases: list[tuple[WithBias, int]], gap: np.ndarray) -> None:
         """Add the constant `gap` to the value that has these `biases`."""
-        for value, start in biases:
-            value.added = value.added + gap[start : start + value.channels]
-        changed = {value for value, _ in biases}
+        for biased, start in biases:
+            biased.added = biased.added + gap[start : start + biased.channels]
+        changed = {biased for biased, _ in biases}
         for value in self.values:
             if value.reach & changed:
                 value.refresh()

@@ -41,8 +41,12 @@ class Interpreter:
         xnnpack: Use XNNPACK for float operators, as stock TensorFlow Lite does.
         limit: Seconds after which an answer is not waited for any longer.
 
+    Attributes:
+        input_shapes: Shapes of the inputs of the model.
+
     Raises:
         ValueError: If the file is corrupt, or the interpreter cannot run it.
+        ImportError: If larq-compute-engine is not installed.
     """
 
     def __init__(
@@ -163,7 +167,7 @@ class Interpreter:
         timer = threading.Timer(self._limit, end)
         timer.start()
         try:
-            _worker.send(process.stdin, kind, *arrays)
+            _worker.send(process.stdin, kind, arrays)
             answer, values = _worker.receive(process.stdout)
         except (EOFError, OSError, ValueError, struct.error, MemoryError, OverflowError) as error:
             how = f"stopped with code {self._stop()}"

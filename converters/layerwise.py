@@ -16,6 +16,7 @@ from larq_reactnet.converters import _flatbuffer, _graph
 from larq_reactnet.converters._match import BinaryOp, binary_ops, match
 from larq_reactnet.converters.check import binary_convolutions
 from larq_reactnet.converters.interpreter import Interpreter
+from larq_reactnet.layers import RPReLU
 
 import numpy as np
 import tensorflow as tf
@@ -29,15 +30,16 @@ _LONGEST = 5  # layers, of which a convolution and what is fused into it
 
 @dataclass(frozen=True)
 class LayerError:
-    """How a binary convolution of the file differs from its layer, of the same bits.
+    r"""How a binary convolution of the file differs from its layer, of the same bits.
 
     Attributes:
         layer: Name of the layer.
         error: Largest absolute difference of the outputs of one filter; of outputs that are bits,
             the largest distance of the sum from the threshold at which a bit is wrong.
-        tolerance: What rounding can explain: 1e-6 of the largest output that any input could give.
-            One wrong bit of an input or weight makes a difference of twice the multiplier, which is
-            at least 200 times as much for filters of less than 10,000 weights and a small bias.
+        tolerance: What rounding can explain: \\(10^{-6} (n |m| + |b|)\\) for a filter of \\(n\\)
+            weights with multiplier \\(m\\) and bias \\(b\\); \\(10^{-6} n\\) if outputs are bits.
+            One wrong bit of an input or weight makes a difference of \\(2 |m|\\), which is at least
+            200 times as much for filters of less than 10,000 weights and a small bias.
 
     Each filter has its own tolerance: these are of the one that comes closest to it, or exceeds it
     the most.
@@ -76,6 +78,9 @@ def count_flips(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) ->
         flatbuffer: What became of it.
         inputs: Array of shape `(n, height, width, channels)`.
 
+    Returns:
+        One entry for each binary convolution; none if there are none.
+
     Raises:
         ValueError: If the file is corrupt.
     """
@@ -110,14 +115,18 @@ def verify_layers(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) 
         flatbuffer: What became of it.
         inputs: Array of shape `(n, height, width, channels)`.
 
+    Returns:
+        One entry for each binary convolution, in the order of the file.
+
     Raises:
-        ValueError: If the file is corrupt.
+        ValueError: If the file is corrupt, or the model cannot be copied in float64.
     """
     file = _flatbuffer.read(flatbuffer)
     pairs = _pairs(model, file)
     if not pairs:
         return []
-    exact = _graph.rebuild(model, dtype="float64")
+    with _graph.float64_errors(model):
+        exact = _graph.rebuild(model, dtype="float64")
     chains = [_chain(exact, call) for call, _ in _pairs(exact, file)]
     keras = _before(model, [call for call, _ in pairs])
     tolerances = [_tolerances(file, op) for _, op in pairs]
@@ -197,22 +206,32 @@ def _chain(model: tf.keras.Model, call: _graph.Call) -> list[_graph.Call]:
 def _results(
     chain: Sequence[_graph.Call], signs: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """What a convolution gives for `signs`, and what each layer behind it makes of that.
+    """What a convolution gives for `signs`, and what each step behind it makes of that.
 
     With each, how much it grows if the sum of the convolution grows by 1.
     """
     layer = chain[0].layer
     kernel = layer.kernel_quantizer(tf.convert_to_tensor(layer.kernel.latent_variable))
-    tensor = _graph.run(chain[0], layer, {id(chain[0].inputs[0]): tf.constant(signs, tf.float64)})
+    activation, layer.activation = layer.activation or tf.identity, None
+    try:
+        tensor = _run(chain[0], tf.constant(signs, tf.float64))
+    finally:
+        layer.activation = activation
     larger = tensor + tf.reduce_max(tf.abs(kernel), axis=[0, 1, 2])
     yield tensor.numpy(), (larger - tensor).numpy()
+    tensor, larger = activation(tensor), activation(larger)
+    yield tensor.numpy(), (larger - tensor).numpy()
     for call in chain[1:]:
-        tensor, larger = (
-            _graph.run(call, call.layer, {id(call.inputs[0]): value}) for value in (tensor, larger)
-        )
+        if type(call.layer) is RPReLU:  # LCE may have taken its first shift only
+            yield (tensor - call.layer.gamma).numpy(), (larger - tensor).numpy()
+        tensor, larger = _run(call, tensor), _run(call, larger)
         if isinstance(tensor, list):  # of a split
             return
         yield tensor.numpy(), (larger - tensor).numpy()
+
+
+def _run(call: _graph.Call, value: Any) -> Any:
+    return _graph.run(call, call.layer, {id(call.inputs[0]): value})
 
 
 def _distances(
@@ -239,7 +258,8 @@ def _tolerances(file: Any, op: BinaryOp) -> np.ndarray:
     ]
     multiplier, bias = (0.0 if c is None else np.abs(c).astype(np.float64) for c in constants)
     tolerance = np.full(filters, _ROUNDING * (weights * multiplier + bias))
-    return np.nan_to_num(np.maximum(tolerance, np.finfo(np.float32).tiny))
+    smallest = np.finfo(np.float32).tiny
+    return np.where(np.isfinite(tolerance), np.maximum(tolerance, smallest), smallest)
 
 
 def _alone(file: Any, ops: Sequence[BinaryOp]) -> bytes:

@@ -20,8 +20,8 @@ class Report:
         float_bytes: Size of all weights as float32.
         ops: Operations of one inference.
         operators: How often each operator occurs in the file.
-        binary_convolutions: Number of binary convolutions in the Keras model as it was converted;
-            this many `LceBconv2d` are in the file.
+        binary_convolutions: Number of binary convolutions in the Keras model as it was converted:
+            cured and folded. `operators` says how many `LceBconv2d` are in the file.
         agreement: How the file compares with the Keras model.
         verified_with: Where the inputs of the comparison came from.
         flips: How many signs differ in front of each binary convolution, on the first few inputs.
@@ -70,7 +70,7 @@ class Report:
             f"{agreement.max_distance:.2g} at most",
         }
         if signs:
-            rows["flipped signs"] = f"{flipped:,} of {signs:,}, float32 against float32"
+            rows["flipped signs"] = f"{flipped:,} of {signs:,}, on the first few"
         if self.folding_error is not None:
             rows["folding, in float64"] = f"changes outputs by {self.folding_error:.1g}, relative"
         if self.not_folded:

@@ -53,7 +53,8 @@ def verify(
         progress: Whether to show a progress bar.
 
     Raises:
-        ValueError: If an output is not finite or has another shape.
+        ValueError: If an output is not finite or has another shape, the two kernels do not agree,
+            or the file is corrupt.
     """
     outputs = [np.asarray(model.predict_on_batch(batch)) for batch in _batches(inputs)]
     expected = np.concatenate(outputs)
@@ -93,18 +94,15 @@ def verify_in_float64(
         The largest difference of their outputs, relative to the largest output if that is not 0.
 
     Raises:
-        ValueError: If the model cannot be copied, or not in float64.
+        ValueError: If the model cannot be copied, or does not run in float64.
     """
-    try:
+    with _graph.float64_errors(model):
         exact = _graph.rebuild(model, dtype="float64")
         deployed = deploy(exact)
         outputs = [
             np.concatenate([np.asarray(m(image[None].astype(np.float64))) for image in inputs])
             for m in (exact, deployed)
         ]
-    except (TypeError, tf.errors.InvalidArgumentError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"{model.name!r} does not run in float64: {reason}") from error
     size = np.abs(outputs[0]).max() or 1.0
     return float(np.abs(outputs[1] - outputs[0]).max() / size)
 
@@ -120,6 +118,9 @@ def predict_tflite(
         progress: Whether to show a progress bar.
         default_kernel: Use LCE's default kernel and not its indirect one, which is several times
             faster on x86.
+
+    Returns:
+        Array of the outputs, the first axis of which is that of `inputs`.
 
     Raises:
         ValueError: If the inputs do not fit the model, or it is corrupt.

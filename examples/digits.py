@@ -57,6 +57,8 @@ def main(output: Path) -> float:
     answers = lr.converters.predict_tflite(report.path.read_bytes(), images).argmax(-1)
     accuracy = float(np.mean(answers == labels))
     keras_accuracy = model.evaluate(data.test, verbose=0)[1]
+    signs = sum(layer.signs for layer in report.flips)
+    flipped = sum(layer.flipped for layer in report.flips)
     (output / "report.txt").write_text(f"{report}\n")
 
     rows = [
@@ -70,6 +72,8 @@ def main(output: Path) -> float:
             "binary convolutions",
             f"{report.operators['LceBconv2d']} of {report.binary_convolutions}",
         ),
+        ("folding changes outputs by", f"{report.folding_error:.0e}, in float64"),
+        ("signs that differ", f"{flipped:,} of {signs:,}"),
         ("files", ", ".join(str(path) for path in sorted(output.iterdir()))),
     ]
     print(f"\n{tabulate(rows)}")

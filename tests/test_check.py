@@ -102,7 +102,7 @@ FAULTS = {
     "another sign": (
         "float",
         lambda: model_of(conv(input_quantizer=minus_at_zero)),
-        "does not recognise its input quantizer minus_at_zero",
+        "does not recognize its input quantizer minus_at_zero",
         "larq.math.sign",
     ),
     "ternary input": (

@@ -130,19 +130,19 @@ CURED = {
     "a sign of another form": (
         "float",
         lambda: model_of(conv(input_quantizer=cast)),
-        "does not recognise its input quantizer cast",
+        "does not recognize its input quantizer cast",
         1,
     ),
     "a sign of another form as a layer": (
         "float",
         lambda: model_of(layers.Activation(cast), after()),
-        "does not recognise its input quantizer cast",
+        "does not recognize its input quantizer cast",
         1,
     ),
     "a sign that is shared": (
         "float",
         lambda: twice(conv(32, input_quantizer=cast, padding="same"), (6, 6, 32)),
-        "does not recognise its input quantizer cast",
+        "does not recognize its input quantizer cast",
         2,
     ),
     "pooling of signs": (
@@ -274,7 +274,7 @@ def test_sign_of_another_form_that_only_lce_itself_shows(rng, tmp_path):
     assert count_operators(lce.convert_keras_model(model))["LceBconv2d"] == 0
     (finding,) = faults_of(check(model))
     assert finding.applied
-    assert "does not recognise its input quantizer ones_like" in finding.problem
+    assert "does not recognize its input quantizer ones_like" in finding.problem
     images = noise(model, rng)
     images[0, 0] = 0
     report = export(model, tmp_path / "m.tflite", verify_with=images, progress=False)

@@ -114,10 +114,10 @@ def test_what_lce_does_not_make_binary_is_named_by_its_layer(tmp_path, images, m
     """As if `check` had not seen it: a file in which the convolution is in float."""
 
     @lq.utils.set_precision(1)
-    def unrecognised(x):
+    def unrecognized(x):
         return 2 * tf.cast(x >= 0, x.dtype) - 1
 
-    model, other = binary_model(), binary_model(unrecognised)
+    model, other = binary_model(), binary_model(unrecognized)
     other.set_weights(model.get_weights())
     module = importlib.import_module("larq_reactnet.converters.export")
     monkeypatch.setattr(module, "convert", lambda _: convert(other))

@@ -5,8 +5,8 @@ import os
 import signal
 import time
 
-from larq_reactnet.converters import Interpreter, _flatbuffer, _worker, convert, count_flips
-from larq_reactnet.converters._flatbuffer import op_name
+from larq_reactnet.converters import Interpreter, _flatbuffer, _worker, compress, convert
+from larq_reactnet.converters._match import binary_ops
 
 import numpy as np
 import pytest
@@ -47,16 +47,16 @@ def edited(flatbuffer, change):
     return _flatbuffer.write(model)
 
 
-def without_outputs(model):
-    """A graph that the interpreter does not survive."""
-    (first, *_) = (o for o in model.subgraphs[0].operators if op_name(model, o) == "LceBconv2d")
-    first.outputs = np.array([], np.int32)
-
-
 def many_channels(model):
     """Inputs of which a convolution has a fraction of a filter for each."""
     graph = model.subgraphs[0]
     graph.tensors[graph.inputs[0]].shape = np.array([1, 8, 8, 2052], np.int32)
+
+
+def over_a_constant(model):
+    """A binary convolution that writes into the weights of another layer."""
+    first, _, third, *_ = model.subgraphs[0].operators
+    third.outputs = np.array([first.inputs[1]], np.int32)
 
 
 def open_files():
@@ -97,7 +97,7 @@ def test_several_inputs_and_types():
         found = interpreter.run(*given)
         assert sorted(output.sum() for output in found) == [3, 4]
         for wrong in (given[::-1], given[:1], [*given, given[0]]):
-            with pytest.raises(ValueError, match="takes 2 inputs|inputs of shape"):
+            with pytest.raises(ValueError, match=r"takes 2 inputs|inputs of shape"):
                 interpreter.run(*wrong)
 
 
@@ -111,7 +111,7 @@ def test_inputs_that_do_not_fit(good, images):
 
 def test_bad_arguments(good):
     before = open_files()
-    with pytest.raises(ValueError, match="`kernel` must be one of .*got 'fast'"):
+    with pytest.raises(ValueError, match=r"`kernel` must be one of .*got 'fast'"):
         Interpreter(good, kernel="fast")
     for content in (b"", b"nothing", good[:200]):
         with pytest.raises(ValueError, match="TensorFlow Lite model"):
@@ -145,7 +145,7 @@ def test_a_process_that_is_killed(good, images):
         (expected,) = interpreter.run(images[:1])
         child = interpreter._process.pid
         os.kill(child, signal.SIGKILL)
-        with pytest.raises(ValueError, match="stopped with code -9: this .tflite is corrupt"):
+        with pytest.raises(ValueError, match=r"stopped with code -9: this [.]tflite is corrupt"):
             interpreter.run(images[:1])
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
@@ -156,22 +156,18 @@ def test_a_process_that_is_killed(good, images):
     assert open_files() == before
 
 
-@pytest.mark.parametrize("change", [without_outputs, many_channels])
-def test_files_that_crash_it(good, images, model, change):
+@pytest.mark.parametrize("change", [many_channels, over_a_constant])
+def test_files_that_crash_it(good, images, change):
     bad = edited(good, change)
     before = open_files()
-    with pytest.raises(ValueError, match="stopped with code -"):
-        Interpreter(bad)
-    assert open_files() == before
     with Interpreter(good) as interpreter:
         (expected,) = interpreter.run(images[:1])
-        with pytest.raises(ValueError, match="stopped with code -"):
+        with pytest.raises(ValueError, match="stopped with code -"):  # noqa: PT012
             interpreter.load(bad)
+            interpreter.run(*(np.ones(shape, np.float32) for shape in interpreter.input_shapes))
         interpreter.load(good)
         np.testing.assert_array_equal(interpreter.run(images[:1])[0], expected)
     assert open_files() == before
-    with pytest.raises(ValueError, match="corrupt"):
-        count_flips(model, bad, images)
 
 
 def test_a_file_that_is_refused(good, images):
@@ -183,7 +179,7 @@ def test_a_file_that_is_refused(good, images):
 
     with Interpreter(good) as interpreter:
         child = interpreter._process.pid
-        with pytest.raises(ValueError, match="refuses the .tflite: "):
+        with pytest.raises(ValueError, match="LCE's interpreter refuses"):
             interpreter.load(edited(good, change))
         with pytest.raises(ValueError, match="has no model"):
             interpreter.run(images[:1])
@@ -233,8 +229,8 @@ def test_arrays_that_cannot_be_sent(tmp_path):
     """Nothing of the message is written, so that another can follow."""
     with (tmp_path / "pipe").open("w+b") as stream:
         with pytest.raises(ValueError, match="pickle"):
-            _worker.send(stream, b"P", np.zeros(3), np.array([object()]))
-        _worker.send(stream, b"E", np.arange(3))
+            _worker.send(stream, b"P", [np.zeros(3), np.array([object()])])
+        _worker.send(stream, b"E", [np.arange(3)])
         stream.seek(0)
         kind, (values,) = _worker.receive(stream)
         assert kind == b"E"
@@ -269,12 +265,24 @@ def test_corrupt_files(good):
                 ]
                 outputs = interpreter.run(*inputs)
             except ValueError as error:
-                assert str(error).strip()
-                errors += 1
+                errors += len(str(error)) > 20
             else:
                 assert outputs
                 assert all(isinstance(output, np.ndarray) for output in outputs)
                 assert (outputs[0].shape == (1, 3)) or seed % 5
                 answers += 1
-    assert answers > 50
-    assert errors > 200
+    assert answers + errors == 500
+    assert min(answers, errors) > 50
+
+
+def test_corrupt_files_in_what_reads_them(good):
+    """What edits and compares files gives a ValueError too; some without the interpreter."""
+    errors = 0
+    for seed in range(500):
+        content = corrupted(good, seed)
+        try:
+            compress(content)
+            binary_ops(_flatbuffer.read(content))
+        except ValueError as error:
+            errors += len(str(error)) > 20
+    assert errors > 50

@@ -100,11 +100,17 @@ def op_options(operator: Any) -> dict[str, Any]:
 
 
 def constant(model: Any, tensor: Any) -> np.ndarray | None:
-    """The values of a constant tensor of a common type, or `None` if it is computed."""
+    """The values of a constant tensor of a common type, or `None` if it is computed.
+
+    Raises:
+        ValueError: If it is of another type.
+    """
     data = model.buffers[tensor.buffer].data
     if data is None or not len(data):
         return None
-    dtype = numpy_types()[tensor.type]
+    dtype = numpy_types().get(tensor.type)
+    if dtype is None:
+        raise ValueError(f"A constant has the type {tensor.type}, which is no number.")
     return np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype).reshape(_shape(tensor))
 
 

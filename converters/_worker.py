@@ -12,14 +12,14 @@ import os
 import struct
 import sys
 from collections.abc import Sequence
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
 MOST_MEMORY = 16 << 30  # bytes of address space, so that a corrupt shape cannot take all there is
 
 
-def send(stream: BinaryIO, kind: bytes, arrays: Sequence[np.ndarray] = ()) -> None:
+def send(stream: IO[bytes], kind: bytes, arrays: Sequence[np.ndarray] = ()) -> None:
     """Write a message, all of it or nothing if it holds an array that cannot be sent."""
     parts = []
     for array in arrays:
@@ -33,7 +33,7 @@ def send(stream: BinaryIO, kind: bytes, arrays: Sequence[np.ndarray] = ()) -> No
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> tuple[bytes, list[np.ndarray]]:
+def receive(stream: IO[bytes]) -> tuple[bytes, list[np.ndarray]]:
     """Read a message.
 
     Raises:

@@ -136,6 +136,8 @@ def export(
             storage, reason, agreement = _choose_storage(stored, compared)
         else:
             reason, agreement = "as asked for", compared(stored(storage))
+            if storage != "float32" and compress(flatbuffer, storage) == flatbuffer:
+                storage, reason = "float32", "there are none to compress"
         content = stored(storage)
         flips = count_flips(deployed, content, inputs[:_FEW])
         layers = verify_layers(deployed, content, inputs[:_FEWER]) if thorough else []

@@ -167,13 +167,12 @@ def _pairs(model: tf.keras.Model, file: Any) -> list[tuple[_graph.Call, BinaryOp
         if index not in found:
             left[op.negative.shape].append(index)
     pairs = []
-    for layer, index in zip(layers, found, strict=True):
-        call, shape = next(calls[id(layer)]), layer.kernel.shape
-        queue = left[(shape[-1], *shape[:-1])]
-        if index is None and queue:
-            index = queue.popleft()
-        if index is not None:
-            pairs.append((call, ops[index]))
+    for layer, exact in zip(layers, found, strict=True):
+        *sizes, filters = layer.kernel.shape
+        call, queue = next(calls[id(layer)]), left.get((filters, *sizes))
+        place = queue.popleft() if exact is None and queue else exact
+        if place is not None:
+            pairs.append((call, ops[place]))
     return sorted(pairs, key=lambda pair: pair[1].index)
 
 
@@ -278,7 +277,8 @@ def _alone(file: Any, ops: Sequence[BinaryOp]) -> bytes:
     def add(like: int, channels: int) -> int:
         tensor = copy.copy(old.tensors[like])
         tensor.type, tensor.buffer = schema.TensorType.FLOAT32, 0
-        tensor.shape = np.array([*tensor.shape[:-1], channels], np.int32)
+        sizes = () if tensor.shape is None else tensor.shape[:-1]  # of a corrupt file
+        tensor.shape = np.array([*sizes, channels], np.int32)
         tensor.name = f"tensor{len(graph.tensors)}".encode()
         graph.tensors.append(tensor)
         return len(graph.tensors) - 1

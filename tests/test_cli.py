@@ -7,6 +7,7 @@ import larq_reactnet as lr
 from larq_reactnet.cli import main
 
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 from helpers import binary_model
 
@@ -55,6 +56,22 @@ def test_evaluate_export_evaluate(trained, tmp_path):
         for text in (output, result.output)
     ]
     assert percents[0] == pytest.approx(percents[1], abs=1)
+
+
+def test_export_of_a_file_and_its_options(tmp_path):
+    model, path = tmp_path / "model.h5", tmp_path / "model.tflite"
+    inputs = tf.keras.layers.Input((8, 8, 3))
+    outputs = tf.keras.layers.Dense(64)(binary_model()(inputs))
+    tf.keras.Model(inputs, outputs).save(str(model))
+    images = ("--dataset", "digits", "--image-size", 8, "--images", 20, "--no-metadata")
+    result = run("export", model, path, *images, "--storage", "float16", "--thorough")
+    assert result.exit_code == 0, result.output
+    assert "float16: as asked for" in result.output
+    assert "DEQUANTIZE 1" in result.output
+    assert "1 binary convolutions equal; binary within" in result.output
+    result = run("export", model, path, *images, "--storage", "int4")
+    assert result.exit_code == 2
+    assert "'int4' is not one of 'int8', 'float16', 'float32'" in result.output
 
 
 @pytest.mark.parametrize(

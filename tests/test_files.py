@@ -1,9 +1,15 @@
 """Files that are there whole or not at all."""
 
 import os
+import random
+import signal
 import stat
+import subprocess
+import time
 
+from larq_reactnet import _files
 from larq_reactnet._files import check_writable, replacing
+from larq_reactnet._process import start
 
 import pytest
 
@@ -47,3 +53,48 @@ def test_read_only_folder(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(PermissionError, match="is read-only"):
         check_writable(tmp_path / "file")
+
+
+# Writes one file, then the other, as `export` does, until it is killed.
+WRITER = """
+import runpy, sys
+from pathlib import Path
+replacing = runpy.run_path(sys.argv[1])["replacing"]
+target, *contents = map(Path, sys.argv[2:])
+contents = [content.read_bytes() for content in contents]
+print("begin", flush=True)
+while True:
+    for content in contents:
+        with replacing(target) as temporary:
+            temporary.write_bytes(content)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_a_kill_at_any_moment(tmp_path):
+    """The file is the old one or the new one, and what may be left beside it is hidden."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    target, script = folder / "model.tflite", tmp_path / "writer.py"
+    script.write_text(WRITER)
+    contents = [bytes([value]) * (3 << 20) for value in b"ab"]
+    arguments = [_files.__file__, str(target)]
+    for content in contents:
+        arguments.append(str(tmp_path / f"{content[:1].decode()}"))
+        (tmp_path / content[:1].decode()).write_bytes(content)
+    target.write_bytes(contents[0])
+    chance, seen = random.Random(0), set()
+    for _ in range(30):
+        process = start(str(script), arguments, stdout=subprocess.PIPE)
+        assert process.stdout.readline() == b"begin\n"
+        time.sleep(chance.uniform(0, 0.03))
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        content = target.read_bytes()
+        assert content in contents
+        seen.add(content[:1])
+    names = {path.name for path in folder.iterdir()} - {target.name}
+    assert seen == {b"a", b"b"}
+    assert names  # it was killed while it wrote
+    assert all(name.startswith(".model.") for name in names)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from faulty_models import binary_conv, model_of, noise, randomized
+from tflite_edits import edited
 
 layers = tf.keras.layers
 
@@ -38,13 +39,6 @@ def good(model):
 @pytest.fixture
 def images(model, rng):
     return noise(model, rng, 3)
-
-
-def edited(flatbuffer, change):
-    """The file after `change` of its `ModelT`."""
-    model = _flatbuffer.read(flatbuffer)
-    change(model)
-    return _flatbuffer.write(model)
 
 
 def many_channels(model):

@@ -31,6 +31,15 @@ __all__ = ["export"]
     help="Share of images that must get the same class.",
 )
 @click.option("--allow-float", is_flag=True, help="Accept layers that stay in float.")
+@click.option(
+    "--storage",
+    type=click.Choice(["int8", "float16", "float32"]),
+    help="How to store the last dense layers. By default as int8, unless more than 0.1 % of the "
+    "images then get another class.",
+)
+@click.option(
+    "--thorough", is_flag=True, help="Also compare each binary convolution by itself, in float64."
+)
 @click.option("--no-metadata", is_flag=True, help="Leave labels and normalization out of the file.")
 @user_errors
 def export(
@@ -39,6 +48,8 @@ def export(
     images: int,
     min_agreement: float,
     allow_float: bool,
+    storage: str | None,
+    thorough: bool,
     no_metadata: bool,
     **where: Any,
 ) -> None:
@@ -51,6 +62,7 @@ def export(
     Examples:
       larq-reactnet export run model.tflite
       larq-reactnet export model.h5 model.tflite --dataset cifar10 --images 10000
+      larq-reactnet export run model.tflite --storage float16 --thorough
     """
     model = load_model(path)
     data = dataset_of(path, where)
@@ -61,6 +73,8 @@ def export(
         verify_limit=images,
         min_agreement=min_agreement,
         allow_float=allow_float,
+        storage=storage,
+        thorough=thorough,
         metadata=None if no_metadata else metadata_of(model, data),
     )
     click.echo(report)

@@ -1,0 +1,44 @@
+"""A small network with a head, and what tests do with its file."""
+
+from larq_reactnet.converters import _flatbuffer
+from larq_reactnet.converters._flatbuffer import op_name
+
+import numpy as np
+import tensorflow as tf
+from faulty_models import binary_conv, model_of, randomized
+
+layers = tf.keras.layers
+
+
+def network(classes=32):
+    """A float stem, a binary convolution and a head."""
+    model = model_of(
+        layers.Conv2D(12, 3, name="stem"),
+        binary_conv(16, name="binary"),
+        layers.BatchNormalization(),
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(classes, name="head"),
+    )
+    return randomized(model, np.random.default_rng(0))
+
+
+def edited(flatbuffer, change):
+    """The file after `change` of its `ModelT`."""
+    model = _flatbuffer.read(flatbuffer)
+    change(model)
+    return _flatbuffer.write(model)
+
+
+def dense_layers(model):
+    """The operators of dense layers, and for each the tensor and values of its weights."""
+    graph = model.subgraphs[0]
+    found = []
+    for operator in graph.operators:
+        if op_name(model, operator) == "FULLY_CONNECTED":
+            source = operator.inputs[1]
+            for other in graph.operators:  # of float16
+                if op_name(model, other) == "DEQUANTIZE" and other.outputs[0] == source:
+                    source = other.inputs[0]
+            tensor = graph.tensors[source]
+            found.append((operator, tensor, _flatbuffer.constant(model, tensor)))
+    return found

@@ -169,9 +169,9 @@ def _pairs(model: tf.keras.Model, file: Any) -> list[tuple[_graph.Call, BinaryOp
     pairs = []
     for layer, exact in zip(layers, found, strict=True):
         *sizes, filters = layer.kernel.shape
-        call, queue = next(calls[id(layer)]), left.get((filters, *sizes))
+        call, queue = next(calls[id(layer)], None), left.get((filters, *sizes))
         place = queue.popleft() if exact is None and queue else exact
-        if place is not None:
+        if call is not None and place is not None:  # None: in a model that could not be copied
             pairs.append((call, ops[place]))
     return sorted(pairs, key=lambda pair: pair[1].index)
 

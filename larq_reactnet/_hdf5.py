@@ -46,6 +46,8 @@ def read_all(path: str) -> None:
         dict(item.attrs)
         if isinstance(item, h5py.Dataset):
             item[()]
+        elif any(isinstance(item.get(key, getlink=True), h5py.ExternalLink) for key in item):
+            raise ValueError(f"{name} has a link to another file")
 
     with h5py.File(path) as file:
         read("/", file)

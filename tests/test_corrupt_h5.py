@@ -7,6 +7,7 @@ from larq_reactnet import _hdf5
 from larq_reactnet._process import start
 from larq_reactnet.runs import load_model
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -166,3 +167,12 @@ def test_good_and_missing_files(good, tmp_path):
     (tmp_path / "text.h5").write_text("text")
     with pytest.raises(ValueError, match="is not a Keras model in HDF5 format"):
         load_model(tmp_path / "text.h5")
+
+
+def test_links_to_other_files_are_not_followed(good, tmp_path):
+    path = tmp_path / "linked.h5"
+    path.write_bytes(good.read_bytes())
+    with h5py.File(path, "a") as file:
+        file["model_weights"]["secret"] = h5py.ExternalLink("/etc/other.h5", "/")
+    with pytest.raises(ValueError, match="has a link to another file"):
+        load_model(path)

@@ -21,14 +21,16 @@ DEEPER = (
     "binary_densenet37",
     "binary_densenet37_dilated",
     "binary_densenet45",
+    "birealnet34",
     "meliusnet29",
     "meliusnet42",
     "meliusnet59",
     "quicknet_large",
+    "reactnet_34",
+    "resnet34",
 )
 # Convolutions that `export` joins with another one.
 JOINED = {"reactnet_a": 5}
-VERY_DEEP = ("binary_densenet45", "meliusnet42", "meliusnet59", "quicknet_large")
 REAL = ("mobilenet_v1", "resnet18", "resnet34")
 
 
@@ -128,7 +130,7 @@ def test_traced_saved_model(name, rng, tmp_path):
     assert_same_outputs(model, reloaded(model, "tf", tmp_path), images)
 
 
-@trained_models()
+@trained_models(*DEEPER)
 def test_weights_files(trained, tmp_path):
     model, images = trained
     path = str(tmp_path / "weights.h5")
@@ -141,7 +143,7 @@ def test_weights_files(trained, tmp_path):
     assert_same_outputs(model, twin, images[:4])
 
 
-@trained_models(*VERY_DEEP)
+@trained_models(*(name for name in DEEPER if "dilated" not in name))
 def test_export(trained, tmp_path):
     model, images = trained
     findings = [finding for finding in lr.converters.check(model) if finding.blocks]

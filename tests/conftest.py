@@ -29,17 +29,34 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
+# Bytes by which a worker may grow before it looks for garbage, which takes a second each time.
+_GROWTH = 256 << 20
+_used = 0
+
+
+def _memory():
+    """Bytes of memory that this process has; growing forever where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return _used + 2 * _GROWTH
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def _free_memory():
     """Let go of the models of former tests.
 
     TensorFlow registers each call of a custom gradient in a graph, so of each binary layer, for
     good, and with it the graph and its variables. There is no public way to take that back.
     """
+    global _used
     tf.keras.backend.clear_session()
     registry = ops.gradient_registry._registry
     for name in [name for name in registry if name.startswith("CustomGradient-")]:
         del registry[name]
-    gc.collect()  # models are cycles, and Python does not see how much memory they hold
+    if _memory() > _used + _GROWTH:
+        gc.collect()  # models are cycles, and Python does not see how much memory they hold
+        _used = _memory()
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ __all__ = [
     "consumers",
     "flat",
     "float64_errors",
-    "is_shared",
+    "functions_of",
     "model_of",
     "new_inputs",
     "rebuild",
@@ -72,11 +72,6 @@ def consumers(model: tf.keras.Model) -> dict[int, list[Call]]:
     return taken
 
 
-def is_shared(layer: tf.keras.layers.Layer, model: tf.keras.Model) -> bool:
-    """Whether `model` calls `layer` more than once."""
-    return sum(call.layer is layer for call in calls(model)) > 1
-
-
 def clone(
     layer: tf.keras.layers.Layer, *, dtype: str | None = None, **changes: Any
 ) -> tf.keras.layers.Layer:
@@ -97,14 +92,17 @@ def clone(
             f"{layer.name} cannot be copied: its class {type(layer).__name__} has no `get_config`."
         ) from error
     config = _unbuilt(config, dtype)
-    # Functions of the user that are not registered with Keras are in its configuration by name.
-    functions = {
-        value.__name__: value
-        for value in vars(layer).values()
-        if callable(value) and hasattr(value, "__name__")
-    }
-    with tf.keras.utils.custom_object_scope(functions):
+    with tf.keras.utils.custom_object_scope(functions_of(layer)):
         return type(layer).from_config({**config, **changes})
+
+
+def functions_of(layer: tf.keras.layers.Layer) -> dict[str, Any]:
+    """The functions that a layer has as quantizers and the like, by their names.
+
+    Those that are not registered with Keras are in its configuration by name only.
+    """
+    values = [value for value in vars(layer).values() if callable(value)]
+    return {value.__name__: value for value in values if hasattr(value, "__name__")}
 
 
 def _unbuilt(config: Any, dtype: str | None) -> Any:

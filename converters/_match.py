@@ -10,7 +10,7 @@ from larq_reactnet.converters import _flatbuffer
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["BinaryOp", "binary_ops", "match", "oddly_fused"]
+__all__ = ["BinaryOp", "binary_ops", "match", "oddly_fused", "unpack"]
 
 _WORD = 32
 
@@ -90,10 +90,14 @@ def _negative(model_t: Any, operator: Any) -> np.ndarray:
     words = _flatbuffer.constant(model_t, tensor)
     if words is None or words.dtype != np.int32 or words.ndim != 4:
         raise ValueError("An LceBconv2d has no packed filters.")
+    channels = int(_flatbuffer.op_options(operator).get("channels_in", words.shape[-1] * _WORD))
+    return unpack(words, channels)  # of groups, there are no more bits than this anyway
+
+
+def unpack(words: np.ndarray, channels: int) -> np.ndarray:
+    """Which signs are negative, from words of bits that LCE has packed, the lowest first."""
     data = np.ascontiguousarray(words).astype("<i4").view(np.uint8)
-    bits = np.unpackbits(data, axis=-1, bitorder="little").astype(bool)
-    channels = int(_flatbuffer.op_options(operator).get("channels_in", bits.shape[-1]))
-    return bits[..., :channels]  # of groups, there are no more bits than this anyway
+    return np.unpackbits(data, axis=-1, bitorder="little")[..., :channels].astype(bool)
 
 
 def _signs(layer: tf.keras.layers.Layer) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from larq_reactnet.converters._graph import clone
+from larq_reactnet.converters._graph import clone, functions_of
 from larq_reactnet.converters._padding import same, sizes_of, window_of
 
 import larq as lq
@@ -68,7 +68,7 @@ def as_convolution(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
         arguments["input_quantizer"] = plain_sign(
             layer
         )  # its inputs are signs, or it were not binary
-    with tf.keras.utils.custom_object_scope(_functions(layer)):
+    with tf.keras.utils.custom_object_scope(functions_of(layer)):
         conv = lq.layers.QuantConv2D(layer.units, 1, name=name, **_constrained(arguments))
     one = (1, 1, tensor.shape[-1])
     result = conv(tf.keras.layers.Reshape(one, name=f"{name}_pixel", dtype=layer.dtype)(tensor))
@@ -155,11 +155,6 @@ def _latent(weight: Any) -> Any:
 
 def _without_bias(layer: tf.keras.layers.Layer) -> list[Any]:
     return [weight for weight in layer.weights if weight is not getattr(layer, "bias", None)]
-
-
-def _functions(layer: tf.keras.layers.Layer) -> dict[str, Any]:
-    values = [value for value in vars(layer).values() if callable(value)]
-    return {value.__name__: value for value in values if hasattr(value, "__name__")}
 
 
 def _constrained(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import tempfile
 from typing import Any
 
-from larq_reactnet.converters.convert import quiet
+from larq_reactnet.converters.convert import SAME_MAGNITUDE, quiet
 from larq_reactnet.profiling import KERNELS
 from larq_reactnet.quantizers import BNNPlusSwishSign, RSign, swish_sign
 
@@ -16,8 +16,6 @@ __all__ = ["Verdict", "examine_kernel", "examine_sign", "gives_one", "is_quantiz
 # What is wrong with a quantizer: the problem, its cure, the kind of finding and the rule of `cure`.
 Verdict = tuple[str, str, str, str]
 
-# LCE takes magnitudes for equal that are within 0.5 % of each other.
-_TOLERANCE = 5e-3
 
 _KNOWN_CLASSES = (
     lq.quantizers.ApproxSign,
@@ -123,7 +121,7 @@ def examine_kernel(layer: tf.keras.layers.Layer) -> Verdict | None:
             "float",
             "",
         )
-    if (np.abs(magnitude - first) > _TOLERANCE * first).any():
+    if (np.abs(magnitude - first) > SAME_MAGNITUDE * first).any():
         return (
             f"its kernel quantizer {name} gives more than one magnitude in an output filter, so "
             "its weights stay in float",

@@ -8,13 +8,12 @@ from typing import Any
 
 from larq_reactnet.converters import _flatbuffer
 from larq_reactnet.converters._tflite_graph import DATA, Graph
+from larq_reactnet.converters.convert import SAME_MAGNITUDE
 
 import numpy as np
 
 __all__ = ["why_float"]
 
-# LCE takes magnitudes for equal that are within 0.5 % of each other.
-_TOLERANCE = 5e-3
 # Give the same numbers as they get, in another form, order or type.
 _NEUTRAL = (
     "DENSIFY",
@@ -99,7 +98,7 @@ def _weights(graph: Graph, index: int, axis: int) -> tuple[str, str]:
     with np.errstate(all="ignore"):  # of infinite weights
         magnitude = np.abs(filters - zero)
         largest = magnitude.max(axis=1, keepdims=True)
-        same = np.abs(magnitude - largest) <= _TOLERANCE * largest
+        same = np.abs(magnitude - largest) <= SAME_MAGNITUDE * largest
         few = np.round(magnitude / largest, 3)[:16]
     if filters.shape[1] == 1:  # a number alone has one magnitude always
         return "real", f"its weights are real{how}"

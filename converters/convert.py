@@ -14,6 +14,9 @@ from larq.quantized_variable import QuantizedVariable
 
 __all__ = ["ExportError", "convert", "quiet"]
 
+# LCE takes magnitudes for equal that are within 0.5 % of each other.
+SAME_MAGNITUDE = 5e-3
+
 
 class ExportError(ValueError):
     """The model cannot be exported, or the result is not equal to it. Nothing was written."""

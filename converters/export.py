@@ -1,5 +1,6 @@
 """One call from a Keras model to a verified one-bit `.tflite`."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,7 @@ def export(
             "allow_float=True to accept float convolutions."
         )
 
+    @functools.cache
     def stored(storage: str) -> bytes:
         small = compress(flatbuffer, storage)
         return small if metadata is None else add_metadata(small, metadata)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from larq_reactnet.converters import _flatbuffer, _graph
-from larq_reactnet.converters._match import BinaryOp, binary_ops, match
+from larq_reactnet.converters._match import BinaryOp, binary_ops, match, unpack
 from larq_reactnet.converters.check import binary_convolutions
 from larq_reactnet.converters.interpreter import Interpreter
 from larq_reactnet.layers import RPReLU
@@ -97,7 +97,10 @@ def count_flips(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) ->
             for row, words, wanted in zip(
                 signs, interpreter.run(image[None]), keras(image[None]), strict=True
             ):
-                row += wanted.size, np.count_nonzero(_unpack(words, wanted.shape) != (wanted < 0))
+                row += (
+                    wanted.size,
+                    np.count_nonzero(unpack(words, wanted.shape[-1]) != (wanted < 0)),
+                )
     return [
         Flips(call.layer.name, int(number), int(flipped))
         for (call, _), (number, flipped) in zip(pairs, signs, strict=True)
@@ -307,9 +310,3 @@ def _alone(file: Any, ops: Sequence[BinaryOp]) -> bytes:
     graph.inputs, graph.outputs = (np.array(i, np.int32) for i in (graph.inputs, graph.outputs))
     model.subgraphs, model.signatureDefs = [graph], None
     return _flatbuffer.write(model)
-
-
-def _unpack(words: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Which signs are negative, from bits that LCE has packed, the lowest first."""
-    data = np.ascontiguousarray(words).astype("<i4").view(np.uint8)
-    return np.unpackbits(data, axis=-1, bitorder="little")[..., : shape[-1]].astype(bool)

@@ -1,6 +1,7 @@
 """What a binary training run schedules and wants to see."""
 
 import csv
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -69,8 +70,9 @@ class RunHistory(tf.keras.callbacks.Callback):
     epoch, whole or not at all.
 
     Args:
-        path: The CSV file, with the columns `step`, `epoch` and one for each metric. The picture
-            has the same name with `.png`: one panel for each metric, training and validation.
+        path: The CSV file, with the columns `step`, `epoch`, `seconds` (what the epoch took) and
+            one for each metric. The picture has the same name with `.png`: one panel for each
+            metric, training and validation.
         step: Which step of a run with several is being trained.
     """
 
@@ -79,14 +81,19 @@ class RunHistory(tf.keras.callbacks.Callback):
         self.path = Path(path)
         self.step = step
 
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Look at the clock."""
+        self._start = time.monotonic()
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Add the epoch and draw."""
+        seconds = round(time.monotonic() - self._start, 2)
         rows = []
         if self.path.exists():
             with self.path.open(newline="") as file:
                 rows = list(csv.DictReader(file))
         rows = [row for row in rows if (int(row["step"]), int(row["epoch"])) < (self.step, epoch)]
-        rows.append({"step": self.step, "epoch": epoch, **(logs or {})})
+        rows.append({"step": self.step, "epoch": epoch, "seconds": seconds, **(logs or {})})
         with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, dict.fromkeys(name for row in rows for name in row))
             writer.writeheader()
@@ -99,7 +106,7 @@ def _draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Draw one panel for each metric, with a dotted line where a new step begins."""
     from matplotlib.figure import Figure
 
-    names = [name for name in rows[-1] if name not in ("step", "epoch")]
+    names = [name for name in rows[-1] if name not in ("step", "epoch", "seconds")]
     names = [name for name in names if not name.startswith("val_")]
     starts = [i for i, (a, b) in enumerate(pairwise(rows), 1) if str(a["step"]) != str(b["step"])]
     figure = Figure(figsize=(5 * len(names), 3.5), layout="constrained")

@@ -89,9 +89,11 @@ def react_sign(w: tf.Tensor) -> Any:
     return scale * lq.math.sign(w), grad
 
 
-def bnn_plus_sign(w: tf.Tensor, alpha: tf.Tensor, beta: float | tf.Tensor = 5.0) -> tf.Tensor:
+def bnn_plus_sign(
+    w: tf.Tensor, alpha: tf.Tensor, beta: float | tf.Tensor | None = 5.0
+) -> tf.Tensor:
     """Sign times the scale `alpha` of each output filter. See `BNNPlusSign`."""
-    return alpha * swish_sign(w, beta)
+    return alpha * (lq.quantizers.ste_sign(w) if beta is None else swish_sign(w, beta))
 
 
 @lq.utils.register_alias("bnnplus_swish_sign")
@@ -271,7 +273,8 @@ class BNNPlusSign(lq.quantizers.Quantizer):
     Latent weights are not clipped in BNN+, so no `kernel_constraint` is needed.
 
     Args:
-        beta: Of the SignSwish gradient; see `SwishSign`.
+        beta: Of the SignSwish gradient; see `SwishSign`. `None` for the straight-through estimator,
+            1 where abs(w) <= 1 and else 0, that the paper compares with.
         regularizer: `regularizers.R1(strength)`, `regularizers.R2(strength)` or `None`.
         **kwargs: Arguments of `tf.keras.layers.Layer`.
 
@@ -286,11 +289,12 @@ class BNNPlusSign(lq.quantizers.Quantizer):
 
     def __init__(
         self,
-        beta: float = 5.0,
+        beta: float | None = 5.0,
         regularizer: ScaledRegularizer | dict[str, Any] | str | None = None,
         **kwargs: Any,
     ):
-        _check_beta(beta)
+        if beta is not None:
+            _check_beta(beta)
         regularizer = tf.keras.regularizers.get(regularizer)
         if not isinstance(regularizer, ScaledRegularizer | None):
             raise ValueError(

@@ -4,12 +4,14 @@
 | --- | --- |
 | `run.json` | arguments, seed, versions, dates, results |
 | `weights.h5` | the trained weights |
-| `step1.h5` | the weights after step 1, if there was one |
+| `packed.safetensors` | the same with one bit for each binary weight |
+| `step1.h5` | the weights after step 1, if there were two |
 | `history.csv`, `history.png` | the metrics of every epoch |
 | `logs/` | the same for TensorBoard |
 | `checkpoint/` | what an interrupted training resumes from |
 """
 
+import csv
 import json
 import re
 from dataclasses import dataclass
@@ -44,6 +46,11 @@ class Run:
         return self.folder / "weights.h5"
 
     @property
+    def packed(self) -> Path:
+        """The trained weights, packed."""
+        return self.folder / "packed.safetensors"
+
+    @property
     def history(self) -> Path:
         """The metrics of every epoch."""
         return self.folder / "history.csv"
@@ -74,8 +81,13 @@ class Run:
         with replacing(self.folder / "run.json") as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n")
 
-    def load_model(self) -> tf.keras.Model:
-        """The trained model.
+    def hours(self) -> float:
+        """How long the training took, without interruptions."""
+        with self.history.open(newline="") as file:
+            return sum(float(row["seconds"]) for row in csv.DictReader(file)) / 3600
+
+    def load_model(self, **options: Any) -> tf.keras.Model:
+        """The trained model; `options` are other arguments of its constructor.
 
         Raises:
             ValueError: If the training is not finished, or a file is corrupt.
@@ -87,7 +99,9 @@ class Run:
             raise ValueError(
                 f"The run in {self.folder} is not finished: repeat its `train` command to resume."
             )
-        model = zoo.create(arguments["model"], **{**arguments["options"], "weights": None})
+        model = zoo.create(
+            arguments["model"], **{**arguments["options"], "weights": None, **options}
+        )
         load_weights(model, self.weights)
         return model
 

@@ -1,4 +1,4 @@
-"""A whole training of a zoo model in a folder: both steps, resumable."""
+"""A whole training of a zoo model in a folder: all steps of a recipe, resumable."""
 
 import datetime
 import importlib.metadata
@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from larq_reactnet import zoo
+from larq_reactnet._compile import compiled
 from larq_reactnet._files import replacing
+from larq_reactnet._provenance import commit, hardware
 from larq_reactnet._version import __version__
 from larq_reactnet.callbacks import RunHistory
+from larq_reactnet.packed import save_packed
 from larq_reactnet.runs import Run, load_weights
 from larq_reactnet.two_step import carry_over
 from larq_reactnet.zoo.datasets import Dataset
+from larq_reactnet.zoo.recipes import Recipe
 
 import tensorflow as tf
 
@@ -32,95 +36,123 @@ _PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-zoo", "numpy")
 
 
 def train(
-    model: str,
+    recipe: Recipe | str,
     output: str | Path,
     *,
-    dataset: str = "digits",
     data_dir: str | Path | None = None,
-    image_size: int | None = None,
-    options: dict[str, Any] | None = None,
-    step1_epochs: int = 6,
-    epochs: int = 8,
-    batch_size: int = 32,
-    learning_rate: float = 2e-3,
-    seed: int = 0,
+    teacher: str | Path | None = None,
     verbose: int = 1,
 ) -> tf.keras.Model:
-    """Train a zoo model as ReActNet does, and keep everything in the folder `output`.
+    """Train as a recipe says, and keep everything in the folder `output`.
 
-    Step 1 trains with binary activations and real weights, step 2 goes on with binary weights.
-    Each has Adam with a learning rate that falls linearly to 0. If the process is killed, the same
-    call goes on after the last complete epoch, with the same batches and thus to the same result.
-    What a run folder holds is said in `larq_reactnet.runs`.
+    Each step starts from the weights of the one before. If the process is killed, the same call
+    goes on after the last complete epoch, with the same batches and thus to the same result. What a
+    run folder holds is said in `larq_reactnet.runs`.
+
+    !!! example
+        ```python
+        from larq_reactnet.zoo.recipes import load
+
+        recipe = load("bnn_plus_dorefanet_cifar10").with_values({"regularizer": "r2"})
+        lr.training.train(recipe, "run", data_dir="~/tensorflow_datasets")
+        ```
 
     Args:
-        model: Name in the zoo.
+        recipe: Recipe, or the name of one.
         output: Folder, which is made; its parent must exist.
-        dataset: See `zoo.datasets.load`.
         data_dir: See `zoo.datasets.load`.
-        image_size: See `zoo.datasets.load`.
-        options: Arguments of the model's constructor, but for those that follow from the data
-            set, the loss and the steps.
-        step1_epochs: Epochs of step 1; 0 trains with binary weights from the start.
-        epochs: Epochs of the (second) step.
-        batch_size: Images in a batch.
-        learning_rate: At the start of each step.
-        seed: Of the weights, the shuffling and the augmentation.
+        teacher: Run folder of the teacher, if the recipe has one. By default it is the pretrained
+            network of the teacher's recipe, or else it is trained first, in `output/teacher`.
         verbose: As for `model.fit`.
 
     Returns:
         The trained model.
 
     Raises:
-        ValueError: If an argument is bad, or `output` holds a run with other arguments.
+        ValueError: If a value is bad, or `output` holds a run with other values.
         OSError: If the folder or the data cannot be made.
     """
-    if epochs < 1 or step1_epochs < 0:
-        raise ValueError(f"Cannot train for {step1_epochs} + {epochs} epochs.")
-    if not 0 < learning_rate < float("inf"):
-        raise ValueError(f"`learning_rate` must be positive and finite, got {learning_rate}.")
-    options = options or {}
-    if step1_epochs and "binary_weights" not in zoo.get(model).arguments:
+    if isinstance(recipe, str):
+        recipe = zoo.recipes.load(recipe)
+    _check(recipe)
+    data = zoo.datasets.load(
+        recipe.dataset,
+        batch_size=recipe.batch_size,
+        image_size=recipe.image_size,
+        data_dir=data_dir,
+        augmentation=recipe.augmentation,
+        holdout=recipe.holdout,
+        seed=recipe.seed,
+    )
+    shape = {"input_shape": list(data.image_shape), "num_classes": data.num_classes}
+    options = {**shape, **recipe.options}
+    arguments = {
+        **recipe.as_dict(),
+        "options": options,
+        "data_dir": None if data_dir is None else str(data_dir),
+    }
+    activation = {"classifier_activation": None} if recipe.teacher else {}
+    tf.keras.utils.set_random_seed(recipe.seed)
+    network = zoo.create(recipe.model, **options, **activation, **recipe.steps[0].options)
+    run, content = _open(Path(output), arguments)
+    imitated = _teacher(recipe, run, data_dir, teacher, verbose) if recipe.teacher else None
+
+    epoch = 0
+    for number, step in enumerate(recipe.steps, 1):
+        if number > 1:
+            new = zoo.create(recipe.model, **options, **activation, **step.options)
+            network = carry_over(network, new, print_fn=print if verbose else None)
+        model = compiled(network, recipe, step, data.steps_per_epoch, imitated)
+        weights = run.weights if step is recipe.steps[-1] else run.folder / f"step{number}.h5"
+        _fit(model, run, number, step.epochs, weights, data, epoch, verbose)
+        epoch += step.epochs
+
+    network = run.load_model()
+    network.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    loss, accuracy = network.evaluate(data.test, verbose=0)
+    save_packed(network, run.packed)
+    if "results" not in content:
+        results = {"loss": loss, "accuracy": accuracy, "hours": round(run.hours(), 3)}
+        run.write({**content, "finished": _now(), "results": results})
+    return network
+
+
+def _check(recipe: Recipe) -> None:
+    """Raise ValueError if the zoo cannot train what `recipe` asks for."""
+    arguments = zoo.get(recipe.model).arguments
+    for name in _GIVEN & recipe.options.keys():
+        raise ValueError(f"`{name}` cannot be set: the training itself gives it to the model.")
+    if "binary_weights" not in arguments and any(
+        "binary_weights" in step.options for step in recipe.steps
+    ):
         raise ValueError(
-            f"{model} has no step 1 with real weights: train it with `step1_epochs=0` "
+            f"{recipe.model} has no step 1 with real weights: train it with `step1_epochs=0` "
             "(--step1-epochs 0)."
         )
-    for name in _GIVEN & options.keys():
-        raise ValueError(f"`{name}` cannot be set: the training itself gives it to the model.")
-    data = zoo.datasets.load(
-        dataset, batch_size=batch_size, image_size=image_size, data_dir=data_dir, seed=seed
-    )
-    arguments: dict[str, Any] = {
-        "model": model,
-        "options": {
-            "input_shape": list(data.image_shape),
-            "num_classes": data.num_classes,
-            **options,
-        },
-        "dataset": dataset,
-        "data_dir": None if data_dir is None else str(data_dir),
-        "image_size": image_size,
-        "step1_epochs": step1_epochs,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "seed": seed,
-    }
-    tf.keras.utils.set_random_seed(seed)
-    first = {"binary_weights": False} if step1_epochs else {}
-    network = zoo.create(model, **arguments["options"], **first)
-    run, content = _open(Path(output), arguments)
+    if recipe.label_loss_weight and not recipe.teacher:
+        raise ValueError("`label_loss_weight` is for a recipe with a teacher.")
 
-    if step1_epochs:
-        network = _step(network, run, 1, step1_epochs, run.folder / "step1.h5", data, verbose)
-        step2 = zoo.create(model, **arguments["options"])
-        network = carry_over(network, step2, print_fn=print if verbose else None)
-    number = 2 if step1_epochs else 1
-    network = _step(network, run, number, epochs, run.weights, data, verbose)
 
-    loss, accuracy = network.evaluate(data.test, verbose=0)
-    run.write({**content, "finished": _now(), "results": {"loss": loss, "accuracy": accuracy}})
-    return network
+def _teacher(
+    recipe: Recipe,
+    run: Run,
+    data_dir: str | Path | None,
+    given: str | Path | None,
+    verbose: int,
+) -> tf.keras.Model:
+    """The trained teacher of `recipe`, which ends in logits."""
+    if given is not None:
+        return Run(Path(given)).load_model(classifier_activation=None)
+    same = ("dataset", "image_size", "holdout")
+    default = zoo.recipes.load(recipe.teacher)
+    its = default.with_values({key: getattr(recipe, key) for key in same})
+    if its == default and zoo.pretrained.by_recipe(recipe.teacher) is not None:
+        return zoo.create(its.model, weights=recipe.teacher, classifier_activation=None)
+    if verbose:
+        print(f"Teacher: {recipe.teacher}", flush=True)
+    train(its, run.folder / "teacher", data_dir=data_dir, verbose=verbose)
+    tf.keras.utils.set_random_seed(recipe.seed)
+    return Run(run.folder / "teacher").load_model(classifier_activation=None)
 
 
 def _open(folder: Path, arguments: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
@@ -147,39 +179,35 @@ def _open(folder: Path, arguments: dict[str, Any]) -> tuple[Run, dict[str, Any]]
         "larq_reactnet": __version__,
         "python": platform.python_version(),
         "machine": platform.platform(),
+        "hardware": hardware(),
+        "commit": commit(),
         "packages": {name: _version(name) for name in _PACKAGES},
     }
     run.write(content)
     return run, content
 
 
-def _step(
-    network: tf.keras.Model,
+def _fit(
+    model: tf.keras.Model,
     run: Run,
     number: int,
     epochs: int,
     weights: Path,
     data: Dataset,
+    former_epochs: int,
     verbose: int,
-) -> tf.keras.Model:
+) -> None:
     """Train one step to its end, from where it was interrupted, or load what it gave before."""
-    arguments = run.read()["arguments"]
-    rate = tf.keras.optimizers.schedules.PolynomialDecay(
-        arguments["learning_rate"], epochs * data.steps_per_epoch, end_learning_rate=0.0
-    )
-    network.compile(
-        tf.keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
-    )
     if weights.exists():
-        load_weights(network, weights)
-        return network
+        load_weights(model, weights)
+        return
 
     done = tf.Variable(0, dtype=tf.int64)
-    checkpoint = tf.train.Checkpoint(model=network, optimizer=network.optimizer, epochs=done)
+    checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, epochs=done)
     folder = run.folder / "checkpoint" / f"step{number}"
     manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1)
     if manager.latest_checkpoint:
-        network.optimizer.build(network.trainable_variables)
+        model.optimizer.build(model.trainable_variables)
         checkpoint.restore(manager.latest_checkpoint).assert_consumed()
 
     def keep(epoch: int, logs: Any) -> None:
@@ -190,8 +218,8 @@ def _step(
     if verbose:
         start = f", resumed after epoch {first}" if first else ""
         print(f"Step {number}: {epochs} epochs of {data.train_size:,} images{start}", flush=True)
-    network.fit(
-        data.train_from(first + (number - 1) * arguments["step1_epochs"]),
+    model.fit(
+        data.train_from(former_epochs + first),
         validation_data=data.test,
         steps_per_epoch=data.steps_per_epoch,
         initial_epoch=first,
@@ -204,9 +232,8 @@ def _step(
         ],
     )
     with replacing(weights) as temporary:
-        network.save_weights(str(temporary))
+        model.save_weights(str(temporary))
     shutil.rmtree(folder)
-    return network
 
 
 def _now() -> str:

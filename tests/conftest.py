@@ -72,7 +72,7 @@ def _seeded():
 @pytest.fixture(scope="session")
 def digits():
     """The digits without augmentation."""
-    return lr.zoo.datasets.load("digits", batch_size=32, augment=False)
+    return lr.zoo.datasets.load("digits", batch_size=32, augmentation=None)
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_an_epoch_is_shuffled_and_complete(digits):
 
 def test_augmentation_shifts_but_does_not_mirror_digits():
     # With the seeds of the shuffling the same, the same images in the same order.
-    plain, shifted = (load("digits", batch_size=64, augment=augment) for augment in (False, True))
+    plain, shifted = (load("digits", batch_size=64, augmentation=how) for how in (None, "shift"))
     moved = 0
     pairs = zip(next(iter(plain.train))[0].numpy(), next(iter(shifted.train))[0], strict=True)
     for image, augmented in pairs:
@@ -95,7 +95,7 @@ def test_folder(tmp_path, rng):
 def test_folders_are_shuffled_whole_and_mirrored(tmp_path, rng):
     make_folder(tmp_path, rng, size=(16, 16))
     arguments = {"image_size": 16, "batch_size": 8}
-    plain = load(str(tmp_path), augment=False, **arguments)
+    plain = load(str(tmp_path), augmentation=None, **arguments)
     assert len({tuple(next(iter(plain.train))[1].numpy()) for _ in range(8)}) > 1
     images = {image.tobytes() for image, _ in plain.train.unbatch().as_numpy_iterator()}
     mirrored = 0

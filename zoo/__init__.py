@@ -3,7 +3,7 @@
 Larq Zoo's own models are here by name only: `create("quicknet")`.
 """
 
-from larq_reactnet.zoo import datasets, larq_zoo, pretrained
+from larq_reactnet.zoo import datasets, larq_zoo, pretrained, recipes
 from larq_reactnet.zoo.binarynet import BinaryNet
 from larq_reactnet.zoo.birealnet import BiRealNet34
 from larq_reactnet.zoo.bnn_plus_alexnet import BNNPlusAlexNet, BNNPlusAlexNetImageNet
@@ -44,4 +44,5 @@ __all__ = [
     "larq_zoo",
     "list_models",
     "pretrained",
+    "recipes",
 ]

@@ -27,7 +27,7 @@ class Layers:
     """Makes the layers of a network; the attributes are arguments of `bnn_plus`."""
 
     width: float
-    beta: float
+    beta: float | None
     regularizer: str | None
     strength: float
     binary_weights: bool
@@ -54,7 +54,7 @@ class Layers:
             "padding": "same",
             "pad_values": 1.0,  # a padding that is binary too, which is the cheapest when deployed
             "use_bias": False,
-            "input_quantizer": SwishSign(self.beta),
+            "input_quantizer": "ste_sign" if self.beta is None else SwishSign(self.beta),
             "kernel_quantizer": kernel_quantizer,
             # BNN+ does not clip. This bound is far outside of where alpha and the regularizers
             # keep the weights; it answers Larq, which warns of kernels without a constraint.
@@ -87,7 +87,7 @@ def bnn_plus(
     num_classes: int = 10,
     classifier_activation: str | None = "softmax",
     width: float = 1.0,
-    beta: float = 5.0,
+    beta: float | None = 5.0,
     regularizer: str | None = "r1",
     strength: float = 1e-6,
     binary_weights: bool = True,
@@ -96,7 +96,8 @@ def bnn_plus(
 
     Args:
         width: Multiplies the number of channels, which become multiples of 8.
-        beta: Of the SignSwish gradients; the paper uses 5 and 10.
+        beta: Of the SignSwish gradients; the paper uses 5 and 10. `None` for the straight-through
+            estimator (hard tanh) that it compares with.
         regularizer: `"r1"`, `"r2"` or `None`.
         strength: Of the regularizer; the paper uses 1e-6 for CIFAR-10 and, for ImageNet, 1e-7 with
             R1 and 1e-6 with R2.

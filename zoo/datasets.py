@@ -13,7 +13,7 @@ Images come out as float32 `(height, width, 3)`, normalized per channel, labels 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ import tensorflow as tf
 __all__ = ["Dataset", "load"]
 
 PADDING = 4  # pixels on each side before the random crop, for images of 32x32
+# A random crop has a share of the image's area, and a ratio of width to height, in these ranges.
+CROP_AREA, CROP_RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
+CENTER = 224 / 256  # of the shorter side, for tests, where training images are random crops
 CACHE_LIMIT = 2**30  # bytes of encoded images up to which a set is kept in memory, fully shuffled
 SHUFFLE_BUFFER = 10_000  # encoded images, for larger sets
 
@@ -86,7 +89,8 @@ def load(
     batch_size: int = 64,
     image_size: int | None = None,
     data_dir: str | Path | None = None,
-    augment: bool = True,
+    augmentation: str | None = "shift",
+    holdout: int = 0,
     seed: int = 0,
 ) -> Dataset:
     """Load a data set.
@@ -97,8 +101,13 @@ def load(
         image_size: Height and width to which images are resized; by default their own if all are
             equal, else 224, and 32 for digits.
         data_dir: Where tensorflow-datasets keeps its data.
-        augment: Whether training images are shifted at random (by an eighth of their size, like
-            the usual 4 pixels for 32) and, unless they are digits, mirrored.
+        augmentation: Of training images. `"shift"`: they are shifted at random (by an eighth of
+            their size, like the usual 4 pixels for 32). `"crop"`: they are random parts of the
+            images, in size and form too, as is usual for ImageNet; test images are then the middle
+            of what they are, and not distorted. With both they are also mirrored, unless they are
+            digits. `None`: neither.
+        holdout: The first so many training images become the test images, and the real ones are
+            not looked at: to choose hyper-parameters.
         seed: Of the shuffling and the augmentation.
 
     Raises:
@@ -109,33 +118,41 @@ def load(
         raise ValueError(f"`batch_size` must be at least 1, got {batch_size}.")
     if image_size is not None and image_size < 1:
         raise ValueError(f"`image_size` must be at least 1, got {image_size}.")
+    if augmentation not in (None, "shift", "crop"):
+        raise ValueError(f"`augmentation` must be 'shift', 'crop' or None, got {augmentation!r}.")
     source = _source(name, image_size, data_dir)
+    if holdout:
+        source = source.held_out(holdout)
     image_size = source.image_size
     mean, std = _STATISTICS.get(name, ((127.5,) * 3, (127.5,) * 3))
 
-    def decode(image: tf.Tensor) -> tf.Tensor:
+    def pixels(image: tf.Tensor) -> tf.Tensor:
         image = tf.cast(source.decode(image), tf.float32)
-        if image.shape[-1] == 1:
-            image = tf.image.grayscale_to_rgb(image)
-        if image.shape[:2] != (image_size, image_size):
-            image = tf.image.resize(image, (image_size, image_size))
-        return tf.ensure_shape(image, (image_size, image_size, 3))
+        return tf.image.grayscale_to_rgb(image) if image.shape[-1] == 1 else image
 
-    def distort(image: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        padding = image_size * PADDING // 32
-        image = tf.pad(image, ((padding, padding), (padding, padding), (0, 0)))  # black
-        image = tf.image.stateless_random_crop(image, (image_size, image_size, 3), seeds)
+    def whole(image: tf.Tensor) -> tf.Tensor:
+        image = pixels(image)
+        if augmentation == "crop":
+            image = center(image)
+        return resized(image, image_size)
+
+    def distorted(image: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        if augmentation is None:
+            return whole(image)
+        if augmentation == "crop":
+            image = resized(random_crop(pixels(image), seeds), image_size)
+        else:
+            image = shifted(whole(image), seeds)
         if name not in _NOT_MIRRORED:
             image = tf.image.stateless_random_flip_left_right(image, seeds + 1)
         return image
 
     def test_pair(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return (decode(image) - mean) / std, label
+        return (whole(image) - mean) / std, label
 
     def train_pair(pair: Any, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, label = pair
-        image = distort(decode(image), seeds) if augment else decode(image)
-        return (image - mean) / std, label
+        return (distorted(image, seeds) - mean) / std, label
 
     sizes = {split: int(data.cardinality()) for split, data in source.splits.items()}
     for split, size in sizes.items():
@@ -168,6 +185,43 @@ def load(
     )
 
 
+def resized(image: tf.Tensor, size: int) -> tf.Tensor:
+    """`image` as a square."""
+    if image.shape[:2] != (size, size):
+        image = tf.image.resize(image, (size, size))
+    return tf.ensure_shape(image, (size, size, 3))
+
+
+def shifted(image: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    """A square image, moved at random over black."""
+    padding = image.shape[0] * PADDING // 32
+    padded = tf.pad(image, ((padding, padding), (padding, padding), (0, 0)))
+    return tf.image.stateless_random_crop(padded, image.shape, seeds)
+
+
+def random_crop(image: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    """A random part of `image`, of random size and form."""
+    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+        tf.shape(image),
+        tf.zeros((0, 0, 4)),
+        seeds,
+        area_range=CROP_AREA,
+        aspect_ratio_range=CROP_RATIO,
+        max_attempts=10,
+        use_image_if_no_bounding_boxes=True,
+    )
+    return tf.slice(image, begin, size)
+
+
+def center(image: tf.Tensor) -> tf.Tensor:
+    """The square in the middle of `image`, 7/8 of its shorter side."""
+    height, width = tf.unstack(tf.shape(image)[:2])
+    side = tf.cast(tf.cast(tf.minimum(height, width), tf.float32) * CENTER, tf.int32)
+    return tf.image.crop_to_bounding_box(
+        image, (height - side) // 2, (width - side) // 2, side, side
+    )
+
+
 @dataclass(frozen=True)
 class _Source:
     """A data set before anything is done to it.
@@ -181,6 +235,14 @@ class _Source:
     class_names: list[str]
     image_size: int
     is_small: bool
+
+    def held_out(self, count: int) -> "_Source":
+        """The same with the first `count` training images for tests."""
+        train = self.splits["train"]
+        size = int(train.cardinality())
+        if not 0 < count < size:
+            raise ValueError(f"`holdout` must leave some of {size:,} training images, got {count}.")
+        return replace(self, splits={"train": train.skip(count), "test": train.take(count)})
 
 
 def _source(name: str, image_size: int | None, data_dir: str | Path | None) -> _Source:

@@ -6,7 +6,9 @@
 | --- | --- |
 | `model`, `dataset` | name in the registry, and what `weights` says to get the file |
 | `options` | arguments of the constructor that the file needs, other than the defaults, as JSON |
-| `recipe`, `top1`, `date` | how it was trained, accuracy in percent on the test set, and when |
+| `recipe` | how it was trained: the name of a file in `recipes/` |
+| `commit`, `seed`, `hardware` | of the sources, of the random numbers, and what it ran on |
+| `top1`, `date` | accuracy in percent on the test set, after the last epoch, and when |
 | `bytes`, `sha256` | size, if known, and hash of the file |
 | `location` | name of a file in `weights/`, or an address to download it from |
 | `licence`, `source` | under which it may be used, and from whom it is |
@@ -18,6 +20,7 @@ import functools
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,15 @@ from larq_reactnet.zoo._download import fetch, sha256_of
 
 import tensorflow as tf
 
-__all__ = ["Weights", "find", "list_weights", "load", "options_of", "read_table"]
+__all__ = [
+    "Weights",
+    "by_recipe",
+    "find",
+    "list_weights",
+    "load",
+    "options_of",
+    "read_table",
+]
 
 _FOLDER = Path(__file__).with_name("weights")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -42,6 +53,9 @@ class Weights:
     dataset: str
     options: dict[str, Any]
     recipe: str
+    commit: str
+    seed: int | None
+    hardware: str
     top1: float | None
     date: str
     bytes: int | None
@@ -85,16 +99,21 @@ def list_weights(model: str | None = None) -> list[Weights]:
     return [row for row in read_table(_FOLDER / "weights.csv") if model in (None, row.model)]
 
 
+def by_recipe(name: str) -> Weights | None:
+    """The row of the weights that the recipe called `name` made, if there are any."""
+    return next((row for row in list_weights() if row.recipe == name), None)
+
+
 def find(model: str, dataset: str, *, include_top: bool = True) -> Weights:
-    """The row of a model that was trained on `dataset`.
+    """The row of a model that was trained on `dataset`, or by the recipe of that name.
 
     Raises:
         ValueError: If there is none; the message lists what there is for the model.
     """
     rows = list_weights(model)
-    for row in rows:
-        if (row.dataset, row.include_top) == (dataset, include_top):
-            return row
+    row = _find(rows, dataset, include_top)
+    if row is not None:
+        return row
     if not rows:
         raise ValueError(f"There are no pretrained weights for {model} yet.")
     raise ValueError(
@@ -105,10 +124,16 @@ def find(model: str, dataset: str, *, include_top: bool = True) -> Weights:
 
 def options_of(model: str, weights: Any, *, include_top: bool = True) -> dict[str, Any]:
     """The arguments of the constructor that pretrained weights need, none for other files."""
-    for row in list_weights(model):
-        if (row.dataset, row.include_top) == (weights, include_top):
-            return row.options
-    return {}
+    row = _find(list_weights(model), weights, include_top)
+    return {} if row is None else row.options
+
+
+def _find(rows: Iterable[Weights], weights: Any, include_top: bool) -> Weights | None:
+    """The row that `weights` names; of several for one data set, the first."""
+    for row in rows:
+        if weights and weights in (row.dataset, row.recipe) and row.include_top == include_top:
+            return row
+    return None
 
 
 def load(model: tf.keras.Model, weights: str | os.PathLike[str], name: str) -> None:
@@ -116,8 +141,8 @@ def load(model: tf.keras.Model, weights: str | os.PathLike[str], name: str) -> N
 
     Args:
         model: Model to load them into.
-        weights: A `dataset` of the table, or else the path of a file that `save_weights` (`.h5`)
-            or `save_packed` wrote.
+        weights: A `dataset` or `recipe` of the table, or else the path of a file that
+            `save_weights` (`.h5`) or `save_packed` wrote.
         name: Name of the model in the registry.
 
     Raises:
@@ -125,7 +150,7 @@ def load(model: tf.keras.Model, weights: str | os.PathLike[str], name: str) -> N
         OSError: If the file cannot be read or downloaded.
     """
     weights = os.fspath(weights)
-    is_known = any(row.dataset == weights for row in list_weights(name))
+    is_known = any(weights in (row.dataset, row.recipe) for row in list_weights(name))
     if not is_known and os.path.isfile(weights):
         _load_file(model, Path(weights))
         return
@@ -161,7 +186,7 @@ def read_table(path: Path) -> tuple[Weights, ...]:
     Raises:
         ValueError: If a row is not as it should be; the message says which.
     """
-    rows: dict[tuple[str, str, bool], Weights] = {}
+    rows: dict[tuple[str, str, str, bool], Weights] = {}
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         columns = [field.name for field in fields(Weights)]
@@ -170,7 +195,7 @@ def read_table(path: Path) -> tuple[Weights, ...]:
         for cells in reader:
             try:
                 row = _row(cells)
-                key = (row.model, row.dataset, row.include_top)
+                key = (row.model, row.dataset, row.recipe, row.include_top)
                 if key in rows:
                     raise ValueError("there is a row for these already")
             except (TypeError, ValueError) as error:
@@ -198,6 +223,7 @@ def _row(cells: dict[str, Any]) -> Weights:
         datetime.date.fromisoformat(cells["date"])
     numbers = {
         "options": options,
+        "seed": int(cells["seed"]) if cells["seed"] else None,
         "top1": float(cells["top1"]) if cells["top1"] else None,
         "bytes": int(cells["bytes"]) if cells["bytes"] else None,
     }

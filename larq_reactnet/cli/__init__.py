@@ -6,7 +6,7 @@ from larq_reactnet.cli._export import export
 from larq_reactnet.cli._inspect import inspect
 from larq_reactnet.cli._models import import_torch, models, ops, summary
 from larq_reactnet.cli._predict import predict
-from larq_reactnet.cli._training import evaluate, train
+from larq_reactnet.cli._training import evaluate, recipes, train
 
 import click
 
@@ -30,6 +30,7 @@ def main() -> None:
 
 COMMANDS = (
     train,
+    recipes,
     evaluate,
     check,
     export,

@@ -12,7 +12,15 @@ from larq_reactnet.runs import Run, load_model
 import click
 import tensorflow as tf
 
-__all__ = ["data_options", "dataset_of", "network", "set_option", "user_errors"]
+__all__ = [
+    "Setting",
+    "data_options",
+    "dataset_of",
+    "network",
+    "set_option",
+    "trained",
+    "user_errors",
+]
 
 
 def user_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -37,7 +45,7 @@ class Setting(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, Any]:
         name, equals, text = str(value).partition("=")
-        if not equals or not name.isidentifier():
+        if not equals or not all(part.isidentifier() for part in name.split(".")):
             self.fail(f"{value!r} is not of the form NAME=VALUE.", param, ctx)
         try:
             return name, json.loads(text)
@@ -64,18 +72,33 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def network(model: str, options: tuple[tuple[str, Any], ...]) -> tf.keras.Model:
-    """A model by its name, or from the folder of a run or an .h5 file."""
-    is_name = model in lr.zoo.list_models() or not Path(model).exists()
-    if options and not is_name:
-        raise click.UsageError("--set is for models of the zoo, not for files and runs.")
-    return lr.zoo.create(model, **dict(options)) if is_name else load_model(model)
+    """A model by its name, or what `trained` gives."""
+    if model in lr.zoo.list_models():
+        return lr.zoo.create(model, **dict(options))
+    if options and (Path(model).exists() or lr.zoo.pretrained.by_recipe(model)):
+        raise click.UsageError("--set is for models of the zoo, not for what is trained.")
+    if not Path(model).exists() and lr.zoo.pretrained.by_recipe(model) is None:
+        lr.zoo.get(model)  # says what there is
+    return trained(model)
 
 
-def dataset_of(path: Path, where: dict[str, Any]) -> Any:
-    """The data set that was asked for, or that the run in the folder `path` was trained on."""
+def trained(what: str) -> tf.keras.Model:
+    """The pretrained model of a recipe, or that in the folder of a run or an .h5 file."""
+    row = lr.zoo.pretrained.by_recipe(what)
+    if row is None or Path(what).exists():
+        return load_model(what)
+    return lr.zoo.create(row.model, weights=what)
+
+
+def dataset_of(what: str, where: dict[str, Any]) -> Any:
+    """The data set that was asked for, or that the run or pretrained weights are for."""
+    row = lr.zoo.pretrained.by_recipe(what)
     if where["dataset"] is None:
-        if not path.is_dir():
-            raise click.UsageError(f"Say with --dataset which images {path} is for.")
-        arguments = Run(path).read()["arguments"]
-        where = {key: where[key] or arguments[key] for key in where}
+        if Path(what).is_dir():
+            arguments = Run(Path(what)).read()["arguments"]
+            where = {key: where[key] or arguments[key] for key in where}
+        elif row is not None and not Path(what).exists():
+            where = {**where, "dataset": row.dataset}
+        else:
+            raise click.UsageError(f"Say with --dataset which images {what} is for.")
     return lr.zoo.datasets.load(where.pop("dataset"), **where)

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import larq_reactnet as lr
-from larq_reactnet.cli._common import data_options, dataset_of, user_errors
-from larq_reactnet.runs import load_model
+from larq_reactnet.cli._common import data_options, dataset_of, trained, user_errors
 
 import click
 
@@ -13,7 +12,7 @@ __all__ = ["export"]
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("what")
 @click.argument("output", type=click.Path(path_type=Path))
 @data_options
 @click.option(
@@ -43,7 +42,7 @@ __all__ = ["export"]
 @click.option("--no-metadata", is_flag=True, help="Leave labels and normalization out of the file.")
 @user_errors
 def export(
-    path: Path,
+    what: str,
     output: Path,
     images: int,
     min_agreement: float,
@@ -53,19 +52,23 @@ def export(
     no_metadata: bool,
     **where: Any,
 ) -> None:
-    """Convert PATH, the folder of a run or a Keras .h5 file, to the one-bit .tflite OUTPUT.
+    """Convert WHAT to the one-bit .tflite OUTPUT.
+
+    WHAT is the name of pretrained weights (see `larq-reactnet models`), the folder of a run or a
+    Keras .h5 file.
 
     The .tflite must give the same classes as the Keras model on test images, or nothing is written.
     It carries the names of the classes and how images are normalized, which `predict` uses.
 
     \b
     Examples:
+      larq-reactnet export bnn_plus_dorefanet_cifar10 model.tflite --data-dir ~/tensorflow_datasets
       larq-reactnet export run model.tflite
       larq-reactnet export model.h5 model.tflite --dataset cifar10 --images 10000
       larq-reactnet export run model.tflite --storage float16 --thorough
     """
-    model = load_model(path)
-    data = dataset_of(path, where)
+    model = trained(what)
+    data = dataset_of(what, where)
     report = lr.converters.export(
         model,
         output,

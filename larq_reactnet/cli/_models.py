@@ -79,7 +79,7 @@ def models(as_json: bool) -> None:
                 "parameters": size.parameters,
                 "OPs": size.ops,
                 "bytes": size.deployed_bytes,
-                "weights": {row.dataset: row.top1 for row in weights},
+                "weights": {row.recipe or row.dataset: row.top1 for row in weights},
             }
         )
     if as_json:
@@ -90,13 +90,12 @@ def models(as_json: bool) -> None:
         row["OPs"] = f"{row['OPs'] / 1e8:.3f}e8"
         row["bytes"] = f"{row['bytes'] / 1e6:.2f} MB"
         row["weights"] = ", ".join(
-            dataset if top1 is None else f"{dataset}: {top1} %"
-            for dataset, top1 in row["weights"].items()
+            name if top1 is None else f"{name}: {top1} %" for name, top1 in row["weights"].items()
         )
     from tabulate import tabulate
 
     click.echo(tabulate(table, headers="keys", stralign="left", disable_numparse=True))
-    click.echo("\nweights: the data set, and the measured top-1 accuracy")
+    click.echo("\nweights: the recipe or the data set, and the measured top-1 accuracy")
 
 
 @click.command("import-torch")

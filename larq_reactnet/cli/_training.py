@@ -1,72 +1,145 @@
-"""The commands `train` and `evaluate`."""
+"""The commands `train`, `recipes` and `evaluate`."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import larq_reactnet as lr
-from larq_reactnet.cli._common import data_options, dataset_of, set_option, user_errors
-from larq_reactnet.runs import Run, load_model
+from larq_reactnet.cli._common import Setting, data_options, dataset_of, trained, user_errors
+from larq_reactnet.cli._export import metadata_of
+from larq_reactnet.runs import Run
+from larq_reactnet.zoo.recipes import Recipe, two_step
 
 import click
 import numpy as np
+from tabulate import tabulate
 
-__all__ = ["evaluate", "train"]
+__all__ = ["evaluate", "recipes", "train"]
 
 
 @click.command()
-@click.argument("model")
-@set_option
+@click.argument("model", required=False)
+@click.option("--recipe", help="Train by a recipe, which `larq-reactnet recipes` lists.")
+@click.option(
+    "--set",
+    "values",
+    type=Setting(),
+    multiple=True,
+    help="Argument of the model's constructor, such as width=0.25, or any value of the recipe, "
+    "such as holdout=5000 or step2.weight_decay=1e-5. May be repeated.",
+)
 @data_options
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
-@click.option("--step1-epochs", type=click.IntRange(min=0), default=6, show_default=True)
-@click.option("--epochs", type=click.IntRange(min=1), default=8, show_default=True)
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
-@click.option("--learning-rate", type=float, default=2e-3, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--teacher", type=click.Path(path_type=Path), help="Folder of the teacher's run.")
+@click.option("--step1-epochs", type=click.IntRange(min=0), help="[default: 6]")
+@click.option("--epochs", type=click.IntRange(min=1), help="[default: 8]")
+@click.option("--batch-size", type=click.IntRange(min=1), help="[default: 32]")
+@click.option("--learning-rate", type=float, help="At the start of each step. [default: 0.002]")
+@click.option("--seed", type=int, help="[default: 0]")
 @user_errors
-def train(options: tuple[tuple[str, Any], ...], dataset: str | None, **arguments: Any) -> None:
-    """Train MODEL, a name that `larq-reactnet models` lists.
+def train(
+    model: str | None,
+    recipe: str | None,
+    values: tuple[tuple[str, Any], ...],
+    output: Path,
+    data_dir: str | None,
+    teacher: Path | None,
+    **flags: Any,
+) -> None:
+    """Train MODEL, a name that `larq-reactnet models` lists, or by a recipe.
 
     Step 1 (--step1-epochs) trains with binary activations and real weights, step 2 (--epochs) goes
-    on with binary weights. The folder of the run gets weights.h5, history.csv and .png, run.json
-    and TensorBoard logs. Repeat the command to resume it after an interruption.
+    on with binary weights. A recipe has its own steps, and its teacher is trained first if there is
+    none; the result is exported too. The folder of the run gets weights.h5, packed.safetensors,
+    history.csv and .png, run.json and TensorBoard logs, and with a recipe model.tflite. Repeat the
+    command to resume it after an interruption.
 
     \b
     Examples:
       larq-reactnet train reactnet_a --set width=0.25 --set stem_strides=1 --output run
       larq-reactnet train bnn_plus_alexnet --dataset cifar10 --step1-epochs 0 --epochs 50 \\
           --batch-size 256 --learning-rate 1e-3 --set regularizer=r2 --output bnn_plus
+      larq-reactnet train --recipe bnn_plus_dorefanet_cifar10 --set beta=10 --output run
     """
-    lr.training.train(options=dict(options), dataset=dataset or "digits", **arguments)
-    run = Run(arguments["output"])
-    click.echo(f"Test accuracy {run.read()['results']['accuracy']:.2%}. The run is in {run.folder}")
+    if (model is None) == (recipe is None):
+        raise click.UsageError("Give either MODEL or --recipe.")
+    given = {name: value for name, value in flags.items() if value is not None}
+    chosen = two_step(model, **given) if model else _changed(lr.zoo.recipes.load(recipe), given)
+    chosen = chosen.with_values(dict(values))
+    network = lr.training.train(chosen, output, data_dir=data_dir, teacher=teacher)
+    results = Run(output).read()["results"]
+    click.echo(f"Test accuracy {results['accuracy']:.2%} after {results['hours']:.2f} hours")
+    if recipe and lr.profiling.ops(network).bops:
+        data = dataset_of(str(output), dict.fromkeys(("dataset", "data_dir", "image_size")))
+        click.echo(
+            lr.converters.export(
+                network,
+                output / "model.tflite",
+                verify_with=data.test,
+                metadata=metadata_of(network, data),
+            )
+        )
+
+
+def _changed(recipe: Recipe, flags: dict[str, Any]) -> Recipe:
+    """The recipe with the values of the flags: `epochs` are those of the last step."""
+    last = len(recipe.steps)
+    names = {"epochs": [f"step{last}.epochs"], "step1_epochs": ["step1.epochs"]}
+    names["learning_rate"] = [f"step{number}.learning_rate" for number in range(1, last + 1)]
+    if "step1_epochs" in flags and last == 1:
+        raise click.UsageError("This recipe has one step: give its --epochs.")
+    values = {key: value for name, value in flags.items() for key in names.get(name, [name])}
+    return recipe.with_values(values)
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
-@data_options
+@click.argument("name", required=False)
 @user_errors
-def evaluate(path: Path, **where: Any) -> None:
-    """Test accuracy of PATH: the folder of a run, a Keras .h5 file or a .tflite file.
+def recipes(name: str | None) -> None:
+    """List the recipes, or show what the one called NAME says, and all its values.
 
-    A .tflite runs in Larq Compute Engine's interpreter. A run is tested on its own data set unless
+    \b
+    Examples:
+      larq-reactnet recipes
+      larq-reactnet recipes reactnet18_cifar10
+    """
+    if name is None:
+        texts = {name: lr.zoo.recipes.text_of(name) for name in lr.zoo.recipes.list_recipes()}
+        click.echo(tabulate([(name, text.split("\n")[0]) for name, text in texts.items()]))
+        return
+    recipe = lr.zoo.recipes.load(name)
+    click.echo(f"{lr.zoo.recipes.text_of(name)}\n\n{json.dumps(recipe.as_dict(), indent=1)}")
+
+
+@click.command()
+@click.argument("what")
+@data_options
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test images.")
+@user_errors
+def evaluate(what: str, limit: int | None, **where: Any) -> None:
+    """Test accuracy of WHAT: pretrained weights, the folder of a run, a .h5 or a .tflite file.
+
+    Pretrained weights go by the name of their recipe (see `larq-reactnet models`). A .tflite runs
+    in Larq Compute Engine's interpreter. What was trained here is tested on its own data set unless
     another is given.
 
     \b
     Examples:
+      larq-reactnet evaluate bnn_plus_dorefanet_cifar10 --data-dir ~/tensorflow_datasets
       larq-reactnet evaluate run
       larq-reactnet evaluate model.tflite --dataset cifar10 --data-dir ~/tensorflow_datasets
     """
-    if path.suffix == ".tflite":
-        images, labels = dataset_of(path, where).test_arrays()
-        outputs = lr.converters.predict_tflite(path.read_bytes(), images)
+    if what.endswith(".tflite"):
+        flatbuffer = Path(what).read_bytes()
+        images, labels = dataset_of(what, where).test_arrays(limit)
+        outputs = lr.converters.predict_tflite(flatbuffer, images)
     else:
-        model = load_model(path)
-        images, labels = dataset_of(path, where).test_arrays()
+        model = trained(what)
+        images, labels = dataset_of(what, where).test_arrays(limit)
         _check_shape(model, images)
         outputs = model.predict(images)
     if outputs.ndim != 2 or outputs.shape[1] < 2:
-        raise ValueError(f"{path} gives outputs of shape {outputs.shape[1:]}: it is no classifier.")
+        raise ValueError(f"{what} gives outputs of shape {outputs.shape[1:]}: it is no classifier.")
     accuracy = float(np.mean(outputs.argmax(-1) == labels))
     click.echo(f"Test accuracy {accuracy:.2%} of {len(labels):,} images")
 

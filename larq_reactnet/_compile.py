@@ -1,0 +1,97 @@
+"""From the values of a recipe to a compiled Keras model, for `model.fit` and for other machines."""
+
+from typing import Any
+
+from larq_reactnet.distillation import Distiller
+from larq_reactnet.profiling import flat_layers
+from larq_reactnet.zoo.recipes import Recipe, Step
+
+import tensorflow as tf
+
+__all__ = ["compiled", "optimizer_of", "schedule_of"]
+
+_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
+
+
+def compiled(
+    network: tf.keras.Model,
+    recipe: Recipe,
+    step: Step,
+    steps_per_epoch: int,
+    teacher: tf.keras.Model | None = None,
+) -> tf.keras.Model:
+    """`network` with optimizer and losses of `step`, in a `Distiller` if there is a teacher.
+
+    Args:
+        network: Network of the recipe, which ends in logits if there is a teacher.
+        recipe: Whose `label_loss_weight` is used.
+        step: One of its steps.
+        steps_per_epoch: Number of batches in an epoch.
+        teacher: Trained network that ends in logits.
+    """
+    if step.weight_decay:
+        decay_weights(network, step.weight_decay)
+    optimizer = optimizer_of(step, steps_per_epoch)
+    loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=teacher is not None)
+    model = network
+    if teacher is not None:
+        model = Distiller(network, teacher, label_loss_weight=recipe.label_loss_weight)
+    model.compile(optimizer, loss, metrics=["accuracy"])
+    return model
+
+
+def optimizer_of(step: Step, steps_per_epoch: int) -> tf.keras.optimizers.Optimizer:
+    """The optimizer of a step, with its schedule."""
+    rate = schedule_of(step, steps_per_epoch)
+    if step.optimizer == "sgd":
+        return tf.keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
+    return tf.keras.optimizers.Adam(rate)
+
+
+def schedule_of(
+    step: Step, steps_per_epoch: int
+) -> tf.keras.optimizers.schedules.LearningRateSchedule:
+    """The learning rate of each batch of a step."""
+    schedules = tf.keras.optimizers.schedules
+    warmup = step.warmup * steps_per_epoch
+    falling = max(1, step.epochs * steps_per_epoch - warmup)
+    rate: Any
+    if step.schedule == "cosine":
+        rate = schedules.CosineDecay(step.learning_rate, falling)
+    elif step.schedule == "linear":
+        rate = schedules.PolynomialDecay(step.learning_rate, falling, end_learning_rate=0.0)
+    else:
+        bounds = [(epoch - step.warmup) * steps_per_epoch - 1 for epoch in step.milestones]
+        values = [step.learning_rate / 10**index for index in range(len(bounds) + 1)]
+        rate = schedules.PiecewiseConstantDecay(bounds, values)  # a bound belongs to what is before
+    return WarmUp(rate, step.learning_rate, warmup) if warmup else rate
+
+
+class WarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises linearly to `rate` in `steps` steps and follows `after` then."""
+
+    def __init__(self, after: Any, rate: float, steps: int):
+        self.after = after
+        self.rate = rate
+        self.steps = steps
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        """The learning rate at a step."""
+        after = self.after(tf.maximum(step - self.steps, 0))
+        rising = tf.cast(step, after.dtype) / self.steps * self.rate
+        return tf.where(step < self.steps, rising, after)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return {"after": self.after, "rate": self.rate, "steps": self.steps}
+
+
+def decay_weights(network: tf.keras.Model, strength: float) -> None:
+    """Add `strength / 2` times the sum of squares of all kernels to the losses of `network`."""
+    kernels = [
+        getattr(kernel, "latent_variable", kernel)
+        for layer in flat_layers(network)
+        for name in _KERNELS
+        if (kernel := getattr(layer, name, None)) is not None
+    ]
+    network.add_loss(lambda: strength * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels]))

@@ -1,0 +1,48 @@
+"""Recipes: a file for each experiment, named after the weights that it makes.
+
+The docstring of each says what the paper reports, what was measured here and how, and every
+departure from the paper; `recipe` is all the values there are.
+
+    larq-reactnet train --recipe bnn_plus_dorefanet_cifar10 --output run
+"""
+
+import difflib
+import importlib
+import pkgutil
+
+from larq_reactnet.zoo.recipes._recipe import Recipe, Step, two_step
+
+__all__ = ["Recipe", "Step", "list_recipes", "load", "text_of", "two_step"]
+
+
+def list_recipes() -> list[str]:
+    """The names of all recipes, sorted."""
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in names if not name.startswith("_"))
+
+
+def load(name: str) -> Recipe:
+    """The recipe called `name`.
+
+    Raises:
+        ValueError: If there is none; the message lists the names.
+    """
+    return _module(name).recipe
+
+
+def text_of(name: str) -> str:
+    """What the recipe called `name` says about itself.
+
+    Raises:
+        ValueError: If there is none; the message lists the names.
+    """
+    return str(_module(name).__doc__).strip()
+
+
+def _module(name: str):  # type: ignore[no-untyped-def]
+    names = list_recipes()
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"No recipe is called {name!r}: there is {', '.join(names)}.{hint}")
+    return importlib.import_module(f"{__name__}.{name}")

@@ -76,7 +76,18 @@ def test_export_of_a_file_and_its_options(tmp_path):
 
 @pytest.mark.parametrize(
     "command",
-    ["", "train", "evaluate", "export", "predict", "summary", "ops", "models", "import-torch"],
+    [
+        "",
+        "train",
+        "recipes",
+        "evaluate",
+        "export",
+        "predict",
+        "summary",
+        "ops",
+        "models",
+        "import-torch",
+    ],
 )
 def test_help_has_examples(command):
     result = run(*command.split(), "--help")

@@ -116,6 +116,47 @@ def test_cifar10(cifar10_dir):
     np.testing.assert_allclose(pixels, pixels.round().clip(0, 255), atol=1e-3)
 
 
+def test_holdout():
+    whole, part = load("digits"), load("digits", holdout=100)
+    assert (part.train_size, part.test_size) == (whole.train_size - 100, 100)
+    train = {x.numpy().tobytes() for x, _ in load("digits", augmentation=None).train.unbatch()}
+    rest = {
+        x.numpy().tobytes()
+        for x, _ in load("digits", augmentation=None, holdout=100).train.unbatch()
+    }
+    held = {image.tobytes() for image in part.test_arrays()[0]}
+    assert held | rest == train
+    assert not held & rest
+    assert not held & {image.tobytes() for image in whole.test_arrays()[0]}
+
+
+def test_crops(tmp_path):
+    """Of an image of 64x48 whose red is its row and whose green is its column."""
+    rows, columns = np.mgrid[:64, :48].astype(np.uint8)
+    image = np.stack([rows, columns, np.full_like(rows, 200)], -1)
+    for split in ("train", "test"):
+        (tmp_path / split / "a").mkdir(parents=True)
+        Image.fromarray(image).save(tmp_path / split / "a" / "0.png")
+    data = load(str(tmp_path), image_size=14, augmentation="crop")
+
+    def pixels(batch):
+        return batch[0][0].numpy() * data.std + data.mean
+
+    (test,) = map(pixels, data.test)  # the middle 42x42, each pixel of 3x3
+    np.testing.assert_allclose(test[..., 0], np.mgrid[:14, :14][0] * 3 + 12, atol=1e-3)
+    np.testing.assert_allclose(test[..., 1], np.mgrid[:14, :14][1] * 3 + 4, atol=1e-3)
+    crops = [pixels(batch) for batch in data.train_from(0).unbatch().batch(1).take(100)]
+    heights, widths = (np.array([np.ptp(c[..., i]) for c in crops]) * 14 / 13 for i in (0, 1))
+    assert np.all((heights <= 65) & (widths <= 49))
+    area = heights * widths / (64 * 48)
+    assert 0.07 < area.min() < 0.2
+    assert area.max() > 0.7
+    assert np.all((widths / heights > 0.7) & (widths / heights < 1.43))
+    mirrored = np.mean([c[0, 0, 1] > c[0, -1, 1] for c in crops])
+    assert 0.3 < mirrored < 0.7
+    assert len({c.tobytes() for c in crops}) == 100
+
+
 def test_bad_input(tmp_path, rng):
     with pytest.raises(ValueError, match="No data set is called 'cifar11'"):
         load("cifar11")
@@ -130,6 +171,11 @@ def test_bad_input(tmp_path, rng):
         load("digits", image_size=0)
     with pytest.raises(ValueError, match="`batch_size`"):
         load("digits", batch_size=0)
+    with pytest.raises(ValueError, match="`augmentation`"):
+        load("digits", augmentation="cutout")
+    for count in (-1, 1437):
+        with pytest.raises(ValueError, match="`holdout` must leave"):
+            load("digits", holdout=count)
 
 
 def test_data_that_cannot_be_downloaded(tmp_path, monkeypatch):

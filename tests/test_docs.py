@@ -132,8 +132,13 @@ def test_command(page, words):
     parameters = command.make_context(name, list(arguments)).params
     if name != "train":
         return
+    values = dict(parameters["values"])
+    if parameters["recipe"]:
+        recipe = lr.zoo.recipes.load(parameters["recipe"]).with_values(values)
+        assert recipe.options.keys() <= lr.zoo.get(recipe.model).arguments.keys()
+        return
     known = lr.zoo.get(parameters["model"]).arguments
-    assert dict(parameters["options"]).keys() <= known.keys()
+    assert values.keys() <= known.keys()
     assert ("binary_weights" in known) or parameters["step1_epochs"] == 0
 
 
@@ -144,12 +149,15 @@ def test_commands_in_the_text():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("page", "words"), [(p, w) for p, w in commands() if w[0] == "train"])
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [(p, w) for p, w in commands() if w[0] == "train" and "--recipe" not in w],
+)
 def test_model_of_a_command(page, words):
     """The network can be built for the images of the data set."""
     parameters = main.commands["train"].make_context("train", words[1:]).params
     size = parameters["image_size"] or 32  # of digits and CIFAR-10
-    options = {"input_shape": (size, size, 3), "num_classes": 10, **dict(parameters["options"])}
+    options = {"input_shape": (size, size, 3), "num_classes": 10, **dict(parameters["values"])}
     assert lr.zoo.create(parameters["model"], **options).output_shape == (None, 10)
 
 

@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 from helpers import assert_same_outputs
 
-COLUMNS = "model,dataset,options,recipe,top1,date,bytes,sha256,location,licence,source"
+COLUMNS = (
+    "model,dataset,options,recipe,commit,seed,hardware,top1,date,bytes,sha256,location,"
+    "licence,source"
+)
 OPTIONS = {"width": 0.125}
 SHAPE = (32, 32, 3)
 
@@ -29,6 +32,9 @@ def line(**cells):
         "dataset": "cifar10",
         "options": json.dumps(OPTIONS),
         "recipe": "cifar10_bnn_plus",
+        "commit": "0" * 40,
+        "seed": "0",
+        "hardware": "a test",
         "top1": "87.5",
         "date": "2026-01-31",
         "bytes": "1000",
@@ -51,7 +57,7 @@ def table(folder, *lines):
 @pytest.fixture
 def shipped(tmp_path, monkeypatch):
     """A folder like the one in the package, with the weights of the model that is returned."""
-    monkeypatch.setattr(pretrained, "_FOLDER", tmp_path)
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
     model = alexnet()
     path = tmp_path / "weights.safetensors"
     save_packed(model, path)
@@ -85,7 +91,7 @@ def test_row(row):
 
 
 def test_no_file_without_a_row():
-    names = {path.name for path in pretrained._FOLDER.iterdir()} - {"weights.csv"}
+    names = {path.name for path in pretrained.FOLDER.iterdir()} - {"weights.csv"}
     assert names <= {row.location for row in ROWS}
 
 

@@ -10,30 +10,29 @@ import time
 
 import larq_reactnet as lr
 from larq_reactnet.runs import Run, load_model
-from larq_reactnet.training import train
+from larq_reactnet.zoo.recipes import two_step
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-ARGUMENTS = {
-    "options": {"width": 0.05},
-    "step1_epochs": 2,
-    "epochs": 3,
-    "batch_size": 256,
-    "verbose": 0,
-}
+VALUES = {"options": {"width": 0.05}, "step1_epochs": 2, "epochs": 3, "batch_size": 256}
 SCRIPT = """
 import sys
 import larq_reactnet as lr
 import tensorflow as tf
 tf.config.experimental.enable_op_determinism()
-lr.training.train("bnn_plus_alexnet", sys.argv[1], **eval(sys.argv[2]))
+recipe = lr.zoo.recipes.two_step("bnn_plus_alexnet", **eval(sys.argv[2]))
+lr.training.train(recipe, sys.argv[1], verbose=0)
 """
 
 
+def train(folder, **values):
+    return lr.training.train(two_step("bnn_plus_alexnet", **VALUES | values), folder, verbose=0)
+
+
 def start(folder):
-    command = [sys.executable, "-c", SCRIPT, str(folder), repr(ARGUMENTS)]
+    command = [sys.executable, "-c", SCRIPT, str(folder), repr(VALUES)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
@@ -64,6 +63,8 @@ def test_folder(whole):
     assert content["arguments"]["seed"] == 0
     assert content["packages"]["tensorflow"] == tf.__version__
     assert 0 <= content["results"]["accuracy"] <= 1
+    assert 0 < content["results"]["hours"] < 1
+    assert "cores of" in content["hardware"]
     assert epochs_of(whole) == [(1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
     assert (whole / "history.png").read_bytes().startswith(b"\x89PNG")
     assert list(whole.glob("logs/step2/validation/*"))
@@ -76,6 +77,9 @@ def test_loaded_model_gives_the_result_of_the_run(whole, digits):
     images, labels = digits.test_arrays()
     accuracy = np.mean(model.predict(images, verbose=0).argmax(-1) == labels)
     assert accuracy == pytest.approx(Run(whole).read()["results"]["accuracy"])
+    twin = lr.zoo.create("bnn_plus_alexnet", input_shape=(32, 32, 3), width=0.05)
+    lr.load_packed(twin, Run(whole).packed)
+    np.testing.assert_array_equal(twin(images[:8]), model(images[:8]))
 
 
 @pytest.mark.parametrize("kill_after", [1, 4])
@@ -101,23 +105,31 @@ def test_killed_and_resumed_equals_uninterrupted(whole, kill_after, tmp_path):
 
 def test_finished_run_is_not_trained_again(whole):
     before = (whole / "weights.h5").read_bytes()
-    train("bnn_plus_alexnet", whole, **ARGUMENTS)
+    train(whole)
     assert (whole / "weights.h5").read_bytes() == before
 
 
 def test_refusals(whole, tmp_path):
-    with pytest.raises(ValueError, match="holds a run with another learning_rate"):
-        train("bnn_plus_alexnet", whole, **ARGUMENTS, learning_rate=1.0)
+    with pytest.raises(ValueError, match="holds a run with another steps"):
+        train(whole, learning_rate=1.0)
+    with pytest.raises(ValueError, match="holds a run with another batch_size"):
+        train(whole, batch_size=2)
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="is not the folder of a run"):
-        train("bnn_plus_alexnet", tmp_path, **ARGUMENTS)
+        train(tmp_path)
     with pytest.raises(FileNotFoundError):
-        train("bnn_plus_alexnet", tmp_path / "a" / "b", **ARGUMENTS)
+        train(tmp_path / "a" / "b")
     for wrong in ({"epochs": 0}, {"learning_rate": float("nan")}, {"step1_epochs": -1}):
         with pytest.raises(ValueError, match=r"Cannot train|learning_rate"):
-            train("bnn_plus_alexnet", tmp_path / "run", **{**ARGUMENTS, **wrong})
+            train(tmp_path / "run", **wrong)
+    with pytest.raises(ValueError, match="`num_classes` cannot be set"):
+        train(tmp_path / "run", options={"num_classes": 3})
+    with pytest.raises(ValueError, match="is for a recipe with a teacher"):
+        train(tmp_path / "run", label_loss_weight=0.5)
     with pytest.raises(ValueError, match="No model is called 'x'"):
-        train("x", tmp_path / "run", **ARGUMENTS)
+        lr.training.train(two_step("x"), tmp_path / "run")
+    with pytest.raises(ValueError, match="No recipe is called 'x'"):
+        lr.training.train("x", tmp_path / "run")
     assert os.listdir(tmp_path) == ["file"]
 
 

@@ -32,6 +32,7 @@ from larq_reactnet.zoo._download import fetch, sha256_of
 import tensorflow as tf
 
 __all__ = [
+    "FOLDER",
     "Weights",
     "by_recipe",
     "find",
@@ -41,7 +42,7 @@ __all__ = [
     "read_table",
 ]
 
-_FOLDER = Path(__file__).with_name("weights")
+FOLDER = Path(__file__).with_name("weights")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -82,7 +83,7 @@ class Weights:
         """
         if _is_address(self.location):
             return fetch(self.location, self.sha256, size=self.bytes)
-        path = _FOLDER / self.location
+        path = FOLDER / self.location
         if not path.is_file():
             raise FileNotFoundError(f"There is no file {path}: install larq_reactnet again.")
         found = sha256_of(path)
@@ -96,7 +97,7 @@ class Weights:
 
 def list_weights(model: str | None = None) -> list[Weights]:
     """The rows of the table, or those of one model."""
-    return [row for row in read_table(_FOLDER / "weights.csv") if model in (None, row.model)]
+    return [row for row in read_table(FOLDER / "weights.csv") if model in (None, row.model)]
 
 
 def by_recipe(name: str) -> Weights | None:

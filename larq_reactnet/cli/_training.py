@@ -69,6 +69,7 @@ def train(
     network = lr.training.train(chosen, output, data_dir=data_dir, teacher=teacher)
     results = Run(output).read()["results"]
     click.echo(f"Test accuracy {results['accuracy']:.2%} after {results['hours']:.2f} hours")
+    click.echo(f"The run is in {output}")
     if recipe and lr.profiling.ops(network).bops:
         data = dataset_of(str(output), dict.fromkeys(("dataset", "data_dir", "image_size")))
         click.echo(

@@ -1,0 +1,195 @@
+"""Every recipe, what it becomes, and a training with a teacher."""
+
+import json
+from dataclasses import fields
+
+import larq_reactnet as lr
+from larq_reactnet._compile import compiled, schedule_of
+from larq_reactnet.runs import Run
+from larq_reactnet.zoo import pretrained, recipes
+from larq_reactnet.zoo.recipes import Recipe, Step, two_step
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import binary_model
+
+NAMES = recipes.list_recipes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recipe(name):
+    recipe, text = recipes.load(name), recipes.text_of(name)
+    for mark in ("\nPaper: ", "\nMeasured: ", "Departures"):
+        assert mark in text
+    assert Recipe(**json.loads(json.dumps(recipe.as_dict()))) == recipe
+    known = lr.zoo.get(recipe.model).arguments.keys()
+    assert recipe.options.keys() <= known
+    for step in recipe.steps:
+        assert step.options.keys() <= known
+        rate = schedule_of(step, 10)
+        assert float(rate(10 * step.epochs)) < step.learning_rate / 5
+    if recipe.teacher:
+        teacher = recipes.load(recipe.teacher)
+        assert teacher.teacher is None
+        assert (teacher.dataset, teacher.image_size) == (recipe.dataset, recipe.image_size)
+
+
+@pytest.mark.parametrize("row", [row for row in pretrained.list_weights() if row.recipe])
+def test_recipe_of_shipped_weights(row):
+    """What the recipe says of itself is what the table says."""
+    recipe, text = recipes.load(row.recipe), recipes.text_of(row.recipe)
+    assert (recipe.model, recipe.dataset, recipe.seed) == (row.model, row.dataset, row.seed)
+    assert f"Measured: {row.top1:.2f} %" in text
+    assert row.date in text
+    assert len(row.commit) == 40
+
+
+def test_unknown_recipe():
+    with pytest.raises(ValueError, match=r"No recipe is called 'reactnet18_cifar'.*Did you mean"):
+        recipes.load("reactnet18_cifar")
+    with pytest.raises(ValueError, match="No recipe is called '_recipe'"):
+        recipes.load("_recipe")
+
+
+# Values.
+
+TWO = two_step("reactnet_a", options={"width": 0.5}, seed=3)
+
+
+def test_two_step():
+    first, second = TWO.steps
+    assert (first.options, second.options) == ({"binary_weights": False}, {})
+    assert (first.epochs, second.epochs, TWO.seed) == (6, 8, 3)
+    assert len(two_step("reactnet_a", step1_epochs=0).steps) == 1
+
+
+def test_with_values():
+    changed = TWO.with_values(
+        {"batch_size": 7, "width": 1.0, "stem_strides": 1, "step2.epochs": 20, "step1.warmup": 1}
+    )
+    assert changed.batch_size == 7
+    assert changed.options == {"width": 1.0, "stem_strides": 1}
+    assert [step.epochs for step in changed.steps] == [6, 20]
+    assert [step.warmup for step in changed.steps] == [1, 0]
+    assert TWO.options == {"width": 0.5}
+    for name in {field.name for field in fields(Recipe)} - {"model", "steps", "options"}:
+        assert getattr(TWO.with_values({name: "new"}), name) == "new"
+
+
+@pytest.mark.parametrize(
+    ("values", "match"),
+    [
+        ({"step3.epochs": 1}, "no 'step3'"),
+        ({"step0.epochs": 1}, "no 'step0'"),
+        ({"stepx.epochs": 1}, "no 'stepx'"),
+        ({"step1.depth": 1}, "a step has epochs, learning_rate"),
+        ({"steps": []}, "not a value to change"),
+        ({"model": "x"}, "not a value to change"),
+        ({"step1.epochs": 0}, "Cannot train for 0 epochs"),
+        ({"step1.warmup": 7}, "7 to warm up"),
+        ({"step1.learning_rate": float("inf")}, "`learning_rate` must be"),
+        ({"step1.weight_decay": -1.0}, "`weight_decay` must be"),
+        ({"step1.optimizer": "lamb"}, "`optimizer` must be one of"),
+        ({"step1.schedule": "poly"}, "`schedule` must be one of"),
+    ],
+)
+def test_bad_values(values, match):
+    with pytest.raises(ValueError, match=match):
+        TWO.with_values(values)
+
+
+def test_no_steps():
+    with pytest.raises(ValueError, match="at least one step"):
+        Recipe(model="reactnet_a", steps=())
+
+
+# What they become.
+
+
+@pytest.mark.parametrize("warmup", [0, 2])
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "tenths"])
+def test_schedule(schedule, warmup):
+    step = Step(epochs=6, learning_rate=0.5, schedule=schedule, warmup=warmup, milestones=(3, 5))
+    rate = schedule_of(step, 10)
+    for batch in range(60):
+        progress = (batch - 10 * warmup) / (60 - 10 * warmup)
+        factor = {
+            "linear": 1 - progress,
+            "cosine": (1 + np.cos(np.pi * progress)) / 2,
+            "tenths": 0.1 ** ((batch >= 30) + (batch >= 50)),
+        }[schedule]
+        if batch < 10 * warmup:
+            factor = batch / (10 * warmup)
+        wanted = pytest.approx(0.5 * factor, rel=1e-5, abs=1e-7)
+        assert float(rate(tf.constant(batch, tf.int64))) == wanted
+
+
+def test_weight_decay(rng):
+    """Its gradient is `weight_decay` times the latent kernels, and 0 for all others."""
+    model = binary_model(kernel_initializer="glorot_normal")
+    step = Step(epochs=1, learning_rate=1.0, weight_decay=0.3)
+    compiled(model, TWO, step, 1)
+    with tf.GradientTape() as tape:
+        loss = tf.add_n(model.losses)
+    variables = model.trainable_variables
+    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+        if "kernel" in variable.name:
+            np.testing.assert_allclose(gradient, 0.3 * variable, rtol=1e-5)
+        else:
+            assert gradient is None
+    assert sum("kernel" in variable.name for variable in variables) == 3
+
+
+@pytest.mark.parametrize(("optimizer", "kind"), [("adam", "Adam"), ("sgd", "SGD")])
+def test_optimizer(optimizer, kind):
+    model = compiled(binary_model(), TWO, Step(epochs=1, learning_rate=0.1, optimizer=optimizer), 1)
+    config = model.optimizer.get_config()
+    assert type(model.optimizer).__name__ == kind
+    if optimizer == "sgd":
+        assert (config["momentum"], config["nesterov"]) == (0.9, True)
+
+
+# With a teacher.
+
+
+@pytest.fixture
+def taught(monkeypatch):
+    """A recipe whose teacher is a tiny network on digits."""
+    teacher = Recipe(
+        model="resnet18",
+        options={"width": 0.05, "stem_strides": 1},
+        batch_size=256,
+        steps=(Step(epochs=1, learning_rate=0.05, optimizer="sgd", warmup=1),),
+    )
+    load = recipes.load
+    monkeypatch.setattr(recipes, "load", lambda name: teacher if name == "tiny" else load(name))
+    return two_step(
+        "bnn_plus_alexnet",
+        options={"width": 0.05},
+        step1_epochs=1,
+        epochs=1,
+        batch_size=256,
+        teacher="tiny",
+        label_loss_weight=0.5,
+        image_size=16,
+        holdout=1000,
+    )
+
+
+def test_teacher_is_trained_first(taught, tmp_path, capsys):
+    model = lr.training.train(taught, tmp_path / "run", verbose=0)
+    teacher = Run(tmp_path / "run" / "teacher").read()["arguments"]
+    assert (teacher["model"], teacher["image_size"], teacher["holdout"]) == ("resnet18", 16, 1000)
+    assert model.output_shape == (None, 10)
+    assert model.layers[-1].activation.__name__ == "softmax"
+    before = (tmp_path / "run" / "weights.h5").read_bytes()
+    other = lr.training.train(
+        taught, tmp_path / "other", teacher=tmp_path / "run" / "teacher", verbose=0
+    )
+    assert not (tmp_path / "other" / "teacher").exists()
+    images = np.linspace(-1, 1, 16 * 16 * 3, dtype=np.float32).reshape(1, 16, 16, 3)
+    assert np.isfinite(other(images)).all()
+    lr.training.train(taught, tmp_path / "run")
+    assert (tmp_path / "run" / "weights.h5").read_bytes() == before
+    assert "Step" not in capsys.readouterr().out

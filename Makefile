@@ -1,5 +1,6 @@
 # Each target does everything it needs, from a fresh clone on.
-#   make demo    train a small binary network on digits, export it to one bit, run it
+#   make demo    train a small binary network on digits, export it to one bit, run it; classify
+#                photographs with pretrained weights
 #   make test    lint, types, and all tests, in WORKERS processes
 #   make fast    the tests that are not slow
 #   make docs    the documentation, in build/docs
@@ -7,6 +8,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
+# Where tensorflow-datasets keeps a prepared CIFAR-10; nothing is downloaded.
+DATA_DIR ?= $(wildcard ../shared/data/tfds)
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -21,6 +24,7 @@ $(BIN)/larq-reactnet: setup.cfg pyproject.toml
 
 demo: $(BIN)/larq-reactnet
 	$(BIN)/python examples/digits.py --output demo
+	$(BIN)/python examples/photos.py --output demo $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
 test: lint types
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup

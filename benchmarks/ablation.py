@@ -1,7 +1,8 @@
 """The ablations of the two papers on CIFAR-10: the same training with parts left out.
 
 Each cell is a run of its recipe with other values, in its own folder, which is resumed if the
-command is repeated. Prints the accuracy of the last epoch on the test images, and writes it as JSON.
+command is repeated. Prints the accuracy on the test images after the last epoch, and writes it as
+JSON.
 
     python benchmarks/ablation.py bnn_plus --data-dir ~/tensorflow_datasets
     python benchmarks/ablation.py bnn_plus --data-dir ... --set step1.epochs=5 --set width=0.5

@@ -1,11 +1,14 @@
-"""Plots of quantizers and RPReLU, computed by calling them: forward pass and gradient."""
+"""Plots of quantizers and RPReLU, computed by calling them, and curves of trainings."""
 
+import csv
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import larq_reactnet as lr
+from larq_reactnet.callbacks import figure_of
 
 import larq as lq
 import matplotlib
@@ -13,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-__all__ = ["PLOTS", "STABLE", "Curve", "curves", "draw", "svg"]
+__all__ = ["PLOTS", "STABLE", "Curve", "curves", "draw", "draw_history", "svg"]
 
 POINTS = 1200  # an even number, so that no point is on a step
 _STYLES = ("-", "--", ":", "-.")
@@ -175,6 +178,12 @@ def draw(name: str) -> bytes:
         if left.get_legend_handles_labels()[1]:
             left.legend(loc="best", fontsize=8)
         return svg(figure)
+
+
+def draw_history(path: Path) -> bytes:
+    """The curves of a training, from its `history.csv`, as SVG."""
+    with matplotlib.rc_context(STABLE), path.open(newline="") as file:
+        return svg(figure_of(list(csv.DictReader(file))))
 
 
 def svg(figure: Figure) -> bytes:

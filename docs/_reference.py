@@ -15,7 +15,12 @@ import griffe
 
 __all__ = ["AsImported", "lay_out"]
 
-_PACKAGES = ("larq_reactnet", "larq_reactnet.zoo", "larq_reactnet.converters")
+_PACKAGES = (
+    "larq_reactnet",
+    "larq_reactnet.zoo",
+    "larq_reactnet.zoo.recipes",
+    "larq_reactnet.converters",
+)
 
 
 def lay_out(folder: Path) -> None:

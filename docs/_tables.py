@@ -11,11 +11,11 @@ from larq_reactnet.zoo import pretrained, sizes
 
 import click
 
-__all__ = ["MARKER", "commands", "models", "names_in", "pages_of_models", "weights"]
+__all__ = ["MARKER", "commands", "models", "names_in", "pages_of_models", "recipes", "weights"]
 
 
 # What stands in a page for a table.
-MARKER = re.compile(r"^<!-- (models|weights|commands)(?:: ([\w ]+))? -->$", re.MULTILINE)
+MARKER = re.compile(r"^<!-- (models|weights|recipes|commands)(?:: ([\w ]+))? -->$", re.MULTILINE)
 
 
 def names_in(listing: str) -> list[str]:
@@ -80,7 +80,12 @@ def models(names: Iterable[str], links: dict[str, str] | None = None) -> str:
 def _pretrained(name: str) -> str:
     """What `weights=` can be, and the accuracy."""
     rows = [row for row in pretrained.list_weights(name) if row.include_top]
-    return "<br>".join(f"{row.dataset}: {_percent(row.top1)}" for row in rows) or "none yet"
+    return "<br>".join(f"{_name(row)}: {_percent(row.top1)}" for row in rows) or "none yet"
+
+
+def _name(row: pretrained.Weights) -> str:
+    """What `weights=` must be to get these and no others."""
+    return row.recipe or row.dataset
 
 
 def _percent(top1: float | None) -> str:
@@ -92,7 +97,7 @@ def weights(names: Iterable[str]) -> str:
     rows = [
         [
             f"`{row.model}`",
-            f'`"{row.dataset}"`',
+            f'`"{_name(row)}"`',
             ", ".join(f"`{name}={value!r}`" for name, value in row.options.items()),
             _percent(row.top1),
             row.date,
@@ -109,6 +114,17 @@ def weights(names: Iterable[str]) -> str:
     empty = [i for i in range(len(headers)) if not any(row[i] for row in rows)]
     keep = [i for i in range(len(headers)) if i not in empty]
     return _table([headers[i] for i in keep], [[row[i] for i in keep] for row in rows])
+
+
+def recipes() -> str:
+    """What every recipe says of itself, and whether it was run."""
+    sections = []
+    for name in lr.zoo.recipes.list_recipes():
+        title, _, text = lr.zoo.recipes.text_of(name).partition("\n\n")
+        # A line break is one, so that Paper, Expected and Measured begin lines of their own.
+        text = re.sub(r"\n(?=(?:Expected|Measured|Departures[^:]*):)", "\n\n", text)
+        sections.append(f"### {name}\n\n{title}\n\n{text}")
+    return "\n\n".join(sections)
 
 
 def commands() -> str:

@@ -4,8 +4,10 @@ In pages,
 
 - `<!-- models: NAME NAME -->` becomes a table of models, `all` being all of them,
 - `<!-- weights: NAME NAME -->` becomes the table of their pretrained weights,
+- `<!-- recipes -->` becomes what all recipes say of themselves,
 - `<!-- commands -->` becomes the help of the command line,
-- `plots/NAME.svg` is a plot of `_plots`, `figures/NAME.svg` a figure of `_figures`.
+- `plots/NAME.svg` is a plot of `_plots`, `figures/NAME.svg` a figure of `_figures`,
+- `results/NAME.svg` has the curves of `results/NAME.csv`.
 
 Nothing is written into the source tree.
 """
@@ -49,8 +51,10 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add plots and figures."""
-    pictures = {f"plots/{name}.svg": (_plots.draw, name) for name in _plots.PLOTS}
+    pictures: dict[str, Any] = {f"plots/{name}.svg": (_plots.draw, name) for name in _plots.PLOTS}
     pictures |= {f"figures/{name}.svg": (_figures.draw, name) for name in _figures.FIGURES}
+    for history in sorted(Path(config.docs_dir, "results").glob("*.csv")):
+        pictures[f"results/{history.stem}.svg"] = (_plots.draw_history, history)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of other packages, as they are imported
         for path, (draw, name) in pictures.items():
@@ -69,6 +73,8 @@ def on_page_markdown(
         kind, listing = match[1], match[2] or ""
         if kind == "commands":
             return _tables.commands()
+        if kind == "recipes":
+            return _tables.recipes()
         if kind == "weights":
             return _tables.weights(_tables.names_in(listing))
         links = {}

@@ -12,7 +12,7 @@ from larq_reactnet.regularizers import ScaledRegularizer
 
 import tensorflow as tf
 
-__all__ = ["RegularizerSchedule", "RunHistory"]
+__all__ = ["RegularizerSchedule", "RunHistory", "figure_of"]
 
 
 class RegularizerSchedule(tf.keras.callbacks.Callback):
@@ -99,11 +99,15 @@ class RunHistory(tf.keras.callbacks.Callback):
             writer.writeheader()
             writer.writerows(rows)
         with replacing(self.path.with_suffix(".png")) as temporary:
-            _draw(rows, temporary)
+            figure_of(rows).savefig(temporary)
 
 
-def _draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Draw one panel for each metric, with a dotted line where a new step begins."""
+def figure_of(rows: list[dict[str, Any]]) -> Any:
+    """A Matplotlib figure of a history: a panel for each metric, a dotted line at each new step.
+
+    Args:
+        rows: Of the CSV file.
+    """
     from matplotlib.figure import Figure
 
     names = [name for name in rows[-1] if name not in ("step", "epoch", "seconds")]
@@ -119,4 +123,4 @@ def _draw(rows: list[dict[str, Any]], path: Path) -> None:
             axes.axvline(start + 0.5, color="gray", linestyle=":")
         axes.set(xlabel="epoch", title=name)
         axes.legend()
-    figure.savefig(path)
+    return figure

@@ -100,7 +100,7 @@ def test_page_of_a_family(page):
     for heading in ("## Paper", "## What differs", "## Train", "## Reference"):
         assert heading in text
     assert re.search(r"^!\[.+\]\(\.\./figures/\w+\.svg\)$", text, re.MULTILINE)
-    assert "Recipes with measured accuracies come with a later version." in text
+    assert "[Results](../results.md)" in text
     assert any(where == page for where, _ in commands())
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Dataset", "load"]
+__all__ = ["STATISTICS", "Dataset", "load"]
 
 PADDING = 4  # pixels on each side before the random crop, for images of 32x32
 # A random crop has a share of the image's area, and a ratio of width to height, in these ranges.
@@ -30,7 +30,7 @@ CACHE_LIMIT = 2**30  # bytes of encoded images up to which a set is kept in memo
 SHUFFLE_BUFFER = 10_000  # encoded images, for larger sets
 
 # Mean and standard deviation of the pixels, 0 to 255; other sets are scaled to [-1, 1].
-_STATISTICS = {
+STATISTICS = {
     "cifar10": ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7)),
     "imagenet2012": ((123.7, 116.3, 103.5), (58.4, 57.1, 57.4)),
 }
@@ -124,7 +124,7 @@ def load(
     if holdout:
         source = source.held_out(holdout)
     image_size = source.image_size
-    mean, std = _STATISTICS.get(name, ((127.5,) * 3, (127.5,) * 3))
+    mean, std = STATISTICS.get(name, ((127.5,) * 3, (127.5,) * 3))
 
     def pixels(image: tf.Tensor) -> tf.Tensor:
         image = tf.cast(source.decode(image), tf.float32)

@@ -1,29 +1,23 @@
 """The step that `model.fit` runs, as files for a machine that has XLA but no TensorFlow.
 
-`export_step` traces the model's own `train_step`: optimizer, learning-rate schedule, losses and
-constraints are those of the model. The files are for a kit beside this repository, `../shared/gpu`,
-whose README says what to carry in which call:
+`export_step` traces the model's own `train_step`, with its optimizer, schedule, losses and
+constraints. The files are for a kit beside this repository, `../shared/gpu`, whose README says what
+to carry in which call:
 
-    # here: export
-    step = recipe.steps[0]
-    network = zoo.create(recipe.model, **recipe.options, **step.options, ...)
+    # here: a network and a compiled model as `training.train` makes them
     model = compiled(network, recipe, step, 50_000 // recipe.batch_size, teacher)
     export_step(model, recipe.batch_size, ".gpu/3/step", mean=data.mean, std=data.std)
-    # here, with the JAX of the other machine
+    # here, in an environment with the JAX of the other machine
     python ../shared/gpu/bridge.py .gpu/3/step && rm .gpu/3/step/*.hlo
-    # there, once more with `--resume /tmp/run` for each further call; EPOCHS is step.epochs
+    # there, and with `--resume /tmp/run` in further calls; EPOCHS is step.epochs
     python3 train_loop.py step --data . --out /tmp/run --epochs EPOCHS --minutes 8
-    # here, with the kit's load_weights.py and a network built the same way
+    # here, with the kit's load_weights.py; then export the next step of the recipe, if there is one
     load_weights(network, ".gpu/3/step", "result/final.npz")
 
-What to know:
-
-- The learning rate follows the optimizer's `iterations`, which are state. The kit's loop sets a
-  learning rate of its own, in a slot that no program reads: its `--lr`, `--schedule` and `--warmup`
-  change nothing, and the `lr` that it prints is not that of the step.
-- The loop drops the last, smaller batch of an epoch: `steps_per_epoch` is `images // batch_size`.
-- The loop moves images over the mean color, `zoo.datasets` over black.
-- Metrics are reset before each step: loss and accuracy are those of its batch.
+The learning rate follows the optimizer's `iterations`, which are state. The kit's loop sets its own
+in a slot that no program reads: `--lr`, `--schedule` and `--warmup` change nothing, and the `lr` it
+prints is not the step's. The loop drops the last, smaller batch of an epoch, so `steps_per_epoch`
+is `images // batch_size`. It moves images over their mean color, where `zoo.datasets` has black.
 """
 
 import io
@@ -48,10 +42,10 @@ _PART_BYTES = 55 << 20  # of the initial weights, which travel in one call each
 
 @dataclass(frozen=True)
 class Program:
-    """A function of inputs and of the values of variables, compiled; it keeps no state itself.
+    """A compiled function of inputs and of the values of variables.
 
     Attributes:
-        ir: Function of a stage of XLA, like `"hlo_serialized"`, that gives the program.
+        ir: Function that gives it at a stage of XLA, like `stage="hlo_serialized"`.
         inputs: What it takes first.
         state: Variables whose values it takes then, in this order.
         updated: Variables whose new values follow its results, in this order.
@@ -64,12 +58,16 @@ class Program:
 
 
 def programs_of(model: tf.keras.Model, batch_size: int) -> tuple[Program, Program]:
-    """The training step, (images, labels, state) to (loss, accuracy, new state), and inference.
+    """A batch of `model.fit`, and inference, as functions with explicit state.
 
     Args:
         model: Compiled with `metrics=["accuracy"]`; a `Distiller` or a model of one input and
             output. Neither weights nor optimizer are changed.
         batch_size: Images in a batch; the programs take no other number.
+
+    Returns:
+        Training, (images, labels, state) to (loss, accuracy, new state), where both are of the
+        batch alone, and inference, (images, state) to outputs.
 
     Raises:
         ValueError: If the model is not compiled, has no accuracy, has an optimizer that is not a
@@ -145,10 +143,9 @@ def export_step(
     keys = ("name", "shape", "dtype", "model_index")
     entries = [(v.name, v.shape.as_list(), v.dtype.name, model_index.get(id(v))) for v in state]
     entries.append(("unread", [], "float32", None))  # for the loop's learning rate
-    images = train.inputs[0]
     meta = {
         "batch": batch_size,
-        "image": {"shape": images.shape[1:].as_list(), "dtype": images.dtype.name},
+        "image": {"shape": list(network.input_shape[1:]), "dtype": train.inputs[0].dtype.name},
         "classes": network.output_shape[-1],
         "mean": [float(value) for value in mean],
         "std": [float(value) for value in std],
@@ -159,9 +156,8 @@ def export_step(
         "eval": {"state": inference_state},
         "state": [dict(zip(keys, entry, strict=True)) for entry in entries],
     }
-    values = {f"s{index}": variable.numpy() for index, variable in enumerate(state)}
-    buffer = io.BytesIO()
-    np.savez(buffer, **{name: value for name, value in values.items() if value.any()})
+    buffer = io.BytesIO()  # zeros, as most slots of optimizers are, are not written
+    np.savez(buffer, **{f"s{i}": v.numpy() for i, v in enumerate(state) if v.numpy().any()})
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
         new = Path(temporary) / "step"
         new.mkdir()
@@ -199,5 +195,4 @@ def _program(function: Callable[..., Any], inputs: list[tf.TensorSpec], results:
     pairs = re.findall(r"\{(\d+)\}: \((\d+), \{\}, (?:may|must)-alias\)", text.split("\n", 1)[0])
     if [int(result) for result, _ in pairs] != [*range(results, results + len(pairs))]:
         raise ValueError("The results of the step are in an order that is not understood.")
-    updated = [state[int(parameter) - len(inputs)] for _, parameter in pairs]
-    return Program(ir, inputs, state, updated)
+    return Program(ir, inputs, state, [state[int(p) - len(inputs)] for _, p in pairs])

@@ -95,7 +95,9 @@ def train(
     tf.keras.utils.set_random_seed(recipe.seed)
     network = zoo.create(recipe.model, **options, **activation, **recipe.steps[0].options)
     run, content = _open(Path(output), arguments)
-    imitated = _teacher(recipe, run, data_dir, teacher, verbose) if recipe.teacher else None
+    imitated = None
+    if recipe.teacher:
+        imitated = _teacher(recipe.teacher, recipe, run, data_dir, teacher, verbose)
 
     epoch = 0
     for number, step in enumerate(recipe.steps, 1):
@@ -134,22 +136,23 @@ def _check(recipe: Recipe) -> None:
 
 
 def _teacher(
+    name: str,
     recipe: Recipe,
     run: Run,
     data_dir: str | Path | None,
     given: str | Path | None,
     verbose: int,
 ) -> tf.keras.Model:
-    """The trained teacher of `recipe`, which ends in logits."""
+    """The trained network of the recipe `name`, teacher of `recipe`, which ends in logits."""
     if given is not None:
         return Run(Path(given)).load_model(classifier_activation=None)
     same = ("dataset", "image_size", "holdout")
-    default = zoo.recipes.load(recipe.teacher)
+    default = zoo.recipes.load(name)
     its = default.with_values({key: getattr(recipe, key) for key in same})
-    if its == default and zoo.pretrained.by_recipe(recipe.teacher) is not None:
-        return zoo.create(its.model, weights=recipe.teacher, classifier_activation=None)
+    if its == default and zoo.pretrained.by_recipe(name) is not None:
+        return zoo.create(its.model, weights=name, classifier_activation=None)
     if verbose:
-        print(f"Teacher: {recipe.teacher}", flush=True)
+        print(f"Teacher: {name}", flush=True)
     train(its, run.folder / "teacher", data_dir=data_dir, verbose=verbose)
     tf.keras.utils.set_random_seed(recipe.seed)
     return Run(run.folder / "teacher").load_model(classifier_activation=None)

@@ -92,13 +92,22 @@ def trained(what: str) -> tf.keras.Model:
 
 def dataset_of(what: str, where: dict[str, Any]) -> Any:
     """The data set that was asked for, or that the run or pretrained weights are for."""
-    row = lr.zoo.pretrained.by_recipe(what)
     if where["dataset"] is None:
-        if Path(what).is_dir():
-            arguments = Run(Path(what)).read()["arguments"]
-            where = {key: where[key] or arguments[key] for key in where}
-        elif row is not None and not Path(what).exists():
-            where = {**where, "dataset": row.dataset}
-        else:
+        arguments = _arguments(what)
+        if arguments is None:
             raise click.UsageError(f"Say with --dataset which images {what} is for.")
+        where = {key: where.get(key) or arguments[key] for key in (*where, *_DATA)}
     return lr.zoo.datasets.load(where.pop("dataset"), **where)
+
+
+# What else of a recipe makes test images what they are.
+_DATA = ("augmentation", "holdout")
+
+
+def _arguments(what: str) -> dict[str, Any] | None:
+    """The values that a run or pretrained weights were made with."""
+    if Path(what).is_dir():
+        return {"augmentation": "shift", "holdout": 0, **Run(Path(what)).read()["arguments"]}
+    if Path(what).exists() or lr.zoo.pretrained.by_recipe(what) is None:
+        return None
+    return {"data_dir": None, **lr.zoo.recipes.load(what).as_dict()}

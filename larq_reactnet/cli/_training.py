@@ -61,10 +61,13 @@ def train(
           --batch-size 256 --learning-rate 1e-3 --set regularizer=r2 --output bnn_plus
       larq-reactnet train --recipe bnn_plus_dorefanet_cifar10 --set beta=10 --output run
     """
-    if (model is None) == (recipe is None):
-        raise click.UsageError("Give either MODEL or --recipe.")
     given = {name: value for name, value in flags.items() if value is not None}
-    chosen = two_step(model, **given) if model else _changed(lr.zoo.recipes.load(recipe), given)
+    if model and not recipe:
+        chosen = two_step(model, **given)
+    elif recipe and not model:
+        chosen = _changed(lr.zoo.recipes.load(recipe), given)
+    else:
+        raise click.UsageError("Give either MODEL or --recipe.")
     chosen = chosen.with_values(dict(values))
     network = lr.training.train(chosen, output, data_dir=data_dir, teacher=teacher)
     results = Run(output).read()["results"]

@@ -4,14 +4,15 @@
 constraints. The files are for a kit beside this repository, `../shared/gpu`, whose README says what
 to carry in which call:
 
-    # here: a network and a compiled model as `training.train` makes them
+    # here: as `training.train` does
+    network = network_of(recipe, step, data)  # of step 2: carry_over(network, network_of(...))
     model = compiled(network, recipe, step, 50_000 // recipe.batch_size, teacher)
     export_step(model, recipe.batch_size, ".gpu/3/step", mean=data.mean, std=data.std)
     # here, in an environment with the JAX of the other machine
     python ../shared/gpu/bridge.py .gpu/3/step && rm .gpu/3/step/*.hlo
     # there, and with `--resume /tmp/run` in further calls; EPOCHS is step.epochs
     python3 train_loop.py step --data . --out /tmp/run --epochs EPOCHS --minutes 8
-    # here, with the kit's load_weights.py; then export the next step of the recipe, if there is one
+    # here, with the kit's load_weights.py; then the next step of the recipe, if there is one
     load_weights(network, ".gpu/3/step", "result/final.npz")
 
 The learning rate follows the optimizer's `iterations`, which are state. The kit's loop sets its own

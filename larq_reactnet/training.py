@@ -17,11 +17,11 @@ from larq_reactnet.packed import save_packed
 from larq_reactnet.runs import Run, load_weights
 from larq_reactnet.two_step import carry_over
 from larq_reactnet.zoo.datasets import Dataset
-from larq_reactnet.zoo.recipes import Recipe
+from larq_reactnet.zoo.recipes import Recipe, Step
 
 import tensorflow as tf
 
-__all__ = ["train"]
+__all__ = ["network_of", "train"]
 
 # Arguments of a constructor that follow from the data, the loss and the steps.
 _GIVEN = {
@@ -84,16 +84,13 @@ def train(
         holdout=recipe.holdout,
         seed=recipe.seed,
     )
-    shape = {"input_shape": list(data.image_shape), "num_classes": data.num_classes}
-    options = {**shape, **recipe.options}
     arguments = {
         **recipe.as_dict(),
-        "options": options,
+        "options": {**_shape(data), **recipe.options},
         "data_dir": None if data_dir is None else str(data_dir),
     }
-    activation = {"classifier_activation": None} if recipe.teacher else {}
     tf.keras.utils.set_random_seed(recipe.seed)
-    network = zoo.create(recipe.model, **options, **activation, **recipe.steps[0].options)
+    network = network_of(recipe, recipe.steps[0], data)
     run, content = _open(Path(output), arguments)
     imitated = None
     if recipe.teacher:
@@ -102,10 +99,11 @@ def train(
     epoch = 0
     for number, step in enumerate(recipe.steps, 1):
         if number > 1:
-            new = zoo.create(recipe.model, **options, **activation, **step.options)
+            new = network_of(recipe, step, data)
             network = carry_over(network, new, print_fn=print if verbose else None)
         model = compiled(network, recipe, step, data.steps_per_epoch, imitated)
-        weights = run.weights if step is recipe.steps[-1] else run.folder / f"step{number}.h5"
+        is_last = number == len(recipe.steps)
+        weights = run.weights if is_last else run.folder / f"step{number}.h5"
         _fit(model, run, number, step.epochs, weights, data, epoch, verbose)
         epoch += step.epochs
 
@@ -117,6 +115,17 @@ def train(
         results = {"loss": loss, "accuracy": accuracy, "hours": round(run.hours(), 3)}
         run.write({**content, "finished": _now(), "results": results})
     return network
+
+
+def network_of(recipe: Recipe, step: Step, data: Dataset) -> tf.keras.Model:
+    """The network of a step, with random weights. It ends in logits if there is a teacher."""
+    activation = {"classifier_activation": None} if recipe.teacher else {}
+    options = {**_shape(data), **recipe.options, **step.options, **activation}
+    return zoo.create(recipe.model, **options)
+
+
+def _shape(data: Dataset) -> dict[str, Any]:
+    return {"input_shape": list(data.image_shape), "num_classes": data.num_classes}
 
 
 def _check(recipe: Recipe) -> None:

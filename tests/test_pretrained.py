@@ -154,6 +154,30 @@ def test_weights_of_the_package(shipped, images):
     assert_same_outputs(shipped, alexnet(weights="cifar10"), images)
 
 
+def test_weights_of_a_recipe(shipped, images, tmp_path):
+    """Of several for one data set, the data set means the first, and a recipe its own."""
+    arguments = {"input_shape": SHAPE}
+    made = lr.zoo.create("bnn_plus_alexnet", weights="cifar10_bnn_plus", **arguments)
+    assert_same_outputs(shipped, made, images)
+    row = pretrained.find("bnn_plus_alexnet", "cifar10")
+    wide = alexnet(width=0.25)
+    save_packed(wide, tmp_path / "wide.safetensors")
+    first = {"sha256": row.sha256, "bytes": str(row.bytes)}
+    second = {
+        "location": "wide.safetensors",
+        "sha256": sha256_of(tmp_path / "wide.safetensors"),
+        "options": '{"width": 0.25}',
+        "recipe": "wide",
+    }
+    table(tmp_path, line(**first), line(**second))
+    for name, model in (("cifar10", shipped), ("cifar10_bnn_plus", shipped), ("wide", wide)):
+        made = lr.zoo.create("bnn_plus_alexnet", weights=name, **arguments)
+        assert_same_outputs(model, made, images)
+    assert pretrained.by_recipe("wide").options == {"width": 0.25}
+    assert pretrained.by_recipe("") is pretrained.by_recipe("narrow") is None
+    assert pretrained.options_of("binary_alexnet", None) == {}
+
+
 def test_create_takes_the_options_of_the_weights(shipped, images):
     arguments = {"weights": "cifar10", "input_shape": SHAPE}
     assert_same_outputs(shipped, lr.zoo.create("bnn_plus_alexnet", **arguments), images)

@@ -102,7 +102,7 @@ def list_weights(model: str | None = None) -> list[Weights]:
 
 def by_recipe(name: str) -> Weights | None:
     """The row of the weights that the recipe called `name` made, if there are any."""
-    return next((row for row in list_weights() if row.recipe == name), None)
+    return next((row for row in list_weights() if name and row.recipe == name), None)
 
 
 def find(model: str, dataset: str, *, include_top: bool = True) -> Weights:

@@ -1,0 +1,221 @@
+"""The command `larq-reactnet-runtime`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from larq_reactnet_runtime import Interpreter, __version__, _engine, photos
+from larq_reactnet_runtime._model import read
+from larq_reactnet_runtime.metadata import Metadata, metadata_of
+
+__all__ = ["main"]
+
+EXAMPLES = """examples:
+  larq-reactnet-runtime predict model.tflite photo.jpg
+  larq-reactnet-runtime predict other.tflite photo.jpg --mean 127.5 --std 127.5
+  larq-reactnet-runtime benchmark model.tflite --threads 1,4
+  larq-reactnet-runtime benchmark model.tflite --isa neon,portable --runs 50
+  larq-reactnet-runtime info model.tflite
+"""
+WARM_UP = 3  # runs that are not counted
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # such as of `... | head -1`
+        sys.stdout = None  # type: ignore[assignment]  # or Python complains when it ends
+        return 1
+    except (ImportError, MemoryError, OSError, RuntimeError, ValueError) as error:
+        line = " ".join(str(error).split()) or type(error).__name__
+        print(f"larq-reactnet-runtime: {_printable(line)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    kind = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="larq-reactnet-runtime",
+        description="Binary neural networks (.tflite of Larq Compute Engine) on this machine.",
+        epilog=EXAMPLES,
+        formatter_class=kind,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    lines = [line for line in EXAMPLES.splitlines() if line.startswith(" ")]
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        examples = [line for line in lines if f" {name} " in line]
+        found = commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog="\n".join(["examples:", *examples]),
+            formatter_class=kind,
+        )
+        found.add_argument("model", metavar="MODEL", help="a .tflite file")
+        return found
+
+    predict = command("predict", "Print what a classifier sees in photos.")
+    predict.add_argument("photos", metavar="PHOTO", nargs="+")
+    predict.add_argument("--top", type=_count, default=5, help="number of classes (5)")
+    predict.add_argument("--json", action="store_true", help="print JSON")
+    predict.add_argument(
+        "--mean",
+        type=_decimals,
+        default=(),
+        help="inputs are (pixel - MEAN) / STD, with pixels from 0 to 255; a number, or one for "
+        "each channel with commas between them; by default what the file says",
+    )
+    predict.add_argument("--std", type=_decimals, default=(), help="see --mean")
+    predict.add_argument("--threads", type=_count, default=1, help="number of threads (1)")
+    predict.add_argument("--isa", help="instruction set; by default the best there is")
+    predict.set_defaults(run=_predict)
+
+    benchmark = command(
+        "benchmark",
+        "Print how long one input takes. Several settings are run alternately, so that what else "
+        "the machine does slows all of them.",
+    )
+    benchmark.add_argument(
+        "--threads", type=_counts, default=(1,), help="number of threads, or several: 1,4 (1)"
+    )
+    benchmark.add_argument("--runs", type=_count, default=30, help="runs of each setting (30)")
+    benchmark.add_argument(
+        "--isa",
+        type=lambda text: text.split(","),
+        default=(None,),
+        help="instruction set, or several: neon,portable; by default the best there is",
+    )
+    benchmark.add_argument("--json", action="store_true", help="print JSON")
+    benchmark.set_defaults(run=_benchmark)
+
+    info = command("info", "Print what is in a file, and whether it runs here.")
+    info.set_defaults(run=_info)
+    return parser
+
+
+def _predict(options: argparse.Namespace) -> None:
+    interpreter = Interpreter(options.model, num_threads=options.threads, isa=options.isa)
+    found = photos.classify(
+        interpreter, options.photos, top=options.top, mean=options.mean, std=options.std
+    )
+    if options.json:
+        rows = [
+            {
+                "photo": photo,
+                "classes": [{"label": label, "probability": p} for label, p in classes],
+            }
+            for photo, classes in zip(options.photos, found)
+        ]
+        print(json.dumps(rows, indent=1))
+        return
+    for photo, classes in zip(options.photos, found):
+        print(_printable(photo))
+        names = [_printable(label) for label, _ in classes]
+        width = max(map(len, names))
+        for name, (_, probability) in zip(names, classes):
+            print(f"  {name:<{width}}  {probability:7.2%}")
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    settings = [(threads, isa) for isa in options.isa for threads in options.threads]
+    content = Path(options.model).read_bytes()
+    interpreters = [Interpreter(content, num_threads=n, isa=isa) for n, isa in settings]
+    shape = (1, *interpreters[0].input_shape)
+    image = np.random.default_rng(0).standard_normal(shape, np.float32)
+    walls: list[list[float]] = [[] for _ in settings]
+    cpus: list[list[float]] = [[] for _ in settings]
+    for run in range(-WARM_UP, options.runs):
+        for interpreter, wall, cpu in zip(interpreters, walls, cpus):
+            start = time.perf_counter(), time.process_time()
+            interpreter.predict(image)
+            end = time.perf_counter(), time.process_time()
+            if run >= 0:
+                wall.append(1e3 * (end[0] - start[0]))
+                cpu.append(1e3 * (end[1] - start[1]))
+    rows = [
+        {
+            "isa": isa or "best",
+            "threads": threads,
+            "wall_ms_median": median(wall),
+            "wall_ms_min": min(wall),
+            "cpu_ms_median": median(cpu),
+            "cpu_ms_min": min(cpu),
+        }
+        for (threads, isa), wall, cpu in zip(settings, walls, cpus)
+    ]
+    if options.json:
+        print(json.dumps(rows, indent=1))
+        return
+    engine, claimed = interpreters[0].engine, interpreters[0].claimed
+    print(f"{engine}, {claimed} binary operators, {options.runs} runs, milliseconds for one input")
+    print("isa             threads  wall median      min  CPU median      min")
+    for row in rows:
+        print(
+            f"{row['isa']:<15} {row['threads']:>7} {row['wall_ms_median']:>12.2f} "
+            f"{row['wall_ms_min']:>8.2f} {row['cpu_ms_median']:>11.2f} {row['cpu_ms_min']:>8.2f}"
+        )
+
+
+def _info(options: argparse.Namespace) -> None:
+    content = Path(options.model).read_bytes()
+    model = read(content)
+    metadata = metadata_of(model, content) or Metadata()
+    rows = [("file", f"{options.model}, {len(content):,} bytes")]
+    rows += [(name, text) for name in ("name", "description") if (text := getattr(metadata, name))]
+    for kind, tensors in (("input", model.inputs), ("output", model.outputs)):
+        rows += [(kind, f"{x.name}, {x.dtype} {list(x.shape)}") for x in tensors]
+    if metadata.mean:
+        rows += [("inputs are", f"(pixel - {[*metadata.mean]}) / {[*metadata.std]}")]
+    if metadata.labels:
+        few = ", ".join(metadata.labels[:3])
+        rows += [("labels", f"{len(metadata.labels)}: {few}, ...")]
+    counts = sorted(model.operators.items(), key=lambda item: (-item[1], item[0]))
+    rows += [("operators", ", ".join(f"{count} {name}" for name, count in counts))]
+    try:
+        interpreter = Interpreter(content)
+        text = f"in {interpreter.engine}; {interpreter.claimed} binary operators in the library"
+        rows += [("runs", text), ("library", str(_engine.library_path()))]
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        rows += [("not runnable", " ".join(str(error).split()))]
+    for name, text in rows:
+        print(f"{name:<13} {_printable(text)}")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(map(_count, text.split(",")))
+
+
+def _decimals(text: str) -> tuple[float, ...]:
+    return tuple(map(float, text.split(",")))
+
+
+# What argparse calls a value that it does not take.
+_count.__name__, _counts.__name__, _decimals.__name__ = "count", "count,...", "number,..."
+
+
+def _printable(text: str) -> str:
+    """`text` without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -1,0 +1,210 @@
+"""Binary `.tflite` files in a stock TensorFlow Lite interpreter."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from typing import Any
+
+import numpy as np
+
+from larq_reactnet_runtime import _engine
+from larq_reactnet_runtime._model import Tensor, read
+from larq_reactnet_runtime.metadata import Metadata, metadata_of
+
+__all__ = ["Interpreter"]
+
+BATCH = 8  # images that are run at once: more need more memory, and are no faster
+
+
+class Interpreter:
+    """Runs `.tflite` files of Larq Compute Engine, and plain ones.
+
+    !!! example
+        ```python
+        from larq_reactnet_runtime import Interpreter
+
+        interpreter = Interpreter("model.tflite", num_threads=4)
+        probabilities = interpreter.predict(images)  # float32 (n, h, w, c) -> (n, classes)
+        ```
+
+    The interpreter is that of LiteRT, tflite-runtime or TensorFlow, whichever is installed; the
+    library of this package computes the binary operators in it.
+
+    Args:
+        model: Path or content of a file of one float32 input and one float32 output.
+        num_threads: Number of threads.
+        isa: Instruction set, such as `"portable"`; by default the best that the CPU has.
+
+    Attributes:
+        model: What is in the file.
+        claimed: Number of binary operators that the library runs, which are all there are.
+        engine: Name and version of the package whose interpreter it is.
+
+    Raises:
+        ValueError: If the file is truncated, corrupt, or no model of one input and one output.
+        RuntimeError: If the interpreter cannot run it, with the reason.
+        OSError: If there is no such file.
+        ImportError: If no TensorFlow Lite interpreter is installed.
+    """
+
+    def __init__(
+        self, model: str | os.PathLike[str] | bytes, *, num_threads: int = 1, isa: str | None = None
+    ):
+        self._content = _content(model)
+        self.model = read(self._content)
+        self._input, self._output = (
+            _only(tensors, kind)
+            for tensors, kind in ((self.model.inputs, "input"), (self.model.outputs, "output"))
+        )
+        delegate = _engine.load_delegate(num_threads, isa)
+        engine = _engine.find()
+        self.engine = engine.name
+        try:
+            self._interpreter: Any = engine.interpreter(
+                model_content=self._content,
+                num_threads=num_threads,
+                experimental_delegates=[delegate],
+            )
+            self._interpreter.allocate_tensors()
+        except ValueError as error:
+            raise ValueError(f"{self.engine} refuses the .tflite: {_line(error)}") from error
+        except (MemoryError, RuntimeError) as error:
+            raise RuntimeError(f"{self.engine} cannot run the .tflite: {_line(error)}") from error
+        # A stock interpreter has no binary operators, and has just refused those left to it.
+        self.claimed = self.model.binary_operators
+        self._input_index = self._interpreter.get_input_details()[0]["index"]
+        self._output_index = self._interpreter.get_output_details()[0]["index"]
+        self._batch = self._input.shape[0]
+        self._fixed = False  # whether the graph allows no other batch
+        self._lock = threading.Lock()
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input, without the axis of the batch."""
+        return self._input.shape[1:]
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of one output, without the axis of the batch."""
+        return self._output.shape[1:]
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the file says of itself; without metadata, nothing.
+
+        Raises:
+            ValueError: If it is corrupt.
+        """
+        return metadata_of(self.model, self._content) or Metadata()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, if the file has them.
+
+        Raises:
+            ValueError: If its metadata are corrupt.
+        """
+        return self.metadata.labels
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """The outputs for images.
+
+        Args:
+            images: float32 array of shape `(n, *input_shape)`, normalized as the model wants it.
+
+        Returns:
+            float32 array of shape `(n, *output_shape)`.
+
+        Raises:
+            ValueError: If the images have another type or shape, or numbers that are not finite.
+            RuntimeError: If the interpreter fails.
+        """
+        images = self._checked(images)
+        outputs = np.empty((len(images), *self.output_shape), np.float32)
+        with self._lock:
+            done = 0
+            while done < len(images):
+                # Batches of almost the same size: at most two sizes, as changing it takes time.
+                left = len(images) - done
+                size = self._resize(math.ceil(left / math.ceil(left / BATCH)))
+                batch = images[done : done + size]
+                if len(batch) < size:
+                    batch = np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), 0)])
+                self._interpreter.set_tensor(self._input_index, batch)
+                self._interpreter.invoke()
+                rows = self._interpreter.get_tensor(self._output_index)
+                outputs[done : done + size] = rows[: len(images) - done]
+                done += size
+        return outputs
+
+    def _checked(self, images: np.ndarray) -> np.ndarray:
+        if not isinstance(images, np.ndarray):
+            raise ValueError(f"`images` must be a NumPy array, got {type(images).__name__}.")
+        wanted = ", ".join(map(str, ("n", *self.input_shape)))
+        if images.dtype != np.float32:
+            raise ValueError(
+                f"`images` must be float32 of shape ({wanted}), got {images.dtype.name}: use "
+                ".astype(numpy.float32), and normalize as the model wants it."
+            )
+        if images.ndim != len(self.input_shape) + 1 or images.shape[1:] != self.input_shape:
+            one = " Of one image, give images[None]." if images.shape == self.input_shape else ""
+            raise ValueError(f"`images` must have the shape ({wanted}), got {images.shape}.{one}")
+        if not np.isfinite(images).all():
+            raise ValueError("`images` holds NaN or infinite values.")
+        return np.ascontiguousarray(images)
+
+    def _resize(self, size: int) -> int:
+        """Make the batch `size`, or what the file says if its graph allows no other."""
+        if self._batch == size or (self._fixed and self._batch):
+            return self._batch
+        try:
+            self._set_batch(size)
+            shape = tuple(self._interpreter.get_output_details()[0]["shape"])
+            self._fixed = shape != (size, *self.output_shape)
+        except (RuntimeError, ValueError):  # such as a reshape to a constant shape
+            self._fixed = True
+        if self._fixed:
+            self._set_batch(self._input.shape[0])
+        return self._batch
+
+    def _set_batch(self, size: int) -> None:
+        self._batch = 0  # unknown, if one of these fails
+        self._interpreter.resize_tensor_input(self._input_index, [size, *self.input_shape])
+        self._interpreter.allocate_tensors()
+        self._batch = size
+
+
+def _content(model: str | os.PathLike[str] | bytes) -> bytes:
+    if isinstance(model, (bytes, bytearray, memoryview)):
+        return bytes(model)
+    path = os.fspath(model)
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"There is no file {path}.")
+    if not os.path.isfile(path):
+        raise OSError(f"{path} is no ordinary file.")
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _only(tensors: tuple[Tensor, ...], kind: str) -> Tensor:
+    """The one tensor that there is, if it has a batch of float32."""
+    if len(tensors) != 1:
+        raise ValueError(
+            f"The .tflite has {len(tensors)} {kind}s: one is supported. Use `load_delegate` with "
+            "an interpreter of your own."
+        )
+    (tensor,) = tensors
+    if tensor.dtype != "float32" or not tensor.shape or 0 in tensor.shape:
+        raise ValueError(
+            f"The {kind} of the .tflite is {tensor.dtype} of shape {tensor.shape}: a batch of "
+            "float32 is supported. Use `load_delegate` with an interpreter of your own."
+        )
+    return tensor
+
+
+def _line(error: Exception) -> str:
+    """The message of an interpreter, in one line."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return "; ".join(line for line in lines if line) or type(error).__name__

@@ -1,0 +1,20 @@
+// LceBconv2d: a convolution of packed signs with packed signs.
+#pragma once
+
+#include <memory>
+
+#include "kernels/kernel.h"
+#include "op.h"
+#include "options.h"
+
+namespace larq_reactnet_runtime {
+
+// The constants of the operator. Those that its type of output does not need may be missing.
+struct Bconv2dConstants {
+  Tensor filter, multiplier, bias, thresholds;
+};
+
+Reason MakeBconv2d(const Tensor& input, const Tensor& output, const Bconv2dConstants& constants,
+                   const Bconv2dOptions& options, const Kernel& kernel, std::unique_ptr<Op>* op);
+
+}  // namespace larq_reactnet_runtime

@@ -1,0 +1,204 @@
+// The library's two functions, by which an interpreter loads it as an external delegate.
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "abi.h"
+#include "cpu.h"
+#include "partition.h"
+#include "threads.h"
+
+namespace larq_reactnet_runtime {
+namespace {
+
+constexpr int kMostThreads = 256;
+
+struct Options {
+  int threads = 1;
+  const Kernel* kernel = nullptr;
+};
+
+struct Delegate {
+  explicit Delegate(const Options& options) : kernel(*options.kernel), threads(options.threads) {}
+
+  TfLiteDelegate base{};
+  const Kernel& kernel;
+  Threads threads;
+};
+
+Delegate* From(TfLiteDelegate* delegate) { return static_cast<Delegate*>(delegate->data); }
+
+// What the interpreter keeps for each of its nodes that is a partition of ours.
+struct State {
+  Delegate* delegate;
+  Partition partition;
+};
+
+// Calls `work`, which gives a reason if it fails, and reports that. Nothing is thrown to C code.
+template <class Work>
+TfLiteStatus Try(TfLiteContext* context, Work work) {
+  try {
+    const Reason reason = work();
+    if (reason.empty()) return kTfLiteOk;
+    context->ReportError(context, "larq_reactnet_runtime cannot run this model: %s.",
+                         reason.c_str());
+  } catch (const std::exception& error) {
+    context->ReportError(context, "larq_reactnet_runtime failed: %s.", error.what());
+  }
+  return kTfLiteError;
+}
+
+void* InitKernel(TfLiteContext* context, const char* buffer, size_t) {
+  const auto* params = reinterpret_cast<const TfLiteDelegateParams*>(buffer);
+  State* result = nullptr;
+  Try(context, [&] {
+    auto state = std::make_unique<State>();
+    state->delegate = From(params->delegate);
+    const Reason reason = state->partition.Init(context, *params, state->delegate->kernel);
+    if (reason.empty()) result = state.release();
+    return reason;
+  });
+  return result;
+}
+
+void FreeKernel(TfLiteContext*, void* buffer) { delete static_cast<State*>(buffer); }
+
+TfLiteStatus PrepareKernel(TfLiteContext* context, TfLiteNode* node) {
+  auto* state = static_cast<State*>(node->user_data);
+  if (state == nullptr) return kTfLiteError;  // of which `InitKernel` has told
+  return Try(context,
+             [&] { return state->partition.Prepare(context, state->delegate->threads.count()); });
+}
+
+TfLiteStatus RunKernel(TfLiteContext* context, TfLiteNode* node) {
+  auto* state = static_cast<State*>(node->user_data);
+  return Try(context, [&] { return state->partition.Run(context, &state->delegate->threads); });
+}
+
+// Tensors that nodes of the plan write, and those that two of them write.
+void FindOutputs(TfLiteContext* context, const TfLiteIntArray& plan, std::set<int>* twice) {
+  std::set<int> once;
+  for (int i = 0; i < plan.size; ++i) {
+    TfLiteNode* node = nullptr;
+    TfLiteRegistration* registration = nullptr;
+    if (context->GetNodeAndRegistration(context, plan.data[i], &node, &registration) != kTfLiteOk ||
+        node->outputs == nullptr) {
+      continue;
+    }
+    for (int j = 0; j < node->outputs->size; ++j) {
+      const int output = node->outputs->data[j];
+      if (!once.insert(output).second) twice->insert(output);
+    }
+  }
+}
+
+Reason Claim(TfLiteContext* context, TfLiteDelegate* delegate) {
+  TfLiteIntArray* plan = nullptr;
+  if (context->GetExecutionPlan(context, &plan) != kTfLiteOk) return "it has no execution plan";
+  std::set<int> twice;
+  FindOutputs(context, *plan, &twice);
+  std::vector<int> claimed = {0};  // the size, and then the nodes, as in a TfLiteIntArray
+  for (int i = 0; i < plan->size; ++i) {
+    TfLiteNode* node = nullptr;
+    TfLiteRegistration* registration = nullptr;
+    const int index = plan->data[i];
+    if (context->GetNodeAndRegistration(context, index, &node, &registration) != kTfLiteOk) {
+      return "it has a node that cannot be found";
+    }
+    const char* name = registration->custom_name;
+    if (name == nullptr || !IsOurs(name)) continue;
+    Step step;
+    Reason reason = MakeStep(*context, *node, name, From(delegate)->kernel, &step);
+    if (reason.empty() && twice.count(step.output) != 0) {
+      reason = "another operator has the same output";
+    }
+    if (reason.empty()) {
+      claimed.push_back(index);
+    } else {
+      context->ReportError(context,
+                           "larq_reactnet_runtime does not run %s (node %d), because %s. Convert "
+                           "the model again, or run it with Larq Compute Engine.",
+                           name, index, reason.c_str());
+    }
+  }
+  if (claimed.size() == 1) return {};
+  claimed[0] = static_cast<int>(claimed.size()) - 1;
+  TfLiteRegistration registration{};
+  registration.init = InitKernel;
+  registration.free = FreeKernel;
+  registration.prepare = PrepareKernel;
+  registration.invoke = RunKernel;
+  registration.custom_name = "LarqReactnetRuntime";
+  registration.version = 1;
+  const auto* nodes = reinterpret_cast<const TfLiteIntArray*>(claimed.data());
+  if (context->ReplaceNodeSubsetsWithDelegateKernels(context, registration, nodes, delegate) !=
+      kTfLiteOk) {
+    return "the interpreter does not take the delegate";
+  }
+  return {};
+}
+
+TfLiteStatus PrepareDelegate(TfLiteContext* context, TfLiteDelegate* delegate) {
+  return Try(context, [&] { return Claim(context, delegate); });
+}
+
+Reason ReadOptions(const char* const* keys, const char* const* values, size_t count,
+                   Options* options) {
+  std::string isa = "auto";
+  for (size_t i = 0; i < count; ++i) {
+    const std::string key = keys[i], value = values[i];
+    if (key == "num_threads") {
+      char* end = nullptr;
+      const long threads = std::strtol(value.c_str(), &end, 10);
+      if (value.empty() || *end != 0 || threads < 1 || threads > kMostThreads) {
+        return "num_threads must be a number from 1 to " + std::to_string(kMostThreads) + ", got " +
+               value;
+      }
+      options->threads = static_cast<int>(threads);
+    } else if (key == "isa") {
+      isa = value;
+    } else {
+      return "there is no option " + key + ", only num_threads and isa";
+    }
+  }
+  return ChooseKernel(isa, &options->kernel);
+}
+
+}  // namespace
+}  // namespace larq_reactnet_runtime
+
+extern "C" {
+
+__attribute__((visibility("default"))) larq_reactnet_runtime::TfLiteDelegate*
+tflite_plugin_create_delegate(const char* const* keys, const char* const* values, size_t count,
+                              void (*report_error)(const char*)) {
+  using namespace larq_reactnet_runtime;
+  Reason reason;
+  try {
+    Options options;
+    reason = ReadOptions(keys, values, count, &options);
+    if (reason.empty()) {
+      auto* delegate = new Delegate(options);
+      delegate->base.data = delegate;
+      delegate->base.Prepare = PrepareDelegate;
+      // Otherwise the interpreter first prepares the operators that it does not know.
+      delegate->base.flags = kTfLiteDelegateFlagsAllowDynamicTensors;
+      return &delegate->base;
+    }
+  } catch (const std::exception& error) {
+    reason = error.what();
+  }
+  if (report_error != nullptr) report_error(("larq_reactnet_runtime: " + reason).c_str());
+  return nullptr;
+}
+
+__attribute__((visibility("default"))) void tflite_plugin_destroy_delegate(
+    larq_reactnet_runtime::TfLiteDelegate* delegate) {
+  if (delegate != nullptr) delete larq_reactnet_runtime::From(delegate);
+}
+
+}  // extern "C"

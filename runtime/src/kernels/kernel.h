@@ -1,0 +1,60 @@
+// The one interface between a binary convolution and its code for some instruction set.
+//
+// A convolution is a product of two matrices of bits. A row of one is a *patch*: the words of the
+// input under the window of an output pixel. A row of the other is a filter. Filters come in
+// blocks: for each step the words of all filters of the block, side by side, so that one vector
+// register holds the same words of many filters and counts need no sums across a register.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace larq_reactnet_runtime {
+
+enum class Output { kFloat, kInt8, kBits };
+
+// From a doubled count of unequal bits to an output. Arrays have a value for each filter of each
+// block, also for those that only fill up the last block.
+struct Epilogue {
+  Output output = Output::kFloat;
+  int32_t lowest = 0, highest = 0;
+  const float* multiplier = nullptr;
+  const float* bias = nullptr;
+  const int32_t* thresholds = nullptr;
+};
+
+// Some output pixels and one block of filters.
+struct Tile {
+  int pixels = 0;
+  const uint32_t* patches = nullptr;
+  size_t patch_stride = 0;  // in words
+  const uint32_t* filters = nullptr;
+  int steps = 0;
+
+  const Epilogue* epilogue = nullptr;
+  size_t block = 0;  // the first filter of the block, in the arrays of `epilogue`
+  // For each pixel what padding adds to the doubled counts, an array as in `epilogue`; or null.
+  const int32_t* const* corrections = nullptr;
+
+  void* output = nullptr;    // of the first pixel
+  size_t output_stride = 0;  // from one pixel to the next, in floats, bytes or words
+  int channel = 0;           // the output channel of the first filter
+  int channels = 0;          // how many of the block's filters are output channels
+};
+
+struct Kernel {
+  const char* name;
+  int filters;  // of a block, at most 32
+  int words;    // of a step
+  int pixels;   // computed at once
+  void (*convolve)(const Tile& tile);
+  void (*pack_signs)(const float* values, size_t count, uint32_t* words);
+};
+
+extern const Kernel kPortable;
+extern const Kernel kAvx2;
+extern const Kernel kAvx512;
+extern const Kernel kAvx512Vpopcntdq;
+extern const Kernel kNeon;
+
+}  // namespace larq_reactnet_runtime

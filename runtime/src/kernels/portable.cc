@@ -1,0 +1,41 @@
+// Binary convolution with 64-bit words, for processors without code of their own.
+#include "../bits.h"
+#include "tiles.h"
+
+namespace larq_reactnet_runtime {
+namespace {
+
+struct Counter {
+  static constexpr int kFilters = 8;
+  static constexpr int kPixels = 2;
+
+  template <int kPatches>
+  static void Count(const uint32_t* patches, size_t stride, const uint32_t* filters, int steps,
+                    int32_t* counts) {
+    for (int i = 0; i < kPatches * kFilters; ++i) counts[i] = 0;
+    for (int step = 0; step < steps; ++step) {
+      uint64_t words[kPatches];
+      for (int patch = 0; patch < kPatches; ++patch) {
+        std::memcpy(&words[patch],
+                    patches + static_cast<size_t>(patch) * stride + 2 * static_cast<size_t>(step),
+                    sizeof(uint64_t));
+      }
+      for (int filter = 0; filter < kFilters; ++filter) {
+        uint64_t bits;
+        std::memcpy(&bits, filters, sizeof(bits));
+        filters += 2;
+        for (int patch = 0; patch < kPatches; ++patch) {
+          counts[patch * kFilters + filter] += __builtin_popcountll(words[patch] ^ bits);
+        }
+      }
+    }
+  }
+};
+
+void Convolve(const Tile& tile) { ConvolveTile<Counter>(tile); }
+
+}  // namespace
+
+const Kernel kPortable = {"portable", Counter::kFilters, 2, Counter::kPixels, Convolve, PackSigns};
+
+}  // namespace larq_reactnet_runtime

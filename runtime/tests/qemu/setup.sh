@@ -1,0 +1,95 @@
+#!/bin/sh
+# Makes a 64-bit ARM Linux with Python, NumPy, LiteRT and tflite-runtime in a folder, and an emulator
+# to run it with (run.sh). Nothing is installed outside of that folder, and nobody has to be root.
+#
+#   setup.sh         prints the folder, LARQ_REACTNET_QEMU or ~/.cache/larq-reactnet-qemu
+#
+# Exits with 77, which means "skip", and one line with the reason where that cannot be done.
+set -eu
+
+cache=${LARQ_REACTNET_QEMU:-${XDG_CACHE_HOME:-$HOME/.cache}/larq-reactnet-qemu}
+python=${PYTHON:-python3}
+here=$(cd "$(dirname "$0")" && pwd)
+root=$cache/root
+mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+release=bookworm # has Python 3.11, for which there are wheels of LiteRT and of tflite-runtime
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+skip() {
+    echo "skip: $*" >&2
+    exit 77
+}
+
+[ "$(uname -s)" = Linux ] || skip "this is $(uname -s), and the emulator runs on Linux"
+for tool in apt-get dpkg-deb "$python"; do
+    command -v "$tool" >/dev/null || skip "there is no $tool, to fetch Debian's packages with"
+done
+[ -f $keyring ] || skip "there is no $keyring, to check Debian's packages with"
+# Whatever makes another environment makes a new folder.
+stamp=$cache/$(cat "$here/setup.sh" "$here/cpuinfo" | cksum | tr ' ' -).done
+if [ -f "$stamp" ]; then
+    echo "$cache"
+    exit
+fi
+rm -rf "$cache"
+mkdir -p "$cache"
+cache=$(cd "$cache" && pwd)
+root=$cache/root
+
+# An apt of its own for each architecture: its lists, its cache, and nothing that is installed yet.
+apt() {
+    architecture=$1
+    shift
+    apt-get -qq -o Debug::NoLocking=1 -o APT::Sandbox::User= \
+        -o APT::Architecture="$architecture" -o APT::Architectures="$architecture" \
+        -o APT::Install-Recommends=0 -o Dir::Etc::SourceList="$cache/apt/sources.list" \
+        -o Dir::Etc::SourceParts=- -o Dir::State="$cache/apt/$architecture" \
+        -o Dir::State::Status="$cache/apt/$architecture/status" \
+        -o Dir::Cache="$cache/apt/$architecture/cache" "$@"
+}
+
+fetch() { # architecture, folder to unpack into, packages: with all that they need
+    architecture=$1 folder=$2
+    shift 2
+    mkdir -p "$cache/apt/$architecture/lists/partial" "$cache/apt/$architecture/cache/archives/partial"
+    : >"$cache/apt/$architecture/status"
+    apt "$architecture" update || skip "$mirror cannot be reached"
+    apt "$architecture" -y --download-only install "$@" >/dev/null || skip "$mirror has no $*"
+    mkdir -p "$folder"
+    for package in "$cache/apt/$architecture/cache/archives"/*.deb; do
+        dpkg-deb --extract "$package" "$folder"
+    done
+}
+
+mkdir -p "$cache/apt"
+echo "deb [signed-by=$keyring] $mirror $release main" >"$cache/apt/sources.list"
+host=$(dpkg --print-architecture)
+fetch "$host" "$cache/host" qemu-user-static
+cp "$cache/host/usr/bin/qemu-aarch64-static" "$cache/qemu-aarch64"
+rm -rf "$cache/host"
+fetch arm64 "$root" python3.11 libstdc++6 zlib1g
+rm -rf "$cache/apt"
+
+# LiteRT counts the processors, and crashes on what the host's files say of them.
+mkdir -p "$root/proc"
+cp "$here/cpuinfo" "$root/proc/cpuinfo"
+
+# What pip looks for on PyPI, for the other machine.
+wheels() { # folder, packages
+    folder=$1
+    shift
+    "$python" -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --no-compile \
+        --target "$folder" \
+        --platform manylinux_2_34_aarch64 --platform manylinux_2_31_aarch64 \
+        --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 \
+        --platform manylinux_2_17_aarch64 --platform manylinux2014_aarch64 \
+        --python-version 3.11 --implementation cp --only-binary :all: "$@" ||
+        skip "pip finds no wheels for aarch64 of $*"
+}
+wheels "$cache/site" numpy==1.26.4 pillow==11.3.0 pytest==8.4.2 hypothesis==6.*
+wheels "$cache/litert" --no-deps ai-edge-litert==2.3.0 backports.strenum flatbuffers tqdm \
+    typing-extensions 'protobuf>=5' "ml_dtypes<0.6"
+wheels "$cache/tflite" --no-deps tflite-runtime==2.14.0
+
+touch "$stamp"
+echo "$cache"

@@ -85,5 +85,8 @@ if __name__ == "__main__":
     parser.add_argument("--output", type=Path, default=Path("demo"), help="folder of the .tflite")
     parser.add_argument("--data-dir", help="where tensorflow-datasets keeps CIFAR-10")
     arguments = parser.parse_args()
+    for photo in arguments.photos:
+        if not photo.is_file():
+            parser.error(f"There is no file {photo}.")
     if not main([*cat(), *arguments.photos], arguments.output, arguments.data_dir or None):
         sys.exit("Keras and the .tflite do not agree.")

@@ -19,6 +19,9 @@ enum TfLiteAllocationType : int { kTfLiteMmapRo = 1 };
 
 enum TfLiteQuantizationType : int { kTfLiteNoQuantization = 0, kTfLiteAffineQuantization = 1 };
 
+inline constexpr int kTfLiteBuiltinAdd = 0;
+inline constexpr int kTfLiteBuiltinPrelu = 54;
+
 inline constexpr int kTfLiteOptionalTensor = -1;
 inline constexpr int64_t kTfLiteDelegateFlagsAllowDynamicTensors = 1;
 
@@ -105,7 +108,12 @@ struct TfLiteContext {
                                                         TfLiteRegistration registration,
                                                         const TfLiteIntArray* nodes,
                                                         TfLiteDelegate* delegate);
-  // More follows, which is not needed here.
+  int recommended_num_threads;
+  void* unused[8];  // functions and a flag that are not needed here
+  void* ResizeTensorExplicit;
+  TfLiteStatus (*PreviewDelegatePartitioning)(TfLiteContext* context, const TfLiteIntArray* nodes,
+                                              TfLiteDelegateParams** partitions, int* count);
+  // More follows, which is not needed here either.
 };
 
 struct TfLiteDelegate {
@@ -128,9 +136,12 @@ static_assert(offsetof(TfLiteTensor, params) == 24);
 static_assert(offsetof(TfLiteTensor, allocation_type) == 32);
 static_assert(offsetof(TfLiteTensor, bytes) == 40);
 static_assert(offsetof(TfLiteTensor, name) == 56);
+static_assert(offsetof(TfLiteTensor, is_variable) == 77);
 static_assert(offsetof(TfLiteTensor, quantization) == 80);
+static_assert(offsetof(TfLiteTensor, sparsity) == 96);
 static_assert(sizeof(TfLiteTensor) == 112);
 static_assert(offsetof(TfLiteNode, user_data) == 32);
+static_assert(offsetof(TfLiteNode, builtin_data) == 40);
 static_assert(offsetof(TfLiteNode, custom_initial_data) == 48);
 static_assert(offsetof(TfLiteNode, custom_initial_data_size) == 56);
 static_assert(offsetof(TfLiteRegistration, builtin_code) == 40);
@@ -140,6 +151,8 @@ static_assert(offsetof(TfLiteContext, tensors) == 16);
 static_assert(offsetof(TfLiteContext, ResizeTensor) == 32);
 static_assert(offsetof(TfLiteContext, GetNodeAndRegistration) == 56);
 static_assert(offsetof(TfLiteContext, ReplaceNodeSubsetsWithDelegateKernels) == 64);
+static_assert(offsetof(TfLiteContext, ResizeTensorExplicit) == 144);
+static_assert(offsetof(TfLiteContext, PreviewDelegatePartitioning) == 152);
 static_assert(offsetof(TfLiteDelegate, flags) == 40);
 static_assert(sizeof(TfLiteDelegate) == 56);
 

@@ -22,16 +22,17 @@ constexpr int64_t kMostPixels = 256;
 
 class Bconv2d : public Op {
  public:
-  Bconv2d(const Tensor& output, const Bconv2dConstants& constants, const Bconv2dOptions& options,
-          int groups, const Kernel& kernel)
+  Bconv2d(const Tensor& output, const Bconv2dConstants& constants, const Joined& joined,
+          const Bconv2dOptions& options, int groups, const Kernel& kernel)
       : options_(options), kernel_(kernel), filters_(constants.filter, groups, kernel) {
     output_type_ = output.type;
     SetEpilogue(output, constants);
+    if (joined.is_any) Join(joined);
   }
 
   Reason Infer(const Shape& input, Shape* output) const override;
   void Prepare(const Shape& input, int threads) override;
-  void Run(const void* input, void* output, Threads* threads) const override;
+  void Run(const Values& values, Threads* threads) const override;
   Type output_type() const override { return output_type_; }
 
  private:
@@ -48,8 +49,9 @@ class Bconv2d : public Op {
   Axis Rows(const Shape& input) const;
   Axis Columns(const Shape& input) const;
   void SetEpilogue(const Tensor& output, const Bconv2dConstants& constants);
-  void RunPixels(const uint32_t* input, char* output, int64_t first, int pixels,
-                 Scratch* scratch) const;
+  void Join(const Joined& joined);
+  void RunPixels(const Values& values, int64_t first, int pixels, Scratch* scratch) const;
+  void SetOutputs(const Values& values, size_t first, Tile* tile) const;
   void GatherRow(const uint32_t* input, int64_t image, int y, int x, int i, uint32_t* patch) const;
   void Gather(const uint32_t* input, int64_t first, int pixels, int group, uint32_t* patches) const;
 
@@ -60,6 +62,7 @@ class Bconv2d : public Op {
   bool is_packed_ = false;
   Buffer<float> multiplier_, bias_;
   Buffer<int32_t> thresholds_;
+  Buffer<float> joined_[kSlotCount];
   Epilogue epilogue_;
 
   // Those that depend on the shape of the input.
@@ -141,6 +144,20 @@ void Bconv2d::SetEpilogue(const Tensor& output, const Bconv2dConstants& constant
   epilogue_.bias = bias_.data();
 }
 
+void Bconv2d::Join(const Joined& joined) {
+  epilogue_.output = Output::kJoined;
+  epilogue_.slots = joined.slots;
+  for (int slot = 0; slot < kSlotCount; ++slot) {
+    const auto* constant = static_cast<const char*>(joined.constants[slot].constant);
+    if (constant == nullptr) continue;
+    joined_[slot].Resize(filters_.places());
+    for (int channel = 0; channel < channels_out(); ++channel, constant += sizeof(float)) {
+      std::memcpy(&joined_[slot][filters_.PlaceOf(channel)], constant, sizeof(float));
+    }
+    epilogue_.constants[slot] = joined_[slot].data();
+  }
+}
+
 void Bconv2d::Prepare(const Shape& input, int threads) {
   if (!is_packed_) filters_.Pack();
   is_packed_ = true;
@@ -172,30 +189,45 @@ void Bconv2d::Prepare(const Shape& input, int threads) {
   }
 }
 
-void Bconv2d::Run(const void* input, void* output, Threads* threads) const {
+void Bconv2d::Run(const Values& values, Threads* threads) const {
   const int64_t pixels = images_ * rows_.output * columns_.output;
   threads->Run(pixels, kernel_.pixels, [&](int thread, int64_t first, int64_t last) {
     Scratch* scratch = &scratch_[static_cast<size_t>(thread)];
     for (; first < last; first += chunk_) {
       const int count = static_cast<int>(std::min<int64_t>(chunk_, last - first));
-      RunPixels(static_cast<const uint32_t*>(input), static_cast<char*>(output), first, count,
-                scratch);
+      RunPixels(values, first, count, scratch);
     }
   });
 }
 
-void Bconv2d::RunPixels(const uint32_t* input, char* output, int64_t first, int pixels,
-                        Scratch* scratch) const {
+// Points a tile at its outputs. Blocks add their bits to words that have to be 0 before.
+void Bconv2d::SetOutputs(const Values& values, size_t first, Tile* tile) const {
+  const size_t pixels = static_cast<size_t>(tile->pixels);
+  tile->output_stride = output_stride_;
+  if (values.output != nullptr) {
+    tile->output = static_cast<char*>(values.output) + first * output_bytes_;
+    if (output_type_ == Type::kInt32) std::memset(tile->output, 0, pixels * output_bytes_);
+  }
+  for (int slot = 0; slot < kSlotCount; ++slot) {
+    if (values.added[slot] != nullptr) {
+      tile->added[slot] = values.added[slot] + first * output_stride_;
+    }
+  }
+  if (values.signs != nullptr) {
+    tile->signs_stride = static_cast<size_t>(WordsOf(channels_out()));
+    tile->signs = values.signs + first * tile->signs_stride;
+    std::memset(tile->signs, 0, pixels * tile->signs_stride * sizeof(uint32_t));
+  }
+}
+
+void Bconv2d::RunPixels(const Values& values, int64_t first, int pixels, Scratch* scratch) const {
+  const auto* input = static_cast<const uint32_t*>(values.input);
   Tile tile;
   tile.pixels = pixels;
   tile.patch_stride = patch_stride_;
   tile.steps = filters_.steps();
   tile.epilogue = &epilogue_;
-  tile.output = output + static_cast<size_t>(first) * output_bytes_;
-  tile.output_stride = output_stride_;
-  if (output_type_ == Type::kInt32) {  // to which blocks add their bits
-    std::memset(tile.output, 0, static_cast<size_t>(pixels) * output_bytes_);
-  }
+  SetOutputs(values, static_cast<size_t>(first), &tile);
   if (is_corrected_) {
     for (int pixel = 0; pixel < pixels; ++pixel) {
       const int64_t place = (first + pixel) % (int64_t{rows_.output} * columns_.output);
@@ -301,7 +333,8 @@ Reason CheckFilter(const Tensor& filter, int channels_in, int* groups) {
 }  // namespace
 
 Reason MakeBconv2d(const Tensor& input, const Tensor& output, const Bconv2dConstants& constants,
-                   const Bconv2dOptions& options, const Kernel& kernel, std::unique_ptr<Op>* op) {
+                   const Joined& joined, const Bconv2dOptions& options, const Kernel& kernel,
+                   std::unique_ptr<Op>* op) {
   if (input.type != Type::kInt32) return "its input is not int32";
   int groups = 1;
   Reason reason = CheckFilter(constants.filter, options.channels_in, &groups);
@@ -327,7 +360,7 @@ Reason MakeBconv2d(const Tensor& input, const Tensor& output, const Bconv2dConst
     reason = "its output is none of float32, int8 and int32";
   }
   if (!reason.empty()) return reason;
-  *op = std::make_unique<Bconv2d>(output, constants, options, groups, kernel);
+  *op = std::make_unique<Bconv2d>(output, constants, joined, options, groups, kernel);
   return {};
 }
 

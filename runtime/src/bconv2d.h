@@ -14,7 +14,15 @@ struct Bconv2dConstants {
   Tensor filter, multiplier, bias, thresholds;
 };
 
+// Float operators that are joined to it: in which slots of the epilogue, and their constants.
+struct Joined {
+  bool is_any = false;
+  int slots = 0;
+  Tensor constants[kSlotCount];
+};
+
 Reason MakeBconv2d(const Tensor& input, const Tensor& output, const Bconv2dConstants& constants,
-                   const Bconv2dOptions& options, const Kernel& kernel, std::unique_ptr<Op>* op);
+                   const Joined& joined, const Bconv2dOptions& options, const Kernel& kernel,
+                   std::unique_ptr<Op>* op);
 
 }  // namespace larq_reactnet_runtime

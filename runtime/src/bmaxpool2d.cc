@@ -25,9 +25,9 @@ class Bmaxpool2d : public Op {
     words_ = static_cast<size_t>(input[3]);
   }
 
-  void Run(const void* input, void* output, Threads* threads) const override {
-    const auto* words = static_cast<const uint32_t*>(input);
-    auto* maxima = static_cast<uint32_t*>(output);
+  void Run(const Values& values, Threads* threads) const override {
+    const auto* words = static_cast<const uint32_t*>(values.input);
+    auto* maxima = static_cast<uint32_t*>(values.output);
     const int64_t rows = int64_t{images_} * rows_.output;
     threads->Run(rows, 1, [this, words, maxima](int, int64_t first, int64_t last) {
       for (int64_t row = first; row < last; ++row) RunRow(row, words, maxima);

@@ -9,6 +9,7 @@
 
 #include "abi.h"
 #include "cpu.h"
+#include "fusion.h"
 #include "partition.h"
 #include "threads.h"
 
@@ -20,14 +21,18 @@ constexpr int kMostThreads = 256;
 struct Options {
   int threads = 1;
   const Kernel* kernel = nullptr;
+  bool fuses = true;
 };
 
 struct Delegate {
-  explicit Delegate(const Options& options) : kernel(*options.kernel), threads(options.threads) {}
+  explicit Delegate(const Options& options)
+      : kernel(*options.kernel), fuses(options.fuses), threads(options.threads) {}
 
   TfLiteDelegate base{};
   const Kernel& kernel;
+  const bool fuses;
   Threads threads;
+  Chains chains;  // of the graph that is being prepared
 };
 
 Delegate* From(TfLiteDelegate* delegate) { return static_cast<Delegate*>(delegate->data); }
@@ -58,7 +63,8 @@ void* InitKernel(TfLiteContext* context, const char* buffer, size_t) {
   Try(context, [&] {
     auto state = std::make_unique<State>();
     state->delegate = From(params->delegate);
-    const Reason reason = state->partition.Init(context, *params, state->delegate->kernel);
+    const Reason reason =
+        state->partition.Init(context, *params, state->delegate->kernel, state->delegate->chains);
     if (reason.empty()) result = state.release();
     return reason;
   });
@@ -96,12 +102,12 @@ void FindOutputs(TfLiteContext* context, const TfLiteIntArray& plan, std::set<in
   }
 }
 
-Reason Claim(TfLiteContext* context, TfLiteDelegate* delegate) {
+// The nodes of the plan that are binary operators that can be run.
+Reason FindNodes(TfLiteContext* context, const Kernel& kernel, std::set<int>* claimed) {
   TfLiteIntArray* plan = nullptr;
   if (context->GetExecutionPlan(context, &plan) != kTfLiteOk) return "it has no execution plan";
   std::set<int> twice;
   FindOutputs(context, *plan, &twice);
-  std::vector<int> claimed = {0};  // the size, and then the nodes, as in a TfLiteIntArray
   for (int i = 0; i < plan->size; ++i) {
     TfLiteNode* node = nullptr;
     TfLiteRegistration* registration = nullptr;
@@ -112,12 +118,12 @@ Reason Claim(TfLiteContext* context, TfLiteDelegate* delegate) {
     const char* name = registration->custom_name;
     if (name == nullptr || !IsOurs(name)) continue;
     Step step;
-    Reason reason = MakeStep(*context, *node, name, From(delegate)->kernel, &step);
+    Reason reason = MakeStep(*context, *node, name, kernel, nullptr, &step);
     if (reason.empty() && twice.count(step.output) != 0) {
       reason = "another operator has the same output";
     }
     if (reason.empty()) {
-      claimed.push_back(index);
+      claimed->insert(index);
     } else {
       context->ReportError(context,
                            "larq_reactnet_runtime does not run %s (node %d), because %s. Convert "
@@ -125,8 +131,14 @@ Reason Claim(TfLiteContext* context, TfLiteDelegate* delegate) {
                            name, index, reason.c_str());
     }
   }
-  if (claimed.size() == 1) return {};
-  claimed[0] = static_cast<int>(claimed.size()) - 1;
+  return {};
+}
+
+// Puts nodes of ours, one for each partition, in the place of those of the graph.
+Reason Replace(TfLiteContext* context, TfLiteDelegate* delegate, const std::set<int>& nodes) {
+  if (nodes.empty()) return {};
+  std::vector<int> replaced = {static_cast<int>(nodes.size())};  // as in a TfLiteIntArray
+  replaced.insert(replaced.end(), nodes.begin(), nodes.end());
   TfLiteRegistration registration{};
   registration.init = InitKernel;
   registration.free = FreeKernel;
@@ -134,12 +146,30 @@ Reason Claim(TfLiteContext* context, TfLiteDelegate* delegate) {
   registration.invoke = RunKernel;
   registration.custom_name = "LarqReactnetRuntime";
   registration.version = 1;
-  const auto* nodes = reinterpret_cast<const TfLiteIntArray*>(claimed.data());
-  if (context->ReplaceNodeSubsetsWithDelegateKernels(context, registration, nodes, delegate) !=
+  const auto* array = reinterpret_cast<const TfLiteIntArray*>(replaced.data());
+  if (context->ReplaceNodeSubsetsWithDelegateKernels(context, registration, array, delegate) !=
       kTfLiteOk) {
     return "the interpreter does not take the delegate";
   }
   return {};
+}
+
+// Each chain becomes a node of its own. In a partition with others, the interpreter might run the
+// convolution long before that which is added to it is there.
+Reason Claim(TfLiteContext* context, TfLiteDelegate* delegate) {
+  std::set<int> nodes;
+  Reason reason = FindNodes(context, From(delegate)->kernel, &nodes);
+  if (!reason.empty()) return reason;
+  Chains* chains = &From(delegate)->chains;
+  *chains = From(delegate)->fuses ? FindChains(context, nodes) : Chains();
+  for (const auto& [convolution, chain] : *chains) {
+    reason = Replace(context, delegate, {chain.nodes.begin(), chain.nodes.end()});
+    if (!reason.empty()) return reason;
+    for (const int node : chain.nodes) nodes.erase(node);
+  }
+  reason = Replace(context, delegate, nodes);
+  chains->clear();
+  return reason;
 }
 
 TfLiteStatus PrepareDelegate(TfLiteContext* context, TfLiteDelegate* delegate) {
@@ -161,8 +191,11 @@ Reason ReadOptions(const char* const* keys, const char* const* values, size_t co
       options->threads = static_cast<int>(threads);
     } else if (key == "isa") {
       isa = value;
+    } else if (key == "fuse") {
+      if (value != "0" && value != "1") return "fuse must be 0 or 1, got " + value;
+      options->fuses = value == "1";
     } else {
-      return "there is no option " + key + ", only num_threads and isa";
+      return "there is no option " + key + ", only num_threads, isa and fuse";
     }
   }
   return ChooseKernel(isa, &options->kernel);

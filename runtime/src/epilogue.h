@@ -3,15 +3,18 @@
 // Of K products of signs, c are -1: their sum is K - 2c. LCE clamps the sum (its fused activation),
 // multiplies it and adds a bias. Here 2c is clamped, and multiplier and bias are such that the
 // result is the same. Doubled counts stay integers when half a channel is needed: a padded zero
-// counts as half of its bits.
+// counts as half of its bits. What is joined to the convolution follows, each operator with a
+// rounding of its own, as if the interpreter had run it.
 //
 // The functions are compiled once for each instruction set. They are in an unnamed namespace, and
 // call nothing of the standard library, lest the linker keep one version, for the wrong processor.
+// They are always inlined, into a loop over pixels that keeps what it can in registers.
 #pragma once
 
 #include <cstring>
 
 #include "kernels/kernel.h"
+#include "kernels/lanes.h"
 
 namespace larq_reactnet_runtime {
 namespace {
@@ -26,57 +29,141 @@ inline int8_t ToInt8(float value) {
 }
 
 // Bits of other channels may be in the same words: those of this block are added.
-inline void AddBits(uint32_t bits, int channel, uint32_t* words) {
+[[gnu::always_inline]] inline void AddBits(uint32_t bits, int channel, uint32_t* words) {
   words += channel / 32;
   const int shift = channel % 32;
   words[0] |= bits << shift;
   if (shift != 0 && bits >> (32 - shift) != 0) words[1] |= bits >> (32 - shift);
 }
 
-template <int kFilters>
-inline void Finish(const Tile& tile, int pixel, const int32_t* counts) {
-  const Epilogue& epilogue = *tile.epilogue;
-  int32_t doubled[kFilters];
-  for (int i = 0; i < kFilters; ++i) doubled[i] = 2 * counts[i];
+template <class Lanes>
+using Ints = typename Lanes::Ints;
+template <class Lanes>
+using Floats = typename Lanes::Floats;
+
+// What a tensor has for the channels of the tile at one pixel. There may be fewer than filters.
+template <class Lanes, int kRegisters>
+[[gnu::always_inline]] inline void LoadRow(const Tile& tile, const float* row,
+                                           Floats<Lanes>* values) {
+  constexpr int kFilters = kRegisters * Lanes::kLanes;
+  float padded[kFilters] = {};
+  if (tile.channels != kFilters) {
+    std::memcpy(padded, row, static_cast<size_t>(tile.channels) * sizeof(float));
+    row = padded;
+  }
+  for (int i = 0; i < kRegisters; ++i) values[i] = Load<Floats<Lanes>>(row + i * Lanes::kLanes);
+}
+
+template <class Lanes, int kRegisters>
+[[gnu::always_inline]] inline void StoreRow(const Tile& tile, const Floats<Lanes>* values,
+                                            float* row) {
+  constexpr int kFilters = kRegisters * Lanes::kLanes;
+  if (tile.channels == kFilters) {
+    for (int i = 0; i < kRegisters; ++i) Store(values[i], row + i * Lanes::kLanes);
+    return;
+  }
+  float padded[kFilters];
+  for (int i = 0; i < kRegisters; ++i) Store(values[i], padded + i * Lanes::kLanes);
+  std::memcpy(row, padded, static_cast<size_t>(tile.channels) * sizeof(float));
+}
+
+// One of the operators that are joined to the convolution.
+template <class Lanes, int kRegisters, int kSlot>
+[[gnu::always_inline]] inline void RunSlot(const Tile& tile, const Epilogue& epilogue, size_t first,
+                                           Floats<Lanes>* values) {
+  Floats<Lanes> operands[kRegisters];
+  if constexpr (kSlots[kSlot] == Stage::kAddTensor) {
+    LoadRow<Lanes, kRegisters>(tile, tile.added[kSlot] + first, operands);
+  } else {
+    const float* constants = epilogue.constants[kSlot] + tile.block;
+    for (int i = 0; i < kRegisters; ++i) {
+      operands[i] = Load<Floats<Lanes>>(constants + i * Lanes::kLanes);
+    }
+  }
+  for (int i = 0; i < kRegisters; ++i) {
+    if constexpr (kSlots[kSlot] == Stage::kPrelu) {
+      values[i] = values[i] < 0.0f ? values[i] * operands[i] : values[i];
+    } else {
+      values[i] += operands[i];
+    }
+  }
+}
+
+// Those in the slots of `kMask`, from `kSlot` on; or, if all are, those that there are.
+template <class Lanes, int kRegisters, int kMask, int kSlot = 0>
+[[gnu::always_inline]] inline void RunSlots(const Tile& tile, const Epilogue& epilogue,
+                                            size_t first, Floats<Lanes>* values) {
+  if constexpr (kSlot < kSlotCount) {
+    if constexpr ((kMask >> kSlot & 1) != 0) {
+      if (kMask != kAllSlots || (epilogue.slots >> kSlot & 1) != 0) {
+        RunSlot<Lanes, kRegisters, kSlot>(tile, epilogue, first, values);
+      }
+    }
+    RunSlots<Lanes, kRegisters, kMask, kSlot + 1>(tile, epilogue, first, values);
+  }
+}
+
+[[gnu::always_inline]] inline uint32_t BitsOfChannels(const Tile& tile, uint32_t bits) {
+  return tile.channels < 32 ? bits & ((uint32_t{1} << tile.channels) - 1) : bits;
+}
+
+// `Lanes` is a Register, with functions that give a bit for each lane: IsNegative, IsGreater.
+template <class Lanes, int kRegisters, Output kOutput, int kMask>
+[[gnu::always_inline]] inline void Finish(const Tile& tile, const Epilogue& epilogue, int pixel,
+                                          const Ints<Lanes>* counts) {
+  constexpr int kLanes = Lanes::kLanes;
+  Ints<Lanes> doubled[kRegisters];
+  for (int i = 0; i < kRegisters; ++i) doubled[i] = counts[i] + counts[i];
   if (tile.corrections != nullptr) {
     const int32_t* correction = tile.corrections[pixel] + tile.block;
-    for (int i = 0; i < kFilters; ++i) doubled[i] += correction[i];
+    for (int i = 0; i < kRegisters; ++i) doubled[i] += Load<Ints<Lanes>>(correction + i * kLanes);
   }
   const size_t row = static_cast<size_t>(pixel) * tile.output_stride;
 
-  if (epilogue.output == Output::kBits) {
+  if constexpr (kOutput == Output::kBits) {
     const int32_t* thresholds = epilogue.thresholds + tile.block;
     uint32_t bits = 0;
-    for (int i = 0; i < kFilters; ++i)
-      bits |= static_cast<uint32_t>(doubled[i] > thresholds[i]) << i;
-    if (tile.channels < 32) bits &= (uint32_t{1} << tile.channels) - 1;
-    AddBits(bits, tile.channel, static_cast<uint32_t*>(tile.output) + row);
+    for (int i = 0; i < kRegisters; ++i) {
+      const Ints<Lanes> threshold = Load<Ints<Lanes>>(thresholds + i * kLanes);
+      bits |= Lanes::IsGreater(doubled[i], threshold) << (i * kLanes);
+    }
+    AddBits(BitsOfChannels(tile, bits), tile.channel, static_cast<uint32_t*>(tile.output) + row);
     return;
   }
 
   const float* multiplier = epilogue.multiplier + tile.block;
   const float* bias = epilogue.bias + tile.block;
-  const int32_t lowest = epilogue.lowest, highest = epilogue.highest;
-  float values[kFilters];
-  for (int i = 0; i < kFilters; ++i) {
-    const int32_t low = doubled[i] > lowest ? doubled[i] : lowest;
-    const int32_t clamped = low < highest ? low : highest;
-    values[i] = static_cast<float>(clamped) * multiplier[i] + bias[i];
+  const Ints<Lanes> lowest = Ints<Lanes>{} + epilogue.lowest;
+  const Ints<Lanes> highest = Ints<Lanes>{} + epilogue.highest;
+  Floats<Lanes> values[kRegisters];
+  for (int i = 0; i < kRegisters; ++i) {
+    const Ints<Lanes> low = doubled[i] > lowest ? doubled[i] : lowest;
+    const Ints<Lanes> clamped = low < highest ? low : highest;
+    values[i] = __builtin_convertvector(clamped, Floats<Lanes>) *
+                    Load<Floats<Lanes>>(multiplier + i * kLanes) +
+                Load<Floats<Lanes>>(bias + i * kLanes);
   }
   const size_t first = row + static_cast<size_t>(tile.channel);
-  if (epilogue.output == Output::kInt8) {
-    int8_t bytes[kFilters];
-    for (int i = 0; i < kFilters; ++i) bytes[i] = ToInt8(values[i]);
+  if constexpr (kOutput == Output::kInt8) {
+    float floats[kRegisters * kLanes];
+    int8_t bytes[kRegisters * kLanes];
+    for (int i = 0; i < kRegisters; ++i) Store(values[i], floats + i * kLanes);
+    for (int i = 0; i < kRegisters * kLanes; ++i) bytes[i] = ToInt8(floats[i]);
     std::memcpy(static_cast<int8_t*>(tile.output) + first, bytes,
                 static_cast<size_t>(tile.channels));
     return;
   }
-  float* output = static_cast<float*>(tile.output) + first;
-  if (tile.channels == kFilters) {  // a size known to the compiler makes this a few instructions
-    std::memcpy(output, values, sizeof(values));
-  } else {
-    std::memcpy(output, values, static_cast<size_t>(tile.channels) * sizeof(float));
+  if constexpr (kOutput == Output::kJoined) {
+    RunSlots<Lanes, kRegisters, kMask>(tile, epilogue, first, values);
+    if (tile.signs != nullptr) {
+      uint32_t bits = 0;
+      for (int i = 0; i < kRegisters; ++i) bits |= Lanes::IsNegative(values[i]) << (i * kLanes);
+      AddBits(BitsOfChannels(tile, bits), tile.channel,
+              tile.signs + static_cast<size_t>(pixel) * tile.signs_stride);
+    }
+    if (tile.output == nullptr) return;
   }
+  StoreRow<Lanes, kRegisters>(tile, values, static_cast<float*>(tile.output) + first);
 }
 
 }  // namespace

@@ -1,10 +1,21 @@
-// An operator of ours: it has one tensor as input, another as output, and constants of its own.
+// An operator of ours: it has one tensor as input, another as output, and constants of its own. A
+// convolution to which others are joined has some more.
 #pragma once
 
+#include "kernels/kernel.h"
 #include "tensor.h"
 #include "threads.h"
 
 namespace larq_reactnet_runtime {
+
+// Where the tensors of an operator are.
+struct Values {
+  const void* input = nullptr;
+  void* output = nullptr;
+  // Those below are null for all but a convolution with joined operators, of which `output` may be.
+  const float* added[kSlotCount] = {};
+  uint32_t* signs = nullptr;
+};
 
 class Op {
  public:
@@ -16,7 +27,7 @@ class Op {
   // Gets ready for inputs of a shape that `Infer` has accepted.
   virtual void Prepare(const Shape& input, int threads) = 0;
 
-  virtual void Run(const void* input, void* output, Threads* threads) const = 0;
+  virtual void Run(const Values& values, Threads* threads) const = 0;
 
   virtual Type output_type() const = 0;
 };

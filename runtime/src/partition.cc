@@ -58,8 +58,21 @@ Tensor Describe(const TfLiteContext& context, int index) {
   return described;
 }
 
+// What a chain joins to its convolution.
+Joined DescribeJoined(const TfLiteContext& context, const Chain& chain) {
+  Joined joined;
+  joined.is_any = true;
+  for (int slot = 0; slot < kSlotCount; ++slot) {
+    if (chain.operands[slot] < 0) continue;
+    joined.slots |= 1 << slot;
+    if (kSlots[slot] == Stage::kAddTensor) continue;
+    joined.constants[slot] = Describe(context, chain.operands[slot]);
+  }
+  return joined;
+}
+
 Reason MakeOp(const TfLiteContext& context, const TfLiteNode& node, std::string_view name,
-              const Kernel& kernel, std::unique_ptr<Op>* op) {
+              const Kernel& kernel, const Chain* chain, std::unique_ptr<Op>* op) {
   const int* inputs = node.inputs->data;
   const Tensor input = Describe(context, inputs[0]);
   const Tensor output = Describe(context, node.outputs->data[0]);
@@ -76,7 +89,8 @@ Reason MakeOp(const TfLiteContext& context, const TfLiteNode& node, std::string_
   if (!reason.empty()) return reason;
   const Bconv2dConstants constants{Describe(context, inputs[1]), Describe(context, inputs[2]),
                                    Describe(context, inputs[3]), Describe(context, inputs[4])};
-  return MakeBconv2d(input, output, constants, options, kernel, op);
+  const Joined joined = chain == nullptr ? Joined() : DescribeJoined(context, *chain);
+  return MakeBconv2d(input, output, constants, joined, options, kernel, op);
 }
 
 Reason SetShape(TfLiteContext* context, int index, const Shape& shape) {
@@ -99,7 +113,7 @@ bool IsOurs(std::string_view name) {
 }
 
 Reason MakeStep(const TfLiteContext& context, const TfLiteNode& node, std::string_view name,
-                const Kernel& kernel, Step* step) {
+                const Kernel& kernel, const Chain* chain, Step* step) {
   const int inputs = name == "LceBconv2d" ? 5 : 1;
   if (node.inputs == nullptr || node.outputs == nullptr || node.inputs->size != inputs ||
       node.outputs->size != 1) {
@@ -114,30 +128,48 @@ Reason MakeStep(const TfLiteContext& context, const TfLiteNode& node, std::strin
   if (context.tensors[step->output].allocation_type == kTfLiteMmapRo) {
     return "its output is a constant";
   }
-  const Reason reason = MakeOp(context, node, name, kernel, &step->op);
+  const Reason reason = MakeOp(context, node, name, kernel, chain, &step->op);
   if (!reason.empty()) return reason;
+  if (chain != nullptr) {
+    step->output = chain->output;
+    step->signs = chain->signs;
+    for (int slot = 0; slot < kSlotCount; ++slot) {
+      if (kSlots[slot] == Stage::kAddTensor) step->added[slot] = chain->operands[slot];
+    }
+  }
   Shape output;
   return step->op->Infer(ShapeOf(context.tensors[step->input]), &output);
 }
 
 Reason Partition::Init(TfLiteContext* context, const TfLiteDelegateParams& params,
-                       const Kernel& kernel) {
+                       const Kernel& kernel, const Chains& chains) {
+  const auto is_output = [&params](int tensor) {
+    const TfLiteIntArray& outputs = *params.output_tensors;
+    return std::count(outputs.data, outputs.data + outputs.size, tensor) != 0;
+  };
   for (int i = 0; i < params.nodes_to_replace->size; ++i) {
+    const int index = params.nodes_to_replace->data[i];
     TfLiteNode* node = nullptr;
     TfLiteRegistration* registration = nullptr;
-    if (context->GetNodeAndRegistration(context, params.nodes_to_replace->data[i], &node,
-                                        &registration) != kTfLiteOk) {
+    if (context->GetNodeAndRegistration(context, index, &node, &registration) != kTfLiteOk) {
       return "the interpreter does not give a node that it wants to be run";
     }
+    const auto entry = chains.find(index);
+    const Chain* chain = entry == chains.end() ? nullptr : &entry->second;
     Step step;
-    const Reason reason = MakeStep(*context, *node, registration->custom_name, kernel, &step);
+    const Reason reason =
+        MakeStep(*context, *node, registration->custom_name, kernel, chain, &step);
     if (!reason.empty()) return std::string(registration->custom_name) + ": " + reason;
+    if (chain != nullptr && chain->signs >= 0 && !is_output(step.output)) step.output = -1;
     places_[step.input];
-    places_[step.output].is_inside = true;
+    for (const int added : step.added) {
+      if (added >= 0) places_[added];
+    }
+    for (const int output : {step.output, step.signs}) {
+      if (output >= 0) places_[output].is_inside = !is_output(output);
+    }
     steps_.push_back(std::move(step));
-  }
-  for (int i = 0; i < params.output_tensors->size; ++i) {
-    places_[params.output_tensors->data[i]].is_inside = false;
+    if (chain != nullptr) break;  // which is all there is in its partition
   }
   return {};
 }
@@ -145,34 +177,65 @@ Reason Partition::Init(TfLiteContext* context, const TfLiteDelegateParams& param
 Reason Partition::Prepare(TfLiteContext* context, int threads) {
   for (auto& [tensor, place] : places_) place.shape.clear();
   for (const Step& step : steps_) {
-    Place* input = &places_[step.input];
-    Place* output = &places_[step.output];
-    if (input->shape.empty() && !input->is_inside) {
-      const TfLiteTensor& tensor = context->tensors[step.input];
-      input->shape = ShapeOf(tensor);
-      input->bytes = Elements(input->shape) < 0 ? 0 : BytesOf(TypeOf(tensor), input->shape);
-    }
-    Reason reason = step.op->Infer(input->shape, &output->shape);
+    ReadShape(*context, step.input);
+    const Shape& input = places_[step.input].shape;
+    Shape output;
+    Reason reason = step.op->Infer(input, &output);
     if (!reason.empty()) return reason;
-    step.op->Prepare(input->shape, threads);
-    output->bytes = BytesOf(step.op->output_type(), output->shape);
-    if (output->is_inside) {
-      output->memory.Resize(output->bytes);
-    } else {
-      reason = SetShape(context, step.output, output->shape);
-      if (!reason.empty()) return reason;
+    step.op->Prepare(input, threads);
+    for (const int added : step.added) {
+      if (added < 0) continue;
+      ReadShape(*context, added);
+      if (places_[added].shape != output) {
+        return "a tensor of the shape " + Text(places_[added].shape) +
+               " is added to one of the shape " + Text(output) + " (set the option fuse to 0)";
+      }
     }
+    if (step.output >= 0) reason = SetOutput(context, step.output, output, step.op->output_type());
+    if (reason.empty() && step.signs >= 0) {
+      output.back() = WordsOf(output.back());
+      reason = SetOutput(context, step.signs, output, Type::kInt32);
+    }
+    if (!reason.empty()) return reason;
   }
+  return {};
+}
+
+// Of a tensor that comes from outside; those inside have their shape from the step before.
+void Partition::ReadShape(const TfLiteContext& context, int index) {
+  Place* place = &places_[index];
+  if (!place->shape.empty() || place->is_inside) return;
+  const TfLiteTensor& tensor = context.tensors[index];
+  place->shape = ShapeOf(tensor);
+  place->bytes = Elements(place->shape) < 0 ? 0 : BytesOf(TypeOf(tensor), place->shape);
+}
+
+Reason Partition::SetOutput(TfLiteContext* context, int index, const Shape& shape, Type type) {
+  Place* place = &places_[index];
+  place->shape = shape;
+  place->bytes = BytesOf(type, shape);
+  if (!place->is_inside) return SetShape(context, index, shape);
+  place->memory.Resize(place->bytes);
   return {};
 }
 
 Reason Partition::Run(TfLiteContext* context, Threads* threads) const {
   for (const Step& step : steps_) {
-    void *input = nullptr, *output = nullptr;
+    void *input = nullptr, *signs = nullptr;
+    Values values;
     Reason reason = Find(*context, step.input, &input);
-    if (reason.empty()) reason = Find(*context, step.output, &output);
+    if (reason.empty() && step.output >= 0) reason = Find(*context, step.output, &values.output);
+    if (reason.empty() && step.signs >= 0) reason = Find(*context, step.signs, &signs);
+    for (int slot = 0; slot < kSlotCount && reason.empty(); ++slot) {
+      if (step.added[slot] < 0) continue;
+      void* added = nullptr;
+      reason = Find(*context, step.added[slot], &added);
+      values.added[slot] = static_cast<const float*>(added);
+    }
     if (!reason.empty()) return reason;
-    step.op->Run(input, output, threads);
+    values.input = input;
+    values.signs = static_cast<uint32_t*>(signs);
+    step.op->Run(values, threads);
   }
   return {};
 }

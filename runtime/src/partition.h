@@ -8,6 +8,7 @@
 
 #include "abi.h"
 #include "buffer.h"
+#include "fusion.h"
 #include "kernels/kernel.h"
 #include "op.h"
 
@@ -16,21 +17,26 @@ namespace larq_reactnet_runtime {
 // Is this the name of an operator of LCE?
 bool IsOurs(std::string_view name);
 
-// An operator, and which tensors of the graph are its input and output.
+// An operator, and which tensors of the graph are its input and output, and what else it has if
+// others are joined to it. Those that there are not are -1; so is an output that nothing reads.
 struct Step {
   std::unique_ptr<Op> op;
   int input = -1, output = -1;
+  int added[kSlotCount] = {-1, -1, -1, -1, -1, -1, -1};
+  int signs = -1;
 };
 
 // Makes the operator of a node, or gives the reason why it cannot be run as the file describes it.
+// `chain` is what is joined to it, or null.
 Reason MakeStep(const TfLiteContext& context, const TfLiteNode& node, std::string_view name,
-                const Kernel& kernel, Step* step);
+                const Kernel& kernel, const Chain* chain, Step* step);
 
 // Tensors between two operators of a partition get no memory from the interpreter: they have their
 // own here.
 class Partition {
  public:
-  Reason Init(TfLiteContext* context, const TfLiteDelegateParams& params, const Kernel& kernel);
+  Reason Init(TfLiteContext* context, const TfLiteDelegateParams& params, const Kernel& kernel,
+              const Chains& chains);
   Reason Prepare(TfLiteContext* context, int threads);
   Reason Run(TfLiteContext* context, Threads* threads) const;
 
@@ -43,6 +49,8 @@ class Partition {
     Buffer<unsigned char> memory;
   };
 
+  void ReadShape(const TfLiteContext& context, int tensor);
+  Reason SetOutput(TfLiteContext* context, int tensor, const Shape& shape, Type type);
   Reason Find(const TfLiteContext& context, int tensor, void** values) const;
 
   std::vector<Step> steps_;

@@ -52,18 +52,21 @@ class Quantize : public Rows {
     }
   }
 
-  void Run(const void* input, void* output, Threads* threads) const override {
-    threads->Run(rows_, unit_, [this, input, output](int, int64_t first, int64_t last) {
-      for (size_t row = static_cast<size_t>(first); row < static_cast<size_t>(last); ++row) {
-        uint32_t* words = static_cast<uint32_t*>(output) + row * words_;
-        if (type_ == Type::kFloat32) {
-          kernel_.pack_signs(static_cast<const float*>(input) + row * channels_, channels_, words);
-        } else {
-          PackSigns(static_cast<const int8_t*>(input) + row * channels_, channels_, zero_point_,
-                    words);
-        }
-      }
-    });
+  void Run(const Values& values, Threads* threads) const override {
+    threads->Run(
+        rows_, unit_,
+        [this, input = values.input, output = values.output](int, int64_t first, int64_t last) {
+          for (size_t row = static_cast<size_t>(first); row < static_cast<size_t>(last); ++row) {
+            uint32_t* words = static_cast<uint32_t*>(output) + row * words_;
+            if (type_ == Type::kFloat32) {
+              kernel_.pack_signs(static_cast<const float*>(input) + row * channels_, channels_,
+                                 words);
+            } else {
+              PackSigns(static_cast<const int8_t*>(input) + row * channels_, channels_, zero_point_,
+                        words);
+            }
+          }
+        });
   }
 
   Type output_type() const override { return Type::kInt32; }
@@ -96,20 +99,22 @@ class Dequantize : public Rows {
     return {};
   }
 
-  void Run(const void* input, void* output, Threads* threads) const override {
-    threads->Run(rows_, unit_, [this, input, output](int, int64_t first, int64_t last) {
-      const size_t channels = static_cast<size_t>(channels_);
-      const size_t words = static_cast<size_t>(WordsOf(channels_));
-      for (size_t row = static_cast<size_t>(first); row < static_cast<size_t>(last); ++row) {
-        const uint32_t* bits = static_cast<const uint32_t*>(input) + row * words;
-        if (type_ == Type::kFloat32) {
-          Unpack(bits, channels, 1.0f, -1.0f, static_cast<float*>(output) + row * channels);
-        } else {
-          Unpack(bits, channels, positive_, negative_,
-                 static_cast<int8_t*>(output) + row * channels);
-        }
-      }
-    });
+  void Run(const Values& values, Threads* threads) const override {
+    threads->Run(
+        rows_, unit_,
+        [this, input = values.input, output = values.output](int, int64_t first, int64_t last) {
+          const size_t channels = static_cast<size_t>(channels_);
+          const size_t words = static_cast<size_t>(WordsOf(channels_));
+          for (size_t row = static_cast<size_t>(first); row < static_cast<size_t>(last); ++row) {
+            const uint32_t* bits = static_cast<const uint32_t*>(input) + row * words;
+            if (type_ == Type::kFloat32) {
+              Unpack(bits, channels, 1.0f, -1.0f, static_cast<float*>(output) + row * channels);
+            } else {
+              Unpack(bits, channels, positive_, negative_,
+                     static_cast<int8_t*>(output) + row * channels);
+            }
+          }
+        });
   }
 
   Type output_type() const override { return type_; }

@@ -2,10 +2,27 @@
 #include "threads.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace larq_reactnet_runtime {
+namespace {
 
-Threads::Threads(int count) : count_(count) {
+// To sleep and to be woken up takes longer than most operators between two of ours.
+constexpr std::chrono::microseconds kSpin{50};
+constexpr int kLooks = 64;  // between two looks at the clock
+
+void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+Threads::Threads(int count)
+    : count_(count), spins_(static_cast<unsigned>(count) <= std::thread::hardware_concurrency()) {
   try {
     for (int thread = 1; thread < count; ++thread) {
       threads_.emplace_back([this, thread] { Loop(thread); });
@@ -27,6 +44,19 @@ void Threads::Stop() {
   for (std::thread& thread : threads_) thread.join();
 }
 
+// Waits for a short while, awake.
+template <class Done>
+void Threads::Spin(Done done) const {
+  if (!spins_) return;
+  const auto end = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < kLooks; ++i) {
+      if (done()) return;
+      Pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+}
+
 void Threads::Run(int64_t items, int64_t unit,
                   const std::function<void(int, int64_t, int64_t)>& work) {
   const Range range{items, unit, &work};
@@ -43,6 +73,7 @@ void Threads::Run(int64_t items, int64_t unit,
   }
   started_.notify_all();
   RunRange(range, 0);
+  Spin([this] { return busy_ == 0; });
   std::unique_lock<std::mutex> lock(mutex_);
   finished_.wait(lock, [this] { return busy_ == 0; });
 }
@@ -51,6 +82,7 @@ void Threads::Loop(int thread) {
   uint64_t seen = 0;
   while (true) {
     Range range;
+    Spin([this, seen] { return stops_ || round_ != seen; });
     {
       std::unique_lock<std::mutex> lock(mutex_);
       started_.wait(lock, [this, seen] { return stops_ || round_ != seen; });

@@ -1,6 +1,7 @@
 // A pool of threads that share work by fixed ranges.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -31,19 +32,23 @@ class Threads {
     const std::function<void(int, int64_t, int64_t)>* work = nullptr;
   };
 
+  template <class Done>
+  void Spin(Done done) const;
   void Loop(int thread);
   void RunRange(const Range& range, int thread) const;
   void Stop();
 
   const int count_;
+  const bool spins_;  // whether there is a processor for each thread
   std::vector<std::thread> threads_;
   std::mutex one_caller_;  // several interpreters may use one delegate
   std::mutex mutex_;
   std::condition_variable started_, finished_;
   Range range_;
-  uint64_t round_ = 0;
-  int busy_ = 0;
-  bool stops_ = false;
+  // Changed with `mutex_` held; read without it by those who spin.
+  std::atomic<uint64_t> round_{0};
+  std::atomic<int> busy_{0};
+  std::atomic<bool> stops_{false};
 };
 
 }  // namespace larq_reactnet_runtime

@@ -60,7 +60,7 @@ class Graph:
         return self.tensor(value.shape, value.dtype, value)
 
     def operator(self, name: str, inputs, outputs, options: Any = None) -> None:
-        """An operator of LCE with a dict or bytes as options, or a builtin one without any."""
+        """An operator of LCE with a dict or bytes as options, or a builtin one with its table."""
         operator = schema().OperatorT()
         operator.inputs = np.array(inputs, np.int32)
         operator.outputs = np.array(outputs, np.int32)
@@ -72,6 +72,10 @@ class Graph:
         if builtin is None:
             content = options if isinstance(options, bytes) else flexbuffers.Dumps(options or {})
             operator.customOptions = np.frombuffer(bytes(content), np.uint8)
+        elif options is not None:
+            kind = type(options).__name__.removesuffix("T")
+            operator.builtinOptionsType = getattr(schema().BuiltinOptions, kind)
+            operator.builtinOptions = options
         self.operators.append(operator)
 
     def flatbuffer(self, inputs, outputs) -> bytes:

@@ -2,9 +2,6 @@
 
 import numpy as np
 import pytest
-
-pytest.importorskip("larq_reactnet")
-
 from flatbuffers import flexbuffers
 from models import Bconv, Graph, bconv_options, one_op, packed, tensor, words
 from stock import ISAS, Runtime, delegate
@@ -145,7 +142,7 @@ def test_delegate_options(monkeypatch, rng):
         ({"num_threads": 0}, "num_threads must be a number from 1 to 256, got 0"),
         ({"num_threads": "two"}, "got two"),
         ({"num_threads": ""}, "num_threads"),
-        ({"threads": 2}, "there is no option threads, only num_threads and isa"),
+        ({"threads": 2}, "there is no option threads, only num_threads, isa and fuse"),
         ({"isa": "sse"}, "must be one of auto, .*portable on this machine, got sse"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -6,8 +6,20 @@
 namespace larq_reactnet_runtime {
 namespace {
 
+struct Lanes8 : Register<32> {
+  static uint32_t IsNegative(Floats values) {
+    const __m256 is_negative =
+        _mm256_cmp_ps(reinterpret_cast<__m256>(values), _mm256_setzero_ps(), _CMP_LT_OQ);
+    return static_cast<uint32_t>(_mm256_movemask_ps(is_negative));
+  }
+  static uint32_t IsGreater(Ints a, Ints b) {
+    return static_cast<uint32_t>(_mm256_movemask_ps(reinterpret_cast<__m256>(a > b)));
+  }
+};
+
 struct Vector {
   using Bits = __m256i;
+  using Lanes = Lanes8;
   static constexpr int kWords = 8;
 
   static Bits Zero() { return _mm256_setzero_si256(); }
@@ -15,9 +27,6 @@ struct Vector {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words));
   }
   static Bits Repeat(uint32_t word) { return _mm256_set1_epi32(static_cast<int>(word)); }
-  static void Store(int32_t* counts, Bits words) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(counts), words);
-  }
   static Bits Xor(Bits a, Bits b) { return _mm256_xor_si256(a, b); }
   static Bits AddBytes(Bits a, Bits b) { return _mm256_add_epi8(a, b); }
   static Bits AddWords(Bits a, Bits b) { return _mm256_add_epi32(a, b); }
@@ -46,9 +55,7 @@ struct Vector {
 void Convolve(const Tile& tile) { ConvolveTile<ByteCounter<Vector, 2>>(tile); }
 
 uint32_t NegativeOf8(const float* values) {
-  const __m256 is_negative =
-      _mm256_cmp_ps(_mm256_loadu_ps(values), _mm256_setzero_ps(), _CMP_LT_OQ);
-  return static_cast<uint32_t>(_mm256_movemask_ps(is_negative));
+  return Lanes8::IsNegative(Load<Lanes8::Floats>(values));
 }
 
 void PackSigns(const float* values, size_t count, uint32_t* words) {

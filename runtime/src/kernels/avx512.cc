@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "bytes.h"
+#include "lanes_avx512.h"
 #include "pack_avx512.h"
 
 namespace larq_reactnet_runtime {
@@ -9,12 +10,12 @@ namespace {
 
 struct Vector {
   using Bits = __m512i;
+  using Lanes = Lanes16;
   static constexpr int kWords = 16;
 
   static Bits Zero() { return _mm512_setzero_si512(); }
   static Bits Load(const uint32_t* words) { return _mm512_loadu_si512(words); }
   static Bits Repeat(uint32_t word) { return _mm512_set1_epi32(static_cast<int>(word)); }
-  static void Store(int32_t* counts, Bits words) { _mm512_storeu_si512(counts, words); }
   static Bits Xor(Bits a, Bits b) { return _mm512_xor_si512(a, b); }
   static Bits AddBytes(Bits a, Bits b) { return _mm512_add_epi8(a, b); }
   static Bits AddWords(Bits a, Bits b) { return _mm512_add_epi32(a, b); }

@@ -1,6 +1,7 @@
 // Binary convolution with AVX-512 VPOPCNTDQ, which counts the bits of 16 words in one instruction.
 #include <immintrin.h>
 
+#include "lanes_avx512.h"
 #include "pack_avx512.h"
 #include "tiles.h"
 
@@ -9,12 +10,14 @@ namespace {
 
 // A step is two registers of filters, and a word of each patch that is compared with all of them.
 struct Counter {
+  using Lanes = Lanes16;
+  static constexpr int kRegisters = 2;
   static constexpr int kFilters = 32;
   static constexpr int kPixels = 8;
 
   template <int kPatches>
   static void Count(const uint32_t* patches, size_t stride, const uint32_t* filters, int steps,
-                    int32_t* counts) {
+                    Lanes::Ints (*counts)[kRegisters]) {
     __m512i low[kPatches], high[kPatches];
     for (int i = 0; i < kPatches; ++i) low[i] = high[i] = _mm512_setzero_si512();
     for (int step = 0; step < steps; ++step) {
@@ -31,8 +34,8 @@ struct Counter {
       filters += kFilters;
     }
     for (int i = 0; i < kPatches; ++i) {
-      _mm512_storeu_si512(counts + i * kFilters, low[i]);
-      _mm512_storeu_si512(counts + i * kFilters + 16, high[i]);
+      counts[i][0] = reinterpret_cast<Lanes::Ints>(low[i]);
+      counts[i][1] = reinterpret_cast<Lanes::Ints>(high[i]);
     }
   }
 };

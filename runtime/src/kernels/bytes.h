@@ -14,7 +14,9 @@ namespace {
 template <class Vector, int kPixelsAtOnce>
 struct ByteCounter {
   using Bits = typename Vector::Bits;
+  using Lanes = typename Vector::Lanes;
 
+  static constexpr int kRegisters = 1;
   static constexpr int kFilters = Vector::kWords;
   static constexpr int kPixels = kPixelsAtOnce;
 
@@ -23,7 +25,7 @@ struct ByteCounter {
 
   template <int kPatches>
   static void Count(const uint32_t* patches, size_t stride, const uint32_t* filters, int steps,
-                    int32_t* counts) {
+                    typename Lanes::Ints (*counts)[kRegisters]) {
     Bits ones[kPatches], twos[kPatches], totals[kPatches];
     for (int i = 0; i < kPatches; ++i) ones[i] = twos[i] = totals[i] = Vector::Zero();
     int rounds = steps / 4;
@@ -63,7 +65,8 @@ struct ByteCounter {
       }
       Bits total = Vector::AddWords(totals[i], totals[i]);
       total = Vector::AddWords(total, total);
-      Vector::Store(counts + i * kFilters, Vector::AddWords(total, Vector::SumBytes(rest)));
+      counts[i][0] =
+          reinterpret_cast<typename Lanes::Ints>(Vector::AddWords(total, Vector::SumBytes(rest)));
     }
   }
 

@@ -11,7 +11,20 @@
 
 namespace larq_reactnet_runtime {
 
-enum class Output { kFloat, kInt8, kBits };
+// Of kJoined, floats or their signs or both, after what float operators do that are joined to the
+// convolution.
+enum class Output { kFloat, kInt8, kBits, kJoined };
+
+// Float operators behind a convolution, in the order of the slots: any may be missing.
+enum class Stage { kAddConstant, kAddTensor, kPrelu };
+inline constexpr Stage kSlots[] = {Stage::kAddConstant, Stage::kAddTensor,   Stage::kAddConstant,
+                                   Stage::kPrelu,       Stage::kAddConstant, Stage::kAddTensor,
+                                   Stage::kAddConstant};
+inline constexpr int kSlotCount = 7;
+
+// Sets of slots, as bits. That of ReActNet is: add the shortcut, PRELU, add a constant.
+inline constexpr int kAllSlots = (1 << kSlotCount) - 1;
+inline constexpr int kReactnetSlots = 1 << 1 | 1 << 3 | 1 << 4;
 
 // From a doubled count of unequal bits to an output. Arrays have a value for each filter of each
 // block, also for those that only fill up the last block.
@@ -21,6 +34,8 @@ struct Epilogue {
   const float* multiplier = nullptr;
   const float* bias = nullptr;
   const int32_t* thresholds = nullptr;
+  int slots = 0;                            // those in which there is an operator
+  const float* constants[kSlotCount] = {};  // summands and slopes
 };
 
 // Some output pixels and one block of filters.
@@ -40,6 +55,11 @@ struct Tile {
   size_t output_stride = 0;  // from one pixel to the next, in floats, bytes or words
   int channel = 0;           // the output channel of the first filter
   int channels = 0;          // how many of the block's filters are output channels
+
+  // Of Output::kJoined, where `output` may be null. What is added lies as the output does.
+  const float* added[kSlotCount] = {};
+  uint32_t* signs = nullptr;
+  size_t signs_stride = 0;
 };
 
 struct Kernel {

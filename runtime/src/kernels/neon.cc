@@ -6,8 +6,25 @@
 namespace larq_reactnet_runtime {
 namespace {
 
+struct Lanes4 : Register<16> {
+  static uint32_t IsNegative(Floats values) {
+    return Bits(vcltzq_f32(reinterpret_cast<float32x4_t>(values)));
+  }
+  static uint32_t IsGreater(Ints a, Ints b) {
+    return Bits(vcgtq_s32(reinterpret_cast<int32x4_t>(a), reinterpret_cast<int32x4_t>(b)));
+  }
+
+ private:
+  static uint32_t Bits(uint32x4_t mask) {
+    const uint32_t places[] = {1, 2, 4, 8};
+    return vaddvq_u32(vandq_u32(mask, vld1q_u32(places)));
+  }
+};
+
 // Two registers of four filters. Bytes are added up for some steps before they become words.
 struct Counter {
+  using Lanes = Lanes4;
+  static constexpr int kRegisters = 2;
   static constexpr int kFilters = 8;
   static constexpr int kPixels = 4;
 
@@ -16,7 +33,7 @@ struct Counter {
 
   template <int kPatches>
   static void Count(const uint32_t* patches, size_t stride, const uint32_t* filters, int steps,
-                    int32_t* counts) {
+                    Lanes::Ints (*counts)[kRegisters]) {
     uint32x4_t low[kPatches], high[kPatches];
     for (int i = 0; i < kPatches; ++i) low[i] = high[i] = vdupq_n_u32(0);
     while (steps > 0) {
@@ -41,8 +58,8 @@ struct Counter {
       }
     }
     for (int i = 0; i < kPatches; ++i) {
-      vst1q_s32(counts + i * kFilters, vreinterpretq_s32_u32(low[i]));
-      vst1q_s32(counts + i * kFilters + 4, vreinterpretq_s32_u32(high[i]));
+      counts[i][0] = reinterpret_cast<Lanes::Ints>(low[i]);
+      counts[i][1] = reinterpret_cast<Lanes::Ints>(high[i]);
     }
   }
 

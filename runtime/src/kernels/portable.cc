@@ -5,14 +5,30 @@
 namespace larq_reactnet_runtime {
 namespace {
 
+// As wide as the registers of most processors; the compiler takes smaller ones if it has to.
+struct Lanes4 : Register<16> {
+  static uint32_t IsNegative(Floats values) {
+    uint32_t bits = 0;
+    for (int i = 0; i < kLanes; ++i) bits |= uint32_t{values[i] < 0} << i;
+    return bits;
+  }
+  static uint32_t IsGreater(Ints a, Ints b) {
+    uint32_t bits = 0;
+    for (int i = 0; i < kLanes; ++i) bits |= uint32_t{a[i] > b[i]} << i;
+    return bits;
+  }
+};
+
 struct Counter {
+  using Lanes = Lanes4;
+  static constexpr int kRegisters = 2;
   static constexpr int kFilters = 8;
   static constexpr int kPixels = 2;
 
   template <int kPatches>
   static void Count(const uint32_t* patches, size_t stride, const uint32_t* filters, int steps,
-                    int32_t* counts) {
-    for (int i = 0; i < kPatches * kFilters; ++i) counts[i] = 0;
+                    Lanes::Ints (*registers)[kRegisters]) {
+    int32_t counts[kPatches * kFilters] = {};
     for (int step = 0; step < steps; ++step) {
       uint64_t words[kPatches];
       for (int patch = 0; patch < kPatches; ++patch) {
@@ -29,6 +45,7 @@ struct Counter {
         }
       }
     }
+    std::memcpy(registers, counts, sizeof(counts));
   }
 };
 

@@ -8,26 +8,51 @@ namespace larq_reactnet_runtime {
 namespace {
 
 // `Counter::Count<kPatches>(patches, stride, filters, steps, counts)` counts unequal bits of some
-// patches and of `Counter::kFilters` filters.
-template <class Counter, int kPixels>
-inline int ConvolvePixels(const Tile& tile, int pixel) {
+// patches and of `Counter::kFilters` filters, which are `Counter::kRegisters` of `Counter::Lanes`.
+template <class Counter, int kPixels, Output kOutput, int kMask>
+[[gnu::always_inline]] inline int ConvolvePixels(const Tile& tile, const Epilogue& epilogue,
+                                                 int pixel) {
+  using Lanes = typename Counter::Lanes;
   for (; pixel + kPixels <= tile.pixels; pixel += kPixels) {
-    alignas(64) int32_t counts[kPixels * Counter::kFilters];
+    Ints<Lanes> counts[kPixels][Counter::kRegisters];
     Counter::template Count<kPixels>(tile.patches + static_cast<size_t>(pixel) * tile.patch_stride,
                                      tile.patch_stride, tile.filters, tile.steps, counts);
     for (int i = 0; i < kPixels; ++i) {
-      Finish<Counter::kFilters>(tile, pixel + i, counts + i * Counter::kFilters);
+      Finish<Lanes, Counter::kRegisters, kOutput, kMask>(tile, epilogue, pixel + i, counts[i]);
     }
   }
   return pixel;
 }
 
+template <class Counter, Output kOutput, int kMask = 0>
+inline void ConvolveAs(const Tile& given) {
+  // Copies, so that the compiler sees that no output is written into them.
+  const Tile tile = given;
+  const Epilogue epilogue = *given.epilogue;
+  int pixel = ConvolvePixels<Counter, Counter::kPixels, kOutput, kMask>(tile, epilogue, 0);
+  if constexpr (Counter::kPixels > 2) {
+    pixel =
+        ConvolvePixels<Counter, (Counter::kPixels + 1) / 2, kOutput, kMask>(tile, epilogue, pixel);
+  }
+  ConvolvePixels<Counter, 1, kOutput, kMask>(tile, epilogue, pixel);
+}
+
+// What kind of output it is, is asked once for a tile.
 template <class Counter>
 inline void ConvolveTile(const Tile& tile) {
-  int pixel = ConvolvePixels<Counter, Counter::kPixels>(tile, 0);
-  if (Counter::kPixels > 2)
-    pixel = ConvolvePixels<Counter, (Counter::kPixels + 1) / 2>(tile, pixel);
-  ConvolvePixels<Counter, 1>(tile, pixel);
+  switch (tile.epilogue->output) {
+    case Output::kFloat:
+      return ConvolveAs<Counter, Output::kFloat>(tile);
+    case Output::kInt8:
+      return ConvolveAs<Counter, Output::kInt8>(tile);
+    case Output::kBits:
+      return ConvolveAs<Counter, Output::kBits>(tile);
+    case Output::kJoined:
+      if (tile.epilogue->slots == kReactnetSlots) {
+        return ConvolveAs<Counter, Output::kJoined, kReactnetSlots>(tile);
+      }
+      return ConvolveAs<Counter, Output::kJoined, kAllSlots>(tile);
+  }
 }
 
 }  // namespace

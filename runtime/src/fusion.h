@@ -1,0 +1,28 @@
+// Decides which float operators are joined to a binary convolution, to run in its epilogue.
+#pragma once
+
+#include <map>
+#include <set>
+#include <vector>
+
+#include "abi.h"
+#include "kernels/kernel.h"
+
+namespace larq_reactnet_runtime {
+
+// Nodes that are run as one: a binary convolution, float operators that follow it, and LceQuantize.
+// Between them is nothing that another node reads, but for the last float tensor.
+struct Chain {
+  std::vector<int> nodes;                                   // the convolution first
+  int operands[kSlotCount] = {-1, -1, -1, -1, -1, -1, -1};  // tensors: summands and slopes
+  int output = -1;                                          // the last float tensor
+  int signs = -1;                                           // of LceQuantize, if it is in the chain
+};
+
+// Chains by the node of their convolution.
+using Chains = std::map<int, Chain>;
+
+// `claimed` are the nodes of the plan that are binary operators that can be run.
+Chains FindChains(TfLiteContext* context, const std::set<int>& claimed);
+
+}  // namespace larq_reactnet_runtime

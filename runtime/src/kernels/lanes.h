@@ -1,0 +1,32 @@
+// Vector registers of 32-bit numbers, as the compiler knows them on every processor.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace larq_reactnet_runtime {
+namespace {
+
+template <int kBytes>
+struct Register {
+  static constexpr int kLanes = kBytes / 4;
+  typedef int32_t Ints __attribute__((vector_size(kBytes)));
+  typedef float Floats __attribute__((vector_size(kBytes)));
+};
+
+// Numbers at any address.
+template <class Vector, class Number>
+inline Vector Load(const Number* numbers) {
+  Vector vector;
+  std::memcpy(&vector, numbers, sizeof(vector));
+  return vector;
+}
+
+template <class Vector, class Number>
+inline void Store(const Vector& vector, Number* numbers) {
+  std::memcpy(numbers, &vector, sizeof(vector));
+}
+
+}  // namespace
+}  // namespace larq_reactnet_runtime

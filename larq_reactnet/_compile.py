@@ -3,14 +3,12 @@
 from typing import Any
 
 from larq_reactnet.distillation import Distiller
-from larq_reactnet.profiling import flat_layers
+from larq_reactnet.profiling import KERNELS, flat_layers
 from larq_reactnet.zoo.recipes import Recipe, Step
 
 import tensorflow as tf
 
 __all__ = ["compiled", "optimizer_of", "schedule_of"]
-
-_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 
 def compiled(
@@ -91,7 +89,7 @@ def decay_weights(network: tf.keras.Model, strength: float) -> None:
     kernels = [
         getattr(kernel, "latent_variable", kernel)
         for layer in flat_layers(network)
-        for name in _KERNELS
+        for name in KERNELS
         if (kernel := getattr(layer, name, None)) is not None
     ]
     network.add_loss(lambda: strength * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels]))

@@ -58,6 +58,40 @@ def test_evaluate_export_evaluate(trained, tmp_path):
     assert percents[0] == pytest.approx(percents[1], abs=1)
 
 
+def test_train_by_a_recipe(tmp_path):
+    """With other values than its own; the run is tested on what it held out, and exported."""
+    folder = tmp_path / "run"
+    result = run(
+        *("train", "--recipe", "bnn_plus_dorefanet_cifar10_short", "--output", folder),
+        *("--dataset", "digits", "--epochs", 1, "--batch-size", 128, "--learning-rate", 0.01),
+        *("--set", "width=0.25", "--set", "beta=null", "--set", "holdout=400", "--set", "seed=3"),
+        *("--set", "step1.schedule=cosine"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "Step 1: 1 epochs of 1,037 images" in result.output
+    assert "6 of 6 are LceBconv2d" in result.output
+    assert "of 400 given inputs" in result.output
+    arguments = json.loads((folder / "run.json").read_text())["arguments"]
+    (step,) = arguments["steps"]
+    assert (step["epochs"], step["learning_rate"], step["schedule"]) == (1, 0.01, "cosine")
+    assert (arguments["batch_size"], arguments["seed"], arguments["holdout"]) == (128, 3, 400)
+    wanted = {"width": 0.25, "beta": None, "regularizer": "r1"}
+    assert arguments["options"].items() >= wanted.items()
+    assert lr.converters.read_metadata((folder / "model.tflite").read_bytes()).labels
+    accuracy = re.search(r"Test accuracy [\d.]+%", result.output).group()
+    assert f"{accuracy} of 400 images" in run("evaluate", folder).output
+
+
+def test_recipes():
+    listing = run("recipes")
+    assert re.search(r"^reactnet18_cifar10 +ReActNet-18 on CIFAR-10", listing.output, re.MULTILINE)
+    one = run("recipes", "reactnet18_cifar10").output
+    assert one.startswith("ReActNet-18 on CIFAR-10")
+    values = json.loads(one[one.index("{\n") :])
+    assert values["teacher"] == "resnet18_cifar10"
+    assert len(values["steps"]) == 2
+
+
 def test_export_of_a_file_and_its_options(tmp_path):
     model, path = tmp_path / "model.h5", tmp_path / "model.tflite"
     inputs = tf.keras.layers.Input((8, 8, 3))
@@ -177,6 +211,13 @@ def test_wrong_usage():
         (("train", "reactnet_a"), "Missing option '--output'"),
         (("train", "reactnet_a", "--output", "r", "--set", "width"), "NAME=VALUE"),
         (("train", "reactnet_a", "--output", "r", "--epochs", "0"), "not in the range"),
+        (("train", "--output", "r"), "Give either MODEL or --recipe"),
+        (("train", "reactnet_a", "--recipe", "x", "--output", "r"), "Give either MODEL"),
+        (("train", "--recipe", "x", "--output", "r"), "No recipe is called 'x'"),
+        (
+            ("train", "--recipe", "resnet18_cifar10", "--output", "r", "--step1-epochs", "1"),
+            "This recipe has one step",
+        ),
         (("evaluate", "model.h5"), "There is no file|--dataset"),
         (("summary", "tests", "--set", "width=1"), "--set is for models of the zoo"),
     ):

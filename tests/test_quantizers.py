@@ -34,6 +34,7 @@ CONFIGURED = {
     "react": ("kernel", lambda: ReActSign()),
     "bnn+": ("kernel", lambda: BNNPlusSign(10.0, lr.regularizers.R1(1e-3))),
     "bnn+ without": ("kernel", lambda: BNNPlusSign()),
+    "bnn+ straight through": ("kernel", lambda: BNNPlusSign(None)),
 }
 
 
@@ -156,12 +157,16 @@ def test_react_sign_differs_from_larqs_by_the_scale_in_the_gradient(rng):
     assert not np.allclose(theirs, ours)
 
 
-def test_bnn_plus_sign(rng):
+@pytest.mark.parametrize("beta", [5.0, 10.0, None])
+def test_bnn_plus_sign(beta, rng):
+    """With the derivative of SignSwish, and with the straight-through estimator (`None`)."""
     w, dy, alpha = rng.normal(size=(3, 3, 4, 5)), rng.normal(size=(3, 3, 4, 5)), rng.random(5)
-    forward = bnn_plus_sign(tf.constant(w), tf.constant(alpha))
+    w[0, 0, 0] = -1, 0, 1, np.nextafter(1, 2), -1e300
+    forward = bnn_plus_sign(tf.constant(w), tf.constant(alpha), beta)
     np.testing.assert_allclose(forward, alpha * sign(w))
-    dw, da = gradient(bnn_plus_sign, w, alpha, upstream=dy)
-    np.testing.assert_allclose(dw, dy * alpha * sign_swish_slope(w, 5.0), atol=1e-12)
+    dw, da = gradient(lambda w, alpha: bnn_plus_sign(w, alpha, beta), w, alpha, upstream=dy)
+    slope = abs(w) <= 1 if beta is None else sign_swish_slope(np.clip(w, -50, 50), beta)
+    np.testing.assert_allclose(dw, dy * alpha * slope, atol=1e-12)
     np.testing.assert_allclose(da, (dy * sign(w)).sum((0, 1, 2)), atol=1e-12)
 
 

@@ -75,10 +75,10 @@ def network(model: str, options: tuple[tuple[str, Any], ...]) -> tf.keras.Model:
     """A model by its name, or what `trained` gives."""
     if model in lr.zoo.list_models():
         return lr.zoo.create(model, **dict(options))
-    if options and (Path(model).exists() or lr.zoo.pretrained.by_recipe(model)):
-        raise click.UsageError("--set is for models of the zoo, not for what is trained.")
     if not Path(model).exists() and lr.zoo.pretrained.by_recipe(model) is None:
         lr.zoo.get(model)  # says what there is
+    if options:
+        raise click.UsageError("--set is for models of the zoo, not for what is trained.")
     return trained(model)
 
 

@@ -9,6 +9,7 @@ departure from the paper; `recipe` is all the values there are.
 import difflib
 import importlib
 import pkgutil
+from types import ModuleType
 
 from larq_reactnet.zoo.recipes._recipe import Recipe, Step, two_step
 
@@ -27,7 +28,8 @@ def load(name: str) -> Recipe:
     Raises:
         ValueError: If there is none; the message lists the names.
     """
-    return _module(name).recipe
+    recipe: Recipe = _module(name).recipe
+    return recipe
 
 
 def text_of(name: str) -> str:
@@ -39,7 +41,7 @@ def text_of(name: str) -> str:
     return str(_module(name).__doc__).strip()
 
 
-def _module(name: str):  # type: ignore[no-untyped-def]
+def _module(name: str) -> ModuleType:
     names = list_recipes()
     if name not in names:
         close = difflib.get_close_matches(name, names, n=1)

@@ -2,7 +2,7 @@
 
 Paper: ReActNet (ECCV 2020) has this table for ReActNet-A on ImageNet: from 61.1 % for the baseline
 without distributional loss to 69.4 % (the rows between are not known for certain).
-Measured: see docs/results.md.
+Measured: not run, for lack of a GPU.
 Departures from the paper: ResNet-18 instead of ReActNet-A, CIFAR-10, and 50 epochs in each step.
 
 `benchmarks/ablation.py reactnet` runs all rows with the same budget, by `--set rsign=false`, `--set

@@ -20,6 +20,16 @@ constexpr int64_t kMostBits = 1 << 28;
 constexpr int64_t kPatchBytes = 1 << 14;
 constexpr int64_t kMostPixels = 256;
 
+// Rows of a patch are short: calls of memcpy would take longer than they do.
+inline void CopyWords(const uint32_t* from, size_t count, uint32_t* to) {
+  constexpr size_t kAtOnce = 4;
+  for (; count >= kAtOnce; count -= kAtOnce, from += kAtOnce, to += kAtOnce) {
+    std::memcpy(to, from, kAtOnce * sizeof(uint32_t));
+  }
+  if ((count & 2) != 0) std::memcpy(to, from, 2 * sizeof(uint32_t));
+  if ((count & 1) != 0) to[count - 1] = from[count - 1];
+}
+
 class Bconv2d : public Op {
  public:
   Bconv2d(const Tensor& output, const Bconv2dConstants& constants, const Joined& joined,
@@ -34,6 +44,11 @@ class Bconv2d : public Op {
   void Prepare(const Shape& input, int threads) override;
   void Run(const Values& values, Threads* threads) const override;
   Type output_type() const override { return output_type_; }
+  std::string Name() const override;
+  int64_t Products() const override {
+    return images_ * rows_.output * columns_.output * filters_.height() * filters_.width() *
+           group_channels() * channels_out();
+  }
 
  private:
   struct Scratch {
@@ -51,8 +66,10 @@ class Bconv2d : public Op {
   void SetEpilogue(const Tensor& output, const Bconv2dConstants& constants);
   void Join(const Joined& joined);
   void RunPixels(const Values& values, int64_t first, int pixels, Scratch* scratch) const;
+  void FindInner();
   void SetOutputs(const Values& values, size_t first, Tile* tile) const;
-  void GatherRow(const uint32_t* input, int64_t image, int y, int x, int i, uint32_t* patch) const;
+  void GatherRow(const uint32_t* line, int x, uint32_t* row) const;
+  void GatherRows(const uint32_t* line, int x, int end, uint32_t* row) const;
   void Gather(const uint32_t* input, int64_t first, int pixels, int group, uint32_t* patches) const;
 
   const Bconv2dOptions options_;
@@ -69,6 +86,10 @@ class Bconv2d : public Op {
   Axis rows_, columns_;
   int64_t images_ = 0;
   size_t input_words_ = 0, output_stride_ = 0, output_bytes_ = 0, patch_stride_ = 0;
+  size_t row_words_ = 0;    // of one row of a patch
+  struct {
+    int first = 0, last = 0;
+  } inner_;                 // output columns whose rows of a patch lie in the input as they are
   bool is_direct_ = false;  // pixels of the input are patches
   bool is_corrected_ = false;
   int chunk_ = 0;
@@ -169,6 +190,9 @@ void Bconv2d::Prepare(const Shape& input, int threads) {
       static_cast<size_t>(output_type_ == Type::kInt32 ? WordsOf(channels_out()) : channels_out());
   output_bytes_ = output_stride_ * (output_type_ == Type::kInt8 ? 1 : sizeof(float));
 
+  row_words_ = static_cast<size_t>(filters_.width()) * static_cast<size_t>(filters_.words());
+  FindInner();
+
   is_corrected_ = pads_zeros() && (rows_.First(0) > 0 || columns_.First(0) > 0 ||
                                    rows_.Last(rows_.output - 1) < rows_.window ||
                                    columns_.Last(columns_.output - 1) < columns_.window);
@@ -189,6 +213,16 @@ void Bconv2d::Prepare(const Shape& input, int threads) {
   }
 }
 
+void Bconv2d::FindInner() {
+  const bool is_whole = columns_.dilation == 1 && filters_.words() == static_cast<int>(input_words_);
+  inner_.first = columns_.output;
+  inner_.last = columns_.output;
+  if (!is_whole && columns_.window != 1) return;
+  while (inner_.first > 0 && columns_.First(inner_.first - 1) == 0) --inner_.first;
+  while (inner_.last > 0 && columns_.Last(inner_.last - 1) < columns_.window) --inner_.last;
+  inner_.last = std::max(inner_.first, inner_.last);
+}
+
 void Bconv2d::Run(const Values& values, Threads* threads) const {
   const int64_t pixels = images_ * rows_.output * columns_.output;
   threads->Run(pixels, kernel_.pixels, [&](int thread, int64_t first, int64_t last) {
@@ -198,6 +232,15 @@ void Bconv2d::Run(const Values& values, Threads* threads) const {
       RunPixels(values, first, count, scratch);
     }
   });
+}
+
+std::string Bconv2d::Name() const {
+  std::string name = "LceBconv2d " + std::to_string(rows_.window) + "x" +
+                     std::to_string(columns_.window) + "/" + std::to_string(rows_.stride);
+  for (int slot = 0; slot < kSlotCount; ++slot) {
+    if ((epilogue_.slots >> slot & 1) != 0) name += kSlots[slot] == Stage::kPrelu ? " PRELU" : " ADD";
+  }
+  return name;
 }
 
 // Points a tile at its outputs. Blocks add their bits to words that have to be 0 before.
@@ -258,48 +301,56 @@ void Bconv2d::RunPixels(const Values& values, int64_t first, int pixels, Scratch
 // Copies what is under the windows of some output pixels, with zero bits outside the image.
 void Bconv2d::Gather(const uint32_t* input, int64_t first, int pixels, int group,
                      uint32_t* patches) const {
-  const uint32_t* words =
-      input + static_cast<size_t>(group) * static_cast<size_t>(filters_.words());
-  const size_t row_words =
-      static_cast<size_t>(filters_.width()) * static_cast<size_t>(filters_.words());
-  int x = static_cast<int>(first % columns_.output);
-  int y = static_cast<int>(first / columns_.output % rows_.output);
-  int64_t image = first / columns_.output / rows_.output;
-  for (int pixel = 0; pixel < pixels; ++pixel) {
-    uint32_t* patch = patches + static_cast<size_t>(pixel) * patch_stride_;
-    for (int i = 0; i < filters_.height(); ++i, patch += row_words) {
+  input += static_cast<size_t>(group) * static_cast<size_t>(filters_.words());
+  while (pixels > 0) {
+    const int x = static_cast<int>(first % columns_.output);
+    const int y = static_cast<int>(first / columns_.output % rows_.output);
+    const int64_t image = first / columns_.output / rows_.output;
+    const int count = std::min(pixels, columns_.output - x);
+    for (int i = 0; i < filters_.height(); ++i) {
+      uint32_t* rows = patches + static_cast<size_t>(i) * row_words_;
       if (i < rows_.First(y) || i >= rows_.Last(y)) {
-        std::memset(patch, 0, row_words * sizeof(uint32_t));
+        for (int pixel = 0; pixel < count; ++pixel, rows += patch_stride_) {
+          std::memset(rows, 0, row_words_ * sizeof(uint32_t));
+        }
       } else {
-        GatherRow(words, image, y, x, i, patch);
+        const int64_t line = image * rows_.input + rows_.Start(y) + int64_t{i} * rows_.dilation;
+        GatherRows(input + static_cast<size_t>(line * columns_.input) * input_words_, x, x + count,
+                   rows);
       }
     }
-    if (++x == columns_.output) {
-      x = 0;
-      if (++y == rows_.output) {
-        y = 0;
-        ++image;
-      }
-    }
+    patches += static_cast<size_t>(count) * patch_stride_;
+    first += count;
+    pixels -= count;
   }
 }
 
-void Bconv2d::GatherRow(const uint32_t* input, int64_t image, int y, int x, int i,
-                        uint32_t* patch) const {
-  const size_t words = static_cast<size_t>(filters_.words());
-  const int64_t line = image * rows_.input + rows_.Start(y) + int64_t{i} * rows_.dilation;
-  const int first = columns_.First(x), last = columns_.Last(x);
-  std::memset(patch, 0, static_cast<size_t>(first) * words * sizeof(uint32_t));
-  const int64_t start = line * columns_.input + columns_.Start(x);
-  // Neighbours in a row lie side by side.
-  const int run = columns_.dilation == 1 && words == input_words_ ? std::max(1, last - first) : 1;
-  for (int j = first; j < last; j += run) {
-    const size_t pixel = static_cast<size_t>(start + int64_t{j} * columns_.dilation);
-    std::memcpy(patch + static_cast<size_t>(j) * words, input + pixel * input_words_,
-                static_cast<size_t>(run) * words * sizeof(uint32_t));
+// Copies one row of the window for some output pixels that lie side by side.
+void Bconv2d::GatherRows(const uint32_t* line, int x, int end, uint32_t* row) const {
+  for (; x < end; ++x, row += patch_stride_) {
+    if (x == inner_.first) {
+      const int last = std::min(end, inner_.last);
+      const size_t step = static_cast<size_t>(columns_.stride) * input_words_;
+      const uint32_t* from = line + static_cast<size_t>(columns_.Start(x)) * input_words_;
+      for (; x < last; ++x, from += step, row += patch_stride_) CopyWords(from, row_words_, row);
+      if (x == end) return;
+    }
+    GatherRow(line, x, row);
   }
-  std::memset(patch + static_cast<size_t>(last) * words, 0,
-              static_cast<size_t>(columns_.window - last) * words * sizeof(uint32_t));
+}
+
+// The same for one output pixel, also at the border.
+void Bconv2d::GatherRow(const uint32_t* line, int x, uint32_t* row) const {
+  const size_t words = static_cast<size_t>(filters_.words());
+  const int first = columns_.First(x), last = columns_.Last(x);
+  for (int j = 0; j < columns_.window; ++j, row += words) {
+    if (j < first || j >= last) {
+      std::memset(row, 0, words * sizeof(uint32_t));
+    } else {
+      const int64_t pixel = columns_.Start(x) + int64_t{j} * columns_.dilation;
+      CopyWords(line + static_cast<size_t>(pixel) * input_words_, words, row);
+    }
+  }
 }
 
 // An array of a value for each output channel.

@@ -35,6 +35,7 @@ class Bmaxpool2d : public Op {
   }
 
   Type output_type() const override { return Type::kInt32; }
+  std::string Name() const override { return "LceBMaxPool2d"; }
 
  private:
   Axis Rows(const Shape& input) const {

@@ -1,4 +1,5 @@
 // The library's two functions, by which an interpreter loads it as an external delegate.
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -11,6 +12,7 @@
 #include "cpu.h"
 #include "fusion.h"
 #include "partition.h"
+#include "profile.h"
 #include "threads.h"
 
 namespace larq_reactnet_runtime {
@@ -22,16 +24,24 @@ struct Options {
   int threads = 1;
   const Kernel* kernel = nullptr;
   bool fuses = true;
+  std::string profile;  // the path of a file, if there shall be one
 };
 
 struct Delegate {
   explicit Delegate(const Options& options)
-      : kernel(*options.kernel), fuses(options.fuses), threads(options.threads) {}
+      : kernel(*options.kernel),
+        fuses(options.fuses),
+        profile_path(options.profile),
+        threads(options.threads) {}
+
+  Profile* profile_or_null() { return profile_path.empty() ? nullptr : &profile; }
 
   TfLiteDelegate base{};
   const Kernel& kernel;
   const bool fuses;
+  const std::string profile_path;
   Threads threads;
+  Profile profile;
   Chains chains;  // of the graph that is being prepared
 };
 
@@ -82,7 +92,10 @@ TfLiteStatus PrepareKernel(TfLiteContext* context, TfLiteNode* node) {
 
 TfLiteStatus RunKernel(TfLiteContext* context, TfLiteNode* node) {
   auto* state = static_cast<State*>(node->user_data);
-  return Try(context, [&] { return state->partition.Run(context, &state->delegate->threads); });
+  Delegate* delegate = state->delegate;
+  return Try(context, [&] {
+    return state->partition.Run(context, &delegate->threads, delegate->profile_or_null());
+  });
 }
 
 // Tensors that nodes of the plan write, and those that two of them write.
@@ -194,8 +207,10 @@ Reason ReadOptions(const char* const* keys, const char* const* values, size_t co
     } else if (key == "fuse") {
       if (value != "0" && value != "1") return "fuse must be 0 or 1, got " + value;
       options->fuses = value == "1";
+    } else if (key == "profile") {
+      options->profile = value;
     } else {
-      return "there is no option " + key + ", only num_threads, isa and fuse";
+      return "there is no option " + key + ", only num_threads, isa, fuse and profile";
     }
   }
   return ChooseKernel(isa, &options->kernel);
@@ -231,7 +246,12 @@ tflite_plugin_create_delegate(const char* const* keys, const char* const* values
 
 __attribute__((visibility("default"))) void tflite_plugin_destroy_delegate(
     larq_reactnet_runtime::TfLiteDelegate* delegate) {
-  if (delegate != nullptr) delete larq_reactnet_runtime::From(delegate);
+  using namespace larq_reactnet_runtime;
+  if (delegate == nullptr) return;
+  const std::unique_ptr<Delegate> ours(From(delegate));
+  if (ours->profile_path.empty()) return;
+  const Reason reason = ours->profile.WriteCsv(ours->profile_path);
+  if (!reason.empty()) std::fprintf(stderr, "larq_reactnet_runtime: %s\n", reason.c_str());
 }
 
 }  // extern "C"

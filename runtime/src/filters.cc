@@ -29,7 +29,8 @@ void Filters::Pack() {
   const size_t side_by_side = static_cast<size_t>(kernel_->filters);
   const size_t step_words = static_cast<size_t>(kernel_->words);
   const size_t patch = static_cast<size_t>(patch_words());
-  packed_.Resize(places() * static_cast<size_t>(steps_) * step_words);
+  const size_t size = places() * static_cast<size_t>(steps_) * step_words;
+  packed_.Resize(size);
   for (int filter = 0; filter < groups_ * filters_of_group_; ++filter) {
     const size_t place = PlaceOf(filter);
     uint32_t* block = packed_.data() + place / side_by_side * side_by_side *
@@ -40,6 +41,9 @@ void Filters::Pack() {
                   Source(filter, 0) + word * sizeof(uint32_t), sizeof(uint32_t));
     }
   }
+  if (kernel_->arrange == nullptr) return;
+  const size_t step_size = side_by_side * step_words;
+  for (size_t i = 0; i < size; i += step_size) kernel_->arrange(packed_.data() + i);
 }
 
 const uint32_t* Filters::BlockAt(int group, int block) const {

@@ -30,6 +30,10 @@ class Op {
   virtual void Run(const Values& values, Threads* threads) const = 0;
 
   virtual Type output_type() const = 0;
+
+  // For profiles: its name, and how many products of two bits the last prepared shape needs.
+  virtual std::string Name() const = 0;
+  virtual int64_t Products() const { return 0; }
 };
 
 }  // namespace larq_reactnet_runtime

@@ -2,6 +2,7 @@
 #include "partition.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 
 #include "bconv2d.h"
@@ -157,6 +158,7 @@ Reason Partition::Init(TfLiteContext* context, const TfLiteDelegateParams& param
     const auto entry = chains.find(index);
     const Chain* chain = entry == chains.end() ? nullptr : &entry->second;
     Step step;
+    step.node = index;
     const Reason reason =
         MakeStep(*context, *node, registration->custom_name, kernel, chain, &step);
     if (!reason.empty()) return std::string(registration->custom_name) + ": " + reason;
@@ -219,7 +221,7 @@ Reason Partition::SetOutput(TfLiteContext* context, int index, const Shape& shap
   return {};
 }
 
-Reason Partition::Run(TfLiteContext* context, Threads* threads) const {
+Reason Partition::Run(TfLiteContext* context, Threads* threads, Profile* profile) const {
   for (const Step& step : steps_) {
     void *input = nullptr, *signs = nullptr;
     Values values;
@@ -235,9 +237,30 @@ Reason Partition::Run(TfLiteContext* context, Threads* threads) const {
     if (!reason.empty()) return reason;
     values.input = input;
     values.signs = static_cast<uint32_t*>(signs);
-    step.op->Run(values, threads);
+    if (profile == nullptr) {
+      step.op->Run(values, threads);
+    } else {
+      Measure(step, values, threads, profile);
+    }
   }
   return {};
+}
+
+void Partition::Measure(const Step& step, const Values& values, Threads* threads,
+                        Profile* profile) const {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  step.op->Run(values, threads);
+  const int64_t taken =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
+  Profile::Entry* entry = profile->At(step.node);
+  entry->name = step.op->Name();
+  entry->input = places_.at(step.input).shape;
+  entry->output = places_.at(step.output >= 0 ? step.output : step.signs).shape;
+  entry->products = step.op->Products();
+  entry->fastest = std::min(entry->fastest, taken);
+  entry->total += taken;
+  ++entry->runs;
 }
 
 Reason Partition::Find(const TfLiteContext& context, int index, void** values) const {

@@ -11,6 +11,7 @@
 #include "fusion.h"
 #include "kernels/kernel.h"
 #include "op.h"
+#include "profile.h"
 
 namespace larq_reactnet_runtime {
 
@@ -24,6 +25,7 @@ struct Step {
   int input = -1, output = -1;
   int added[kSlotCount] = {-1, -1, -1, -1, -1, -1, -1};
   int signs = -1;
+  int node = -1;
 };
 
 // Makes the operator of a node, or gives the reason why it cannot be run as the file describes it.
@@ -38,7 +40,8 @@ class Partition {
   Reason Init(TfLiteContext* context, const TfLiteDelegateParams& params, const Kernel& kernel,
               const Chains& chains);
   Reason Prepare(TfLiteContext* context, int threads);
-  Reason Run(TfLiteContext* context, Threads* threads) const;
+  // `profile` may be null.
+  Reason Run(TfLiteContext* context, Threads* threads, Profile* profile) const;
 
  private:
   // Where the values of a tensor are, and how large it was in `Prepare`.
@@ -51,6 +54,7 @@ class Partition {
 
   void ReadShape(const TfLiteContext& context, int tensor);
   Reason SetOutput(TfLiteContext* context, int tensor, const Shape& shape, Type type);
+  void Measure(const Step& step, const Values& values, Threads* threads, Profile* profile) const;
   Reason Find(const TfLiteContext& context, int tensor, void** values) const;
 
   std::vector<Step> steps_;

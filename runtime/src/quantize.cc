@@ -70,6 +70,7 @@ class Quantize : public Rows {
   }
 
   Type output_type() const override { return Type::kInt32; }
+  std::string Name() const override { return "LceQuantize"; }
 
  private:
   const Type type_;
@@ -118,6 +119,7 @@ class Dequantize : public Rows {
   }
 
   Type output_type() const override { return type_; }
+  std::string Name() const override { return "LceDequantize"; }
 
  private:
   const Type type_;

@@ -36,6 +36,8 @@ class Interpreter:
         model: Path or content of a file of one float32 input and one float32 output.
         num_threads: Number of threads.
         isa: Instruction set, such as `"portable"`; by default the best that the CPU has.
+        fuse: See `load_delegate`.
+        profile: See `load_delegate`.
 
     Attributes:
         model: What is in the file.
@@ -50,7 +52,13 @@ class Interpreter:
     """
 
     def __init__(
-        self, model: str | os.PathLike[str] | bytes, *, num_threads: int = 1, isa: str | None = None
+        self,
+        model: str | os.PathLike[str] | bytes,
+        *,
+        num_threads: int = 1,
+        isa: str | None = None,
+        fuse: bool = True,
+        profile: str | os.PathLike[str] | None = None,
     ):
         self._content = _content(model)
         self.model = read(self._content)
@@ -58,7 +66,7 @@ class Interpreter:
             _only(tensors, kind)
             for tensors, kind in ((self.model.inputs, "input"), (self.model.outputs, "output"))
         )
-        delegate = _engine.load_delegate(num_threads, isa)
+        delegate = _engine.load_delegate(num_threads, isa, fuse=fuse, profile=profile)
         engine = _engine.find()
         self.engine = engine.name
         try:

@@ -64,11 +64,14 @@ struct Tile {
 
 struct Kernel {
   const char* name;
-  int filters;  // of a block, at most 32
+  int filters;  // of a block
   int words;    // of a step
   int pixels;   // computed at once
   void (*convolve)(const Tile& tile);
   void (*pack_signs)(const float* values, size_t count, uint32_t* words);
+  // Puts the words of all filters of a block, for one step, in the order in which `convolve` wants
+  // them; null if they are.
+  void (*arrange)(uint32_t* words) = nullptr;
 };
 
 extern const Kernel kPortable;

@@ -9,16 +9,43 @@ namespace {
 
 // `Counter::Count<kPatches>(patches, stride, filters, steps, counts)` counts unequal bits of some
 // patches and of `Counter::kFilters` filters, which are `Counter::kRegisters` of `Counter::Lanes`.
+//
+// A tile is finished in parts whose signs are a word.
+template <class Counter>
+struct Parts {
+  static constexpr int kCount = (Counter::kFilters + 31) / 32;
+  static constexpr int kRegisters = Counter::kRegisters / kCount;
+  static constexpr int kFilters = Counter::kFilters / kCount;
+
+  // Copies, so that the compiler sees that no output is written into them.
+  explicit Parts(const Tile& tile) {
+    for (int i = 0; i < kCount; ++i) {
+      tiles[i] = tile;
+      tiles[i].block += static_cast<size_t>(i) * kFilters;
+      tiles[i].channel += i * kFilters;
+      const int channels = tile.channels - i * kFilters;
+      tiles[i].channels = channels < kFilters ? channels : kFilters;
+    }
+  }
+
+  Tile tiles[kCount];
+};
+
 template <class Counter, int kPixels, Output kOutput, int kMask>
-[[gnu::always_inline]] inline int ConvolvePixels(const Tile& tile, const Epilogue& epilogue,
-                                                 int pixel) {
+[[gnu::always_inline]] inline int ConvolvePixels(const Parts<Counter>& parts,
+                                                 const Epilogue& epilogue, int pixel) {
   using Lanes = typename Counter::Lanes;
+  constexpr int kRegisters = Parts<Counter>::kRegisters;
+  const Tile& tile = parts.tiles[0];
   for (; pixel + kPixels <= tile.pixels; pixel += kPixels) {
     Ints<Lanes> counts[kPixels][Counter::kRegisters];
     Counter::template Count<kPixels>(tile.patches + static_cast<size_t>(pixel) * tile.patch_stride,
                                      tile.patch_stride, tile.filters, tile.steps, counts);
     for (int i = 0; i < kPixels; ++i) {
-      Finish<Lanes, Counter::kRegisters, kOutput, kMask>(tile, epilogue, pixel + i, counts[i]);
+      for (int part = 0; part < Parts<Counter>::kCount; ++part) {
+        Finish<Lanes, kRegisters, kOutput, kMask>(parts.tiles[part], epilogue, pixel + i,
+                                                  counts[i] + part * kRegisters);
+      }
     }
   }
   return pixel;
@@ -26,15 +53,14 @@ template <class Counter, int kPixels, Output kOutput, int kMask>
 
 template <class Counter, Output kOutput, int kMask = 0>
 inline void ConvolveAs(const Tile& given) {
-  // Copies, so that the compiler sees that no output is written into them.
-  const Tile tile = given;
+  const Parts<Counter> parts(given);
   const Epilogue epilogue = *given.epilogue;
-  int pixel = ConvolvePixels<Counter, Counter::kPixels, kOutput, kMask>(tile, epilogue, 0);
+  int pixel = ConvolvePixels<Counter, Counter::kPixels, kOutput, kMask>(parts, epilogue, 0);
   if constexpr (Counter::kPixels > 2) {
     pixel =
-        ConvolvePixels<Counter, (Counter::kPixels + 1) / 2, kOutput, kMask>(tile, epilogue, pixel);
+        ConvolvePixels<Counter, (Counter::kPixels + 1) / 2, kOutput, kMask>(parts, epilogue, pixel);
   }
-  ConvolvePixels<Counter, 1, kOutput, kMask>(tile, epilogue, pixel);
+  ConvolvePixels<Counter, 1, kOutput, kMask>(parts, epilogue, pixel);
 }
 
 // What kind of output it is, is asked once for a tile.

@@ -145,15 +145,6 @@ def files(name: str, folder: Path) -> dict[str, bytes]:
     return found
 
 
-def instruction_sets(runtime: Any) -> list[str]:
-    """Those of this machine: the library names them when it is asked for one that is not."""
-    try:
-        runtime.load_delegate(isa="none")
-    except ValueError as error:
-        return str(error).split("one of auto, ")[1].split(" on this machine")[0].split(", ")
-    raise AssertionError("There is no instruction set called none.")
-
-
 def contenders(
     runtime: Any, models: dict[str, dict[str, bytes]], threads: int
 ) -> Iterator[Contender]:
@@ -164,7 +155,7 @@ def contenders(
             if kind != "binary":  # plain TensorFlow Lite: our library finds nothing to do in it
                 yield Contender(name, f"XNNPACK, {kind}", threads, ours)
                 continue
-            for isa in instruction_sets(runtime):
+            for isa in runtime.instruction_sets():
                 yield Contender(name, f"ours, {isa}", threads, functools.partial(ours, isa=isa))
             for engine, options in KERNELS.items():
                 load = functools.partial(lce.testing.Interpreter, content, threads, **options)
@@ -225,7 +216,7 @@ def machine(runtime: Any) -> dict[str, Any]:
         "processor": names[0] if names else platform.machine(),
         "cores": os.cpu_count(),
         "load average": os.getloadavg()[0],
-        "instruction sets": instruction_sets(runtime),
+        "instruction sets": runtime.instruction_sets(),
         "bytes of our library": runtime.library_path().stat().st_size,
         "bytes of LCE's": next(folder.glob("interpreter_wrapper_lite.*")).stat().st_size,
     }

@@ -272,10 +272,13 @@ void Bconv2d::RunPixels(const Values& values, int64_t first, int pixels, Scratch
   tile.epilogue = &epilogue_;
   SetOutputs(values, static_cast<size_t>(first), &tile);
   if (is_corrected_) {
+    int x = static_cast<int>(first % columns_.output);
+    int y = static_cast<int>(first / columns_.output % rows_.output);
     for (int pixel = 0; pixel < pixels; ++pixel) {
-      const int64_t place = (first + pixel) % (int64_t{rows_.output} * columns_.output);
-      scratch->corrections[static_cast<size_t>(pixel)] = zero_padding_.At(
-          static_cast<int>(place / columns_.output), static_cast<int>(place % columns_.output));
+      scratch->corrections[static_cast<size_t>(pixel)] = zero_padding_.At(y, x);
+      if (++x < columns_.output) continue;
+      x = 0;
+      if (++y == rows_.output) y = 0;
     }
     tile.corrections = scratch->corrections.data();
   }

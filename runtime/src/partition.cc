@@ -72,6 +72,20 @@ Joined DescribeJoined(const TfLiteContext& context, const Chain& chain) {
   return joined;
 }
 
+// A file may say another number of channels of a convolution's output than that of its filters.
+Reason CheckJoined(const Joined& joined, const Tensor& filter) {
+  const int64_t channels = filter.shape.empty() ? 0 : filter.shape[0];
+  for (int slot = 0; slot < kSlotCount; ++slot) {
+    const Tensor& constant = joined.constants[slot];
+    if ((joined.slots >> slot & 1) == 0 || kSlots[slot] == Stage::kAddTensor) continue;
+    if (constant.constant == nullptr || Elements(constant.shape) != channels) {
+      return "it has " + std::to_string(channels) + " filters, and a constant of the shape " +
+             Text(constant.shape) + " follows for its channels";
+    }
+  }
+  return {};
+}
+
 Reason MakeOp(const TfLiteContext& context, const TfLiteNode& node, std::string_view name,
               const Kernel& kernel, const Chain* chain, std::unique_ptr<Op>* op) {
   const int* inputs = node.inputs->data;
@@ -91,6 +105,8 @@ Reason MakeOp(const TfLiteContext& context, const TfLiteNode& node, std::string_
   const Bconv2dConstants constants{Describe(context, inputs[1]), Describe(context, inputs[2]),
                                    Describe(context, inputs[3]), Describe(context, inputs[4])};
   const Joined joined = chain == nullptr ? Joined() : DescribeJoined(context, *chain);
+  const Reason misfit = CheckJoined(joined, constants.filter);
+  if (!misfit.empty()) return misfit;
   return MakeBconv2d(input, output, constants, joined, options, kernel, op);
 }
 

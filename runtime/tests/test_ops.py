@@ -10,7 +10,17 @@ from larq_reactnet.converters import Interpreter, convert
 import numpy as np
 import pytest
 import tensorflow as tf
-from models import Bconv, Graph, one_op, output_size, packed, tensor, unpacked, words
+from models import (
+    Bconv,
+    Graph,
+    bconv_options,
+    one_op,
+    output_size,
+    packed,
+    tensor,
+    unpacked,
+    words,
+)
 from stock import ISAS, Runtime
 
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*tf.lite.Interpreter is deprecated")
@@ -322,6 +332,25 @@ def test_odd_channels_padded_with_zeros(rng):
         for isa, threads in setups(channels):
             (found,) = Runtime(flatbuffer, isa=isa, num_threads=threads).run(inputs)
             np.testing.assert_array_equal(found, expected.astype(output))
+
+
+def test_long_patches():
+    """Sums that fit in no 16 bits, of bits that are all unequal."""
+    op = Bconv(image=(1, 5), channels=70_001, filters=3, window=(1, 1), is_plain=True)
+    graph = Graph()
+    source = graph.tensor((1, *op.image, words(op.channels)), "int32")
+    target = graph.tensor(op.output_shape)
+    constants = [
+        graph.constant(packed(np.ones((op.filters, *op.window, op.channels)))),
+        graph.constant(np.ones(op.filters, np.float32)),
+        graph.constant(np.zeros(op.filters, np.float32)),
+        -1,
+    ]
+    graph.operator("LceBconv2d", [source, *constants], [target], bconv_options(op.channels))
+    inputs = packed(-np.ones((1, *op.image, op.channels)))
+    for isa in ISAS:
+        (found,) = Runtime(graph.flatbuffer([source], [target]), isa=isa).run(inputs)
+        np.testing.assert_array_equal(found, np.full(op.output_shape, -op.channels, np.float32))
 
 
 @pytest.mark.parametrize("name", ["reactnet_a", "binarynet"])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Engine", "find", "library_path", "load_delegate"]
+__all__ = ["Engine", "find", "instruction_sets", "library_path", "load_delegate"]
 
 LIBRARIES = {"darwin": "liblarq_reactnet_runtime.dylib", "win32": "larq_reactnet_runtime.dll"}
 
@@ -114,6 +114,21 @@ def load_delegate(
         raise ValueError(
             f"The library takes no {options}: {reason or 'it gives no reason'}"
         ) from error
+
+
+def instruction_sets() -> tuple[str, ...]:
+    """Those that the library has for this CPU, best first; the last one is `"portable"`.
+
+    Raises:
+        ImportError: If no TensorFlow Lite interpreter is installed.
+        FileNotFoundError: If this package was installed without its library.
+    """
+    try:
+        load_delegate(isa="?")
+    except ValueError as error:  # the library names them when it is asked for another one
+        names = str(error).split("one of auto, ")[-1].split(" on this machine")[0]
+        return tuple(names.split(", "))
+    raise AssertionError("The library takes an instruction set that there is not.")
 
 
 def _title(name: str, package: Any) -> str:

@@ -191,6 +191,7 @@ def _info(options: argparse.Namespace) -> None:
         interpreter = Interpreter(content)
         text = f"in {interpreter.engine}; {interpreter.claimed} binary operators in the library"
         rows += [("runs", text), ("library", str(_engine.library_path()))]
+        rows += [("instructions", ", ".join(_engine.instruction_sets()))]
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         rows += [("not runnable", " ".join(str(error).split()))]
     for name, text in rows:

@@ -20,6 +20,7 @@ enum TfLiteAllocationType : int { kTfLiteMmapRo = 1 };
 enum TfLiteQuantizationType : int { kTfLiteNoQuantization = 0, kTfLiteAffineQuantization = 1 };
 
 inline constexpr int kTfLiteBuiltinAdd = 0;
+inline constexpr int kTfLiteBuiltinConcatenation = 2;
 inline constexpr int kTfLiteBuiltinPrelu = 54;
 
 inline constexpr int kTfLiteOptionalTensor = -1;

@@ -80,6 +80,7 @@ class Bconv2d : public Op {
   Buffer<float> multiplier_, bias_;
   Buffer<int32_t> thresholds_;
   Buffer<float> joined_[kSlotCount];
+  int twice_ = 0;
   Epilogue epilogue_;
 
   // Those that depend on the shape of the input.
@@ -168,6 +169,7 @@ void Bconv2d::SetEpilogue(const Tensor& output, const Bconv2dConstants& constant
 void Bconv2d::Join(const Joined& joined) {
   epilogue_.output = Output::kJoined;
   epilogue_.slots = joined.slots;
+  twice_ = joined.twice;
   for (int slot = 0; slot < kSlotCount; ++slot) {
     const auto* constant = static_cast<const char*>(joined.constants[slot].constant);
     if (constant == nullptr) continue;
@@ -238,6 +240,7 @@ std::string Bconv2d::Name() const {
   std::string name = "LceBconv2d " + std::to_string(rows_.window) + "x" +
                      std::to_string(columns_.window) + "/" + std::to_string(rows_.stride);
   for (int slot = 0; slot < kSlotCount; ++slot) {
+    if ((twice_ >> slot & 1) != 0) name += " CONCATENATION";
     if ((epilogue_.slots >> slot & 1) != 0) name += kSlots[slot] == Stage::kPrelu ? " PRELU" : " ADD";
   }
   return name;
@@ -252,9 +255,9 @@ void Bconv2d::SetOutputs(const Values& values, size_t first, Tile* tile) const {
     if (output_type_ == Type::kInt32) std::memset(tile->output, 0, pixels * output_bytes_);
   }
   for (int slot = 0; slot < kSlotCount; ++slot) {
-    if (values.added[slot] != nullptr) {
-      tile->added[slot] = values.added[slot] + first * output_stride_;
-    }
+    if (values.added[slot] == nullptr) continue;
+    tile->added_stride[slot] = (twice_ >> slot & 1) != 0 ? output_stride_ / 2 : output_stride_;
+    tile->added[slot] = values.added[slot] + first * tile->added_stride[slot];
   }
   if (values.signs != nullptr) {
     tile->signs_stride = static_cast<size_t>(WordsOf(channels_out()));

@@ -18,6 +18,7 @@ struct Bconv2dConstants {
 struct Joined {
   bool is_any = false;
   int slots = 0;
+  int twice = 0;  // slots of summands that have half as many channels, each of which is added twice
   Tensor constants[kSlotCount];
 };
 

@@ -69,11 +69,12 @@ template <class Lanes, int kRegisters>
 
 // One of the operators that are joined to the convolution.
 template <class Lanes, int kRegisters, int kSlot>
-[[gnu::always_inline]] inline void RunSlot(const Tile& tile, const Epilogue& epilogue, size_t first,
+[[gnu::always_inline]] inline void RunSlot(const Tile& tile, const Epilogue& epilogue, int pixel,
                                            Floats<Lanes>* values) {
   Floats<Lanes> operands[kRegisters];
   if constexpr (kSlots[kSlot] == Stage::kAddTensor) {
-    LoadRow<Lanes, kRegisters>(tile, tile.added[kSlot] + first, operands);
+    const size_t row = static_cast<size_t>(pixel) * tile.added_stride[kSlot];
+    LoadRow<Lanes, kRegisters>(tile, tile.added[kSlot] + row, operands);
   } else {
     const float* constants = epilogue.constants[kSlot] + tile.block;
     for (int i = 0; i < kRegisters; ++i) {
@@ -92,14 +93,14 @@ template <class Lanes, int kRegisters, int kSlot>
 // Those in the slots of `kMask`, from `kSlot` on; or, if all are, those that there are.
 template <class Lanes, int kRegisters, int kMask, int kSlot = 0>
 [[gnu::always_inline]] inline void RunSlots(const Tile& tile, const Epilogue& epilogue,
-                                            size_t first, Floats<Lanes>* values) {
+                                            int pixel, Floats<Lanes>* values) {
   if constexpr (kSlot < kSlotCount) {
     if constexpr ((kMask >> kSlot & 1) != 0) {
       if (kMask != kAllSlots || (epilogue.slots >> kSlot & 1) != 0) {
-        RunSlot<Lanes, kRegisters, kSlot>(tile, epilogue, first, values);
+        RunSlot<Lanes, kRegisters, kSlot>(tile, epilogue, pixel, values);
       }
     }
-    RunSlots<Lanes, kRegisters, kMask, kSlot + 1>(tile, epilogue, first, values);
+    RunSlots<Lanes, kRegisters, kMask, kSlot + 1>(tile, epilogue, pixel, values);
   }
 }
 
@@ -154,7 +155,7 @@ template <class Lanes, int kRegisters, Output kOutput, int kMask>
     return;
   }
   if constexpr (kOutput == Output::kJoined) {
-    RunSlots<Lanes, kRegisters, kMask>(tile, epilogue, first, values);
+    RunSlots<Lanes, kRegisters, kMask>(tile, epilogue, pixel, values);
     if (tile.signs != nullptr) {
       uint32_t bits = 0;
       for (int i = 0; i < kRegisters; ++i) bits |= Lanes::IsNegative(values[i]) << (i * kLanes);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "shape.h"
+
 namespace larq_reactnet_runtime {
 namespace {
 
@@ -116,6 +118,45 @@ int FindSlot(const Graph& graph, const Node& node, int value, int slot, int* ope
   return SlotFrom(slot, Stage::kAddTensor);
 }
 
+// The node that writes a tensor by giving the channels of another one twice, or null. Nothing else may
+// read what it writes, and words of channels must not go across the end of those of the other one.
+const Node* FindTwice(const Graph& graph, int tensor, int* operand) {
+  if (graph.readers.at(tensor).size() != 1 || graph.writers.count(tensor) == 0 ||
+      graph.writers.at(tensor) != 1) {
+    return nullptr;
+  }
+  for (const auto& [index, node] : graph.nodes) {
+    if (!IsBuiltin(node, kTfLiteBuiltinConcatenation) || node.node->outputs->size != 1 ||
+        node.node->outputs->data[0] != tensor) {
+      continue;
+    }
+    // The axis and the activation are all of the parameters.
+    const auto* parameters = static_cast<const int*>(node.node->builtin_data);
+    const TfLiteIntArray& inputs = *node.node->inputs;
+    if (parameters == nullptr || parameters[1] != 0 || inputs.size != 2 ||
+        inputs.data[0] != inputs.data[1] || !graph.has(inputs.data[0])) {
+      return nullptr;
+    }
+    const TfLiteTensor& other = graph.tensor(inputs.data[0]);
+    const int last = graph.tensor(tensor).dims->size - 1;
+    if (!IsPlainFloat(other) || IsConstant(other) || other.dims->size != last + 1 ||
+        (parameters[0] != last && parameters[0] != -1) ||
+        other.dims->data[last] % kBitsPerWord != 0) {
+      return nullptr;
+    }
+    *operand = inputs.data[0];
+    return &node;
+  }
+  return nullptr;
+}
+
+// Are all channels of the input under each filter?
+bool HasOneGroup(const Graph& graph, const Node& convolution) {
+  const TfLiteIntArray& input = *graph.tensor(convolution.node->inputs->data[0]).dims;
+  const TfLiteIntArray& filter = *graph.tensor(convolution.node->inputs->data[1]).dims;
+  return input.data[input.size - 1] == filter.data[filter.size - 1];
+}
+
 // The longest chain of a convolution in which no tensor of `ends` is between two float operators.
 Chain Follow(const Graph& graph, const Node& convolution, const std::set<int>& claimed,
              const std::set<int>& ends) {
@@ -134,6 +175,13 @@ Chain Follow(const Graph& graph, const Node& convolution, const std::set<int>& c
     int operand = -1;
     slot = FindSlot(graph, node, chain.output, slot, &operand);
     if (slot == kNoSlot) break;
+    if (kSlots[slot] == Stage::kAddTensor && ends.count(operand) == 0 &&
+        HasOneGroup(graph, convolution)) {
+      if (const Node* twice = FindTwice(graph, operand, &operand)) {
+        chain.twice |= 1 << slot;
+        chain.nodes.push_back(twice->index);
+      }
+    }
     chain.operands[slot++] = operand;
     chain.nodes.push_back(node.index);
     chain.output = node.node->outputs->data[0];

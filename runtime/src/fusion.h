@@ -15,6 +15,7 @@ namespace larq_reactnet_runtime {
 struct Chain {
   std::vector<int> nodes;                                   // the convolution first
   int operands[kSlotCount] = {-1, -1, -1, -1, -1, -1, -1};  // tensors: summands and slopes
+  int twice = 0;  // slots, as bits, of summands whose channels are added once and then once more
   int output = -1;                                          // the last float tensor
   int signs = -1;                                           // of LceQuantize, if it is in the chain
 };

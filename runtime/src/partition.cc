@@ -63,6 +63,7 @@ Tensor Describe(const TfLiteContext& context, int index) {
 Joined DescribeJoined(const TfLiteContext& context, const Chain& chain) {
   Joined joined;
   joined.is_any = true;
+  joined.twice = chain.twice;
   for (int slot = 0; slot < kSlotCount; ++slot) {
     if (chain.operands[slot] < 0) continue;
     joined.slots |= 1 << slot;
@@ -150,6 +151,7 @@ Reason MakeStep(const TfLiteContext& context, const TfLiteNode& node, std::strin
   if (chain != nullptr) {
     step->output = chain->output;
     step->signs = chain->signs;
+    step->twice = chain->twice;
     for (int slot = 0; slot < kSlotCount; ++slot) {
       if (kSlots[slot] == Stage::kAddTensor) step->added[slot] = chain->operands[slot];
     }
@@ -164,15 +166,20 @@ Reason Partition::Init(TfLiteContext* context, const TfLiteDelegateParams& param
     const TfLiteIntArray& outputs = *params.output_tensors;
     return std::count(outputs.data, outputs.data + outputs.size, tensor) != 0;
   };
-  for (int i = 0; i < params.nodes_to_replace->size; ++i) {
-    const int index = params.nodes_to_replace->data[i];
+  const TfLiteIntArray& nodes = *params.nodes_to_replace;
+  // A chain is all there is in its partition.
+  const int* const start = std::find_if(nodes.data, nodes.data + nodes.size, [&](int index) {
+    return chains.count(index) != 0;
+  });
+  const bool is_chain = start != nodes.data + nodes.size;
+  for (int i = 0; i < (is_chain ? 1 : nodes.size); ++i) {
+    const int index = is_chain ? *start : nodes.data[i];
     TfLiteNode* node = nullptr;
     TfLiteRegistration* registration = nullptr;
     if (context->GetNodeAndRegistration(context, index, &node, &registration) != kTfLiteOk) {
       return "the interpreter does not give a node that it wants to be run";
     }
-    const auto entry = chains.find(index);
-    const Chain* chain = entry == chains.end() ? nullptr : &entry->second;
+    const Chain* chain = is_chain ? &chains.at(index) : nullptr;
     Step step;
     step.node = index;
     const Reason reason =
@@ -187,7 +194,6 @@ Reason Partition::Init(TfLiteContext* context, const TfLiteDelegateParams& param
       if (output >= 0) places_[output].is_inside = !is_output(output);
     }
     steps_.push_back(std::move(step));
-    if (chain != nullptr) break;  // which is all there is in its partition
   }
   return {};
 }
@@ -201,11 +207,14 @@ Reason Partition::Prepare(TfLiteContext* context, int threads) {
     Reason reason = step.op->Infer(input, &output);
     if (!reason.empty()) return reason;
     step.op->Prepare(input, threads);
-    for (const int added : step.added) {
+    for (int slot = 0; slot < kSlotCount; ++slot) {
+      const int added = step.added[slot];
       if (added < 0) continue;
       ReadShape(*context, added);
-      if (places_[added].shape != output) {
-        return "a tensor of the shape " + Text(places_[added].shape) +
+      Shape shape = places_[added].shape;
+      if ((step.twice >> slot & 1) != 0 && !shape.empty()) shape.back() *= 2;
+      if (shape != output) {
+        return "a tensor of the shape " + Text(shape) +
                " is added to one of the shape " + Text(output) + " (set the option fuse to 0)";
       }
     }

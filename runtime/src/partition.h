@@ -24,6 +24,7 @@ struct Step {
   std::unique_ptr<Op> op;
   int input = -1, output = -1;
   int added[kSlotCount] = {-1, -1, -1, -1, -1, -1, -1};
+  int twice = 0;  // slots of summands that have half as many channels
   int signs = -1;
   int node = -1;
 };

@@ -219,6 +219,75 @@ def test_summands_that_come_later():
         check(flatbuffer, values, SETUPS[:4])
 
 
+def concatenate(block, tensors, axis=3, activation=0):
+    options = schema().ConcatenationOptionsT()
+    options.axis, options.fusedActivationFunction = axis, activation
+    target = block.graph.tensor(block.shape)
+    block.graph.operator("CONCATENATION", tensors, [target], options)
+    return target
+
+
+def source(block, axis, parts):
+    """An input of the model of which so many make the shape of the block."""
+    shape = list(block.shape)
+    shape[axis] //= parts
+    block.inputs.append(block.graph.tensor(tuple(shape)))
+    return block.inputs[-1]
+
+
+@pytest.mark.parametrize("filters", [64, 128, 192])
+@pytest.mark.parametrize("is_before", [False, True])
+def test_channels_that_are_added_twice(filters, is_before):
+    """ReActNet-A's shortcut where the channels double: all of it is one node."""
+    block = Block(Bconv(image=(6, 5), channels=64, filters=filters, window=(1, 1)))
+    doubled = concatenate(block, [source(block, 3, 2)] * 2, axis=-1 if is_before else 3)
+    if is_before:  # the convolution need not be the first node of its chain
+        operators = block.graph.operators
+        operators.insert(0, operators.pop())
+    block.add(doubled)
+    block.prelu()
+    block.add(block.constant())
+    flatbuffer = block.build(block.quantize(), block.value)
+    # The first LceQuantize, and the chain; XNNPACK would be a third.
+    assert names(flatbuffer).count("DELEGATE") == 2
+    check(flatbuffer, block.values())
+    joined, plain = (Runtime(flatbuffer, num_threads=2, fuse=fuse) for fuse in (1, 0))
+    for batch in (3, 1):
+        inputs = [*block.values(batch)]
+        for one, other in zip(joined.run(*inputs), plain.run(*inputs), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_other_concatenations():
+    """Those are left to the interpreter, and the rest of the chain is right."""
+    op = Bconv(image=(6, 4), channels=64, filters=64)
+    narrow = Bconv(image=(6, 4), channels=64, filters=32)
+    grouped = Bconv(image=(6, 4), channels=64, filters=128, groups=2)
+    for change in range(9):
+        block = Block({6: narrow, 7: grouped}.get(change, op), change)
+        half = source(block, 2 if change == 1 else 3, 4 if change == 2 else 2)
+        outputs = []
+        if change == 0:
+            doubled = concatenate(block, [half, source(block, 3, 2)])
+        elif change == 1:
+            doubled = concatenate(block, [half] * 2, axis=2)
+        elif change == 2:
+            doubled = concatenate(block, [half] * 4)
+        elif change == 3:
+            doubled = concatenate(block, [half] * 2, activation=1)
+        else:
+            doubled = concatenate(block, [half] * 2)
+        if change == 4:
+            outputs.append(doubled)
+        block.add(doubled)
+        if change == 5:
+            block.add(doubled)
+        block.prelu()
+        if change == 8:
+            block.add(concatenate(block, [half] * 2))
+        check(block.build(*outputs, block.quantize(), block.value), block.values(), SETUPS[:4])
+
+
 def test_outputs_between():
     """A tensor inside a chain that is an output of the model is written nevertheless."""
     block = Block(OPS[0], extra=1)

@@ -56,8 +56,10 @@ struct Tile {
   int channel = 0;           // the output channel of the first filter
   int channels = 0;          // how many of the block's filters are output channels
 
-  // Of Output::kJoined, where `output` may be null. What is added lies as the output does.
-  const float* added[kSlotCount] = {};
+  // Of Output::kJoined, where `output` may be null. What is added may have fewer channels than the
+  // output, which start again after the last one.
+  const float* added[kSlotCount] = {};     // of the first pixel
+  size_t added_stride[kSlotCount] = {};    // how many channels it has
   uint32_t* signs = nullptr;
   size_t signs_stride = 0;
 };

@@ -25,6 +25,10 @@ struct Parts {
       tiles[i].channel += i * kFilters;
       const int channels = tile.channels - i * kFilters;
       tiles[i].channels = channels < kFilters ? channels : kFilters;
+      for (int slot = 0; slot < kSlotCount; ++slot) {
+        if (tile.added[slot] == nullptr) continue;
+        tiles[i].added[slot] += static_cast<size_t>(tiles[i].channel) % tile.added_stride[slot];
+      }
     }
   }
 

@@ -196,8 +196,8 @@ Chain Follow(const Graph& graph, const Node& convolution, const std::set<int>& c
   return chain;
 }
 
-// Asks the interpreter whether the nodes can be one node, and which of the tensors between them it
-// wants to have besides, as outputs of the model.
+// Asks the interpreter whether the nodes can be one node. Adds to `ends` the tensors between them that
+// it wants to have besides, as outputs of the model, or those that may be the reason why not.
 bool IsOnePartition(const Graph& graph, const Chain& chain, std::set<int>* ends) {
   TfLiteContext* context = graph.context;
   std::vector<int> nodes = {static_cast<int>(chain.nodes.size())};
@@ -210,6 +210,11 @@ bool IsOnePartition(const Graph& graph, const Chain& chain, std::set<int>* ends)
                                            reinterpret_cast<const TfLiteIntArray*>(nodes.data()),
                                            &partitions, &count) != kTfLiteOk ||
       count != 1) {
+    // The interpreter may have ordered a concatenation too far from the rest.
+    for (const int index : chain.nodes) {
+      const Node& node = graph.nodes.at(index);
+      if (IsBuiltin(node, kTfLiteBuiltinConcatenation)) ends->insert(node.node->outputs->data[0]);
+    }
     return false;
   }
   const TfLiteIntArray& outputs = *partitions[0].output_tensors;

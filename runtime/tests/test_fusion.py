@@ -241,9 +241,9 @@ def test_channels_that_are_added_twice(filters, is_before):
     """ReActNet-A's shortcut where the channels double: all of it is one node."""
     block = Block(Bconv(image=(6, 5), channels=64, filters=filters, window=(1, 1)))
     doubled = concatenate(block, [source(block, 3, 2)] * 2, axis=-1 if is_before else 3)
-    if is_before:  # the convolution need not be the first node of its chain
+    if is_before:  # of the convolution, which need not be the first node of its chain
         operators = block.graph.operators
-        operators.insert(0, operators.pop())
+        operators.insert(1, operators.pop())
     block.add(doubled)
     block.prelu()
     block.add(block.constant())
@@ -263,7 +263,7 @@ def test_other_concatenations():
     op = Bconv(image=(6, 4), channels=64, filters=64)
     narrow = Bconv(image=(6, 4), channels=64, filters=32)
     grouped = Bconv(image=(6, 4), channels=64, filters=128, groups=2)
-    for change in range(9):
+    for change in range(10):
         block = Block({6: narrow, 7: grouped}.get(change, op), change)
         half = source(block, 2 if change == 1 else 3, 4 if change == 2 else 2)
         outputs = []
@@ -277,6 +277,8 @@ def test_other_concatenations():
             doubled = concatenate(block, [half] * 2, activation=1)
         else:
             doubled = concatenate(block, [half] * 2)
+        if change == 9:  # before LceQuantize, which is in no chain
+            block.graph.operators.insert(0, block.graph.operators.pop())
         if change == 4:
             outputs.append(doubled)
         block.add(doubled)
@@ -285,7 +287,10 @@ def test_other_concatenations():
         block.prelu()
         if change == 8:
             block.add(concatenate(block, [half] * 2))
-        check(block.build(*outputs, block.quantize(), block.value), block.values(), SETUPS[:4])
+        flatbuffer = block.build(*outputs, block.quantize(), block.value)
+        check(flatbuffer, block.values(), SETUPS[:4])
+        # The first LceQuantize, the concatenation, and the chain; and what else there is in two of them.
+        assert names(flatbuffer).count("DELEGATE") == {5: 5, 8: 2}.get(change, 3)
 
 
 def test_outputs_between():

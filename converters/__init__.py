@@ -1,5 +1,6 @@
 """From a Keras model to a file on a device: check, cure, fold, convert, compress, verify, write."""
 
+from larq_reactnet.converters.benchmark import Benchmark, Timing, benchmark
 from larq_reactnet.converters.check import Finding, check
 from larq_reactnet.converters.compress import compress
 from larq_reactnet.converters.convert import ExportError, convert
@@ -22,6 +23,7 @@ from larq_reactnet.converters.verify import (
 
 __all__ = [
     "Agreement",
+    "Benchmark",
     "ExportError",
     "Finding",
     "Flips",
@@ -30,7 +32,9 @@ __all__ = [
     "LayerError",
     "Metadata",
     "Report",
+    "Timing",
     "add_metadata",
+    "benchmark",
     "check",
     "compress",
     "convert",

@@ -193,5 +193,5 @@ def _convert(quantizer: Any, channels: int) -> tuple[bool, bool]:
     if not count_operators(flatbuffer)["LceBconv2d"]:
         return False, False
     points = np.tile(_POINTS.astype(np.float32)[:, None, None, None], channels)
-    found = predict_tflite(flatbuffer, points, progress=False)
+    found = predict_tflite(flatbuffer, points, engine="lce", progress=False)
     return True, bool(np.allclose(found, convolve(tf.constant(points)), atol=1e-3))

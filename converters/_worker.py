@@ -1,17 +1,20 @@
-"""LCE's interpreter at the other end of a pipe. Runs in a process of its own, see `interpreter`.
+"""An interpreter at the other end of a pipe. Runs in a process of its own, see `interpreter`.
 
 This file is run as it is and must not import TensorFlow, which takes seconds: the interpreter of
-Larq Compute Engine is an extension that needs NumPy only. Requests and answers are a byte that says
-what they are, and NumPy arrays: nothing that a process taken over by a hostile file could use to
-make the other one do something.
+Larq Compute Engine is an extension that needs NumPy only, and larq-reactnet-runtime imports
+TensorFlow only where there is no LiteRT. Requests and answers are a byte that says what they are,
+and NumPy arrays: nothing that a process taken over by a hostile file could use to make the other
+one do something.
 """
 
+import importlib
 import importlib.util
 import io
 import os
 import struct
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -50,10 +53,47 @@ def receive(stream: IO[bytes]) -> tuple[bytes, list[np.ndarray]]:
     return kind, arrays
 
 
-def main(extension: str) -> None:
-    """Answer requests until there are no more: b"M" loads a model, b"P" runs it."""
+class Runtime:
+    """The interpreter of larq-reactnet-runtime, with the members that LCE's has."""
+
+    def __init__(self, content: bytes, threads: int, *_: int):
+        package = importlib.import_module("larq_reactnet_runtime")
+        self._interpreter = package.Interpreter(content, num_threads=threads)
+        self.input_shapes = [tensor.shape for tensor in self._interpreter.model.inputs]
+
+    def predict(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return [self._interpreter.predict(*inputs)]
+
+
+def lce(extension: str) -> Callable[..., Any]:
+    """What loads a model in the interpreter of LCE, whose extension is a file."""
+    spec = importlib.util.spec_from_file_location("interpreter_wrapper_lite", extension)
+    assert spec is not None
+    assert spec.loader is not None
+    library = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(library)
+
+    def load(content: bytes, threads: int, *options: int) -> Any:
+        return library.LiteInterpreter(content, threads, *map(bool, options))
+
+    return load
+
+
+def seconds(model: Any, inputs: Sequence[np.ndarray], runs: int) -> np.ndarray:
+    """How long each run takes. One before them wakes threads up, and does not count."""
+    model.predict(inputs)
+    times = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        model.predict(inputs)
+        times.append(time.perf_counter() - began)
+    return np.array(times)
+
+
+def main(load: Callable[..., Any]) -> None:
+    """Answer requests until there are no more: b"M" loads a model, b"P" runs it, b"T" times it."""
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what the extension prints
+    os.dup2(2, 1)  # what the interpreter prints
     try:
         import resource
 
@@ -61,11 +101,6 @@ def main(extension: str) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     except (ImportError, ValueError, OSError):  # not on this system
         pass
-    spec = importlib.util.spec_from_file_location("interpreter_wrapper_lite", extension)
-    assert spec is not None
-    assert spec.loader is not None
-    library = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(library)
     model: Any = None
     while True:
         try:
@@ -75,19 +110,19 @@ def main(extension: str) -> None:
         try:
             if kind == b"M":
                 flatbuffer, options = arrays
-                threads, reference, indirect, xnnpack = (int(option) for option in options)
                 model = None
-                model = library.LiteInterpreter(
-                    flatbuffer.tobytes(), threads, bool(reference), bool(indirect), bool(xnnpack)
-                )
-                shapes = [np.array(shape, np.int64) for shape in model.input_shapes]
-                send(answers, b"M", shapes)
+                model = load(flatbuffer.tobytes(), *map(int, options))
+                found = [np.array(shape, np.int64) for shape in model.input_shapes]
+            elif kind == b"T":
+                *inputs, runs = arrays
+                found = [seconds(model, inputs, int(runs))]
             else:
-                send(answers, b"P", model.predict(arrays))
+                found = model.predict(arrays)
+            send(answers, kind, found)
         except Exception as error:
             sys.stderr.flush()
             send(answers, b"E", [np.frombuffer(str(error).encode(), np.uint8)])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(lce(sys.argv[1]) if len(sys.argv) > 1 else Runtime)

@@ -49,7 +49,9 @@ def export(
 
     What `check` finds is cured or refused. Shifts are folded, and float64 shows that it changes
     nothing. Larq Compute Engine converts the result, and its last dense layers are compressed as
-    far as agreement allows. Then the file is run on real inputs, and compared with `model`.
+    far as agreement allows. Then the file is run on real inputs in LCE's interpreter, and
+    compared with `model`. Where larq-reactnet-runtime is installed, the file must get the same
+    classes there.
 
     !!! example
         ```python
@@ -241,6 +243,7 @@ def _refuse_unequal(
             f"{wrong.error:.3g}, and rounding explains {wrong.tolerance:.1g}. Nothing was written."
         )
     if agreement.same_class >= min_agreement:
+        _refuse_other_engine(agreement, min_agreement, verified_with)
         return
     first = next((layer for layer in flips if layer.flipped), None)
     where = "no sign differs in front of any binary convolution"
@@ -255,6 +258,17 @@ def _refuse_unequal(
         f"{min_agreement:.2%} wanted), with logits up to {agreement.max_distance:.3g} apart; "
         f"{where}. Nothing was written. Verify with real inputs, and with a trained model."
     )
+
+
+def _refuse_other_engine(agreement: Agreement, min_agreement: float, verified_with: str) -> None:
+    second = agreement.second
+    if second is not None and second.same_class < min_agreement:
+        raise ExportError(
+            f"The file gets the same class in {second.engine} as in {agreement.engine} on only "
+            f"{second.same_class:.2%} of {second.images} {verified_with} (at least "
+            f"{min_agreement:.2%} wanted), with logits up to {second.max_distance:.3g} apart. "
+            "Nothing was written."
+        )
 
 
 def _say(what: str, progress: bool) -> None:

@@ -29,6 +29,7 @@ def predict_image(
     top: int = 5,
     mean: float | Sequence[float] = (),
     std: float | Sequence[float] = (),
+    engine: str = "auto",
 ) -> list[tuple[str, float]]:
     """The most probable classes of a photo, and their probabilities.
 
@@ -49,6 +50,8 @@ def predict_image(
         mean: With `std`, how inputs are normalized: `(pixel - mean) / std`, with pixels from 0 to
             255. One number for each channel or one for all; by default what the file says.
         std: See `mean`.
+        engine: What runs the file: `"lce"`, `"runtime"`, or `"auto"`, larq-reactnet-runtime if it
+            is installed and runs the file, else LCE.
 
     Returns:
         Pairs of label and probability, the most probable first. Without labels in the file,
@@ -58,8 +61,9 @@ def predict_image(
         ValueError: If the photo cannot be read, the model is no classifier of images, or neither
             its file nor the arguments say how its inputs are normalized.
         OSError: If there is no such photo.
+        ImportError: If the engine is not installed.
     """
-    return predict_images(flatbuffer, [path], top=top, mean=mean, std=std)[0]
+    return predict_images(flatbuffer, [path], top=top, mean=mean, std=std, engine=engine)[0]
 
 
 def predict_images(
@@ -69,6 +73,7 @@ def predict_images(
     top: int = 5,
     mean: float | Sequence[float] = (),
     std: float | Sequence[float] = (),
+    engine: str = "auto",
 ) -> list[list[tuple[str, float]]]:
     """`predict_image` of several photos, with one start of the interpreter."""
     if top < 1:
@@ -94,7 +99,8 @@ def predict_images(
         )
     pixels = np.stack([_load(Path(path), shape) for path in paths])
     inputs = (pixels - np.array(scale.mean, np.float32)) / np.array(scale.std, np.float32)
-    outputs = np.asarray(predict_tflite(flatbuffer, inputs, progress=False), np.float64)
+    found = predict_tflite(flatbuffer, inputs, engine=engine, progress=False)
+    outputs = np.asarray(found, np.float64)
     if outputs.shape != (len(paths), classes) or not np.isfinite(outputs).all():
         raise ValueError("The .tflite does not give a finite number for each class.")
     labels = metadata.labels or tuple(f"class {i}" for i in range(classes))

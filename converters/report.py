@@ -22,7 +22,7 @@ class Report:
         operators: How often each operator occurs in the file.
         binary_convolutions: Number of binary convolutions in the Keras model as it was converted:
             cured and folded. `operators` says how many `LceBconv2d` are in the file.
-        agreement: How the file compares with the Keras model.
+        agreement: How the file compares with the Keras model, and in which engines it was run.
         verified_with: Where the inputs of the comparison came from.
         flips: How many signs differ in front of each binary convolution, on the first few inputs.
         storage: How the last dense layers are stored: `"int8"`, `"float16"` or `"float32"`.
@@ -68,7 +68,16 @@ class Report:
             f"{self.verified_with}",
             "distance of logits": f"{agreement.mean_distance:.2g} on average, "
             f"{agreement.max_distance:.2g} at most",
+            "proved equal in": ", ".join(agreement.engines),
         }
+        if agreement.second is not None:
+            rows["second engine"] = (
+                f"same class as the first on {agreement.second.same_class:.2%}, logits "
+                f"{agreement.second.mean_distance:.2g} apart on average, "
+                f"{agreement.second.max_distance:.2g} at most"
+            )
+        if agreement.refusal:
+            rows["not run in"] = agreement.refusal
         if signs:
             rows["flipped signs"] = f"{flipped:,} of {signs:,}, on the first few"
         if self.folding_error is not None:

@@ -2,9 +2,11 @@
 
 import gc
 import os
+import sys
 from pathlib import Path
 
 import larq_reactnet as lr
+from larq_reactnet.converters import interpreter
 
 import larq as lq
 import numpy as np
@@ -17,6 +19,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # What the imports made is there for good: collections need not look at it.
 gc.collect()
 gc.freeze()
+
+# A package in place of larq-reactnet-runtime, for models of 8x8 images and 4 classes.
+RUNTIME = """
+import os, time, types
+import numpy as np
+
+class Interpreter:
+    def __init__(self, content, num_threads=1):
+        {start}
+        self.model = types.SimpleNamespace(inputs=[types.SimpleNamespace(shape=(1, 8, 8, 3))])
+
+    def predict(self, images):
+        {answer}
+"""
+MEANS = "return images.mean((1, 2), np.float32) @ np.eye(3, 4, dtype=np.float32)"
 
 CIFAR10 = Path(__file__).resolve().parents[2] / "shared" / "data" / "tfds"
 
@@ -86,3 +103,30 @@ def cifar10_dir():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """A function that hides engines. Processes of the runtime that are waiting are not used."""
+    monkeypatch.setattr(interpreter, "_spare", {})
+
+    def hide(*names):
+        for name in names:
+            monkeypatch.setitem(sys.modules, interpreter._PACKAGES[name], None)
+
+    yield hide
+    interpreter._end_spare()
+
+
+@pytest.fixture
+def pretend(tmp_path, monkeypatch, without):
+    """A function that installs a package in place of the runtime."""
+    folder = tmp_path / "site"
+
+    def install(start="pass", answer=MEANS):
+        (folder / "larq_reactnet_runtime").mkdir(parents=True, exist_ok=True)
+        code = RUNTIME.format(start=start, answer=answer)
+        (folder / "larq_reactnet_runtime" / "__init__.py").write_text(code)
+        monkeypatch.syspath_prepend(str(folder))
+
+    return install

@@ -181,7 +181,7 @@ def test_fault(name, rng, tmp_path):
     flatbuffer = convert(model)
     assert count_operators(flatbuffer)["LceBconv2d"] == (kind == "wrong")
     if kind == "wrong":
-        found = predict_tflite(flatbuffer, images, progress=False)
+        found = predict_tflite(flatbuffer, images, engine="lce", progress=False)
         assert np.abs(found - model(images)).max() > 1
 
     # `export` refuses, names the layer, and leaves nothing behind.
@@ -253,7 +253,7 @@ def test_good_model(name, rng):
     binary = [layer for layer in model.layers if isinstance(layer, lq.layers.QuantConv2D)]
     assert count_operators(flatbuffer)["LceBconv2d"] == len(binary)
     images = noise(model, rng)
-    found = predict_tflite(flatbuffer, images, progress=False)
+    found = predict_tflite(flatbuffer, images, engine="lce", progress=False)
     np.testing.assert_allclose(found, model(images), rtol=1e-4, atol=1e-4)
 
 
@@ -265,7 +265,7 @@ def test_every_pair_of_our_quantizers(input_quantizer, kernel_quantizer, rng):
     flatbuffer = convert(model)
     assert count_operators(flatbuffer)["LceBconv2d"] == 1
     images = rng.normal(size=(4, 8, 8, 3)).astype(np.float32)
-    found = predict_tflite(flatbuffer, images, progress=False)
+    found = predict_tflite(flatbuffer, images, engine="lce", progress=False)
     np.testing.assert_allclose(found, model(images), rtol=1e-4, atol=1e-4)
 
 

@@ -45,7 +45,7 @@ def features(flatbuffer, images):
         graph.outputs = np.array([dense_layers(model)[0][0].inputs[0]], np.int32)
         model.signatureDefs = None
 
-    return predict_tflite(edited(flatbuffer, change), images, progress=False)
+    return predict_tflite(edited(flatbuffer, change), images, engine="lce", progress=False)
 
 
 def run(flatbuffer, images, **options):

@@ -243,7 +243,9 @@ def test_cure(name, rng, tmp_path):
         with pytest.raises(ValueError, match="interpreter refuses"):
             predict_tflite(flatbuffer, images, progress=False, default_kernel=True)
     elif kind == "wrong":
-        error = np.abs(predict_tflite(flatbuffer, images, progress=False) - expected).max()
+        error = np.abs(
+            predict_tflite(flatbuffer, images, engine="lce", progress=False) - expected
+        ).max()
         assert error > 0.5
     else:
         assert binary == 0
@@ -320,7 +322,9 @@ def test_all_paddings(kind, first, rng):
     expected = model(images).numpy()
     said = {finding.layer for finding in check(model) if finding.kind == "wrong"}
 
-    error = np.abs(predict_tflite(convert(model), images, progress=False) - expected).max(axis=0)
+    error = np.abs(
+        predict_tflite(convert(model), images, engine="lce", progress=False) - expected
+    ).max(axis=0)
     ends = np.cumsum([result.shape[-1] for result in results])
     wrong = [part.max() > 1e-3 for part in np.split(error, ends[:-1])]
     assert said == {f"branch{index}" for index, is_wrong in enumerate(wrong) if is_wrong}
@@ -328,7 +332,7 @@ def test_all_paddings(kind, first, rng):
 
     cured = cure(model)
     np.testing.assert_allclose(cured(images), expected, atol=1e-5)
-    found = predict_tflite(convert(cured), images, progress=False)
+    found = predict_tflite(convert(cured), images, engine="lce", progress=False)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 

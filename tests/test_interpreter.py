@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from faulty_models import binary_conv, model_of, noise, randomized
-from tflite_edits import edited
+from tflite_edits import corrupted, edited
 
 layers = tf.keras.layers
 
@@ -87,7 +87,7 @@ def test_several_inputs_and_types():
     ).convert()
     values = {np.float32: np.ones((1, 3), np.float32), np.int32: np.ones((1, 2, 2), np.int32)}
     with Interpreter(flatbuffer) as interpreter:
-        given = [values[dtype] for dtype in interpreter._dtypes]
+        given = [values[dtype] for dtype in interpreter.input_types]
         found = interpreter.run(*given)
         assert sorted(output.sum() for output in found) == [3, 4]
         for wrong in (given[::-1], given[:1], [*given, given[0]]):
@@ -233,17 +233,6 @@ def test_arrays_that_cannot_be_sent(tmp_path):
             _worker.receive(stream)
 
 
-def corrupted(content, seed):
-    """The file cut off, or with one to four other bits."""
-    rng = np.random.default_rng(seed)
-    data = bytearray(content)
-    if seed % 5 == 0:
-        return bytes(data[: rng.integers(len(data))])
-    for _ in range(rng.integers(1, 5)):
-        data[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
-    return bytes(data)
-
-
 @pytest.mark.timeout(120)
 def test_corrupt_files(good):
     """500 of them: each gives outputs of the shape that its graph says, or a ValueError."""
@@ -255,7 +244,7 @@ def test_corrupt_files(good):
                 sizes = [size if np.prod(size) < 2**20 else () for size in interpreter.input_shapes]
                 inputs = [
                     np.ones(size, dtype)
-                    for size, dtype in zip(sizes, interpreter._dtypes, strict=True)
+                    for size, dtype in zip(sizes, interpreter.input_types, strict=True)
                 ]
                 outputs = interpreter.run(*inputs)
             except ValueError as error:

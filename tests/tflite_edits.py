@@ -42,3 +42,14 @@ def dense_layers(model):
             tensor = graph.tensors[source]
             found.append((operator, tensor, _flatbuffer.constant(model, tensor)))
     return found
+
+
+def corrupted(content, seed):
+    """The file cut off, or with one to four other bits."""
+    rng = np.random.default_rng(seed)
+    data = bytearray(content)
+    if seed % 5 == 0:
+        return bytes(data[: rng.integers(len(data))])
+    for _ in range(rng.integers(1, 5)):
+        data[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
+    return bytes(data)

@@ -1,6 +1,7 @@
 """The command `larq-reactnet`: every command is one library call."""
 
 import larq_reactnet as lr
+from larq_reactnet.cli._benchmark import benchmark
 from larq_reactnet.cli._check import check
 from larq_reactnet.cli._export import export
 from larq_reactnet.cli._inspect import inspect
@@ -25,6 +26,7 @@ def main() -> None:
       larq-reactnet evaluate run
       larq-reactnet export run model.tflite
       larq-reactnet predict model.tflite photo.jpg
+      larq-reactnet benchmark model.tflite
     """
 
 
@@ -36,6 +38,7 @@ COMMANDS = (
     export,
     inspect,
     predict,
+    benchmark,
     import_torch,
     summary,
     ops,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import larq_reactnet as lr
+from larq_reactnet.converters.interpreter import ENGINES
 from larq_reactnet.runs import Run, load_model
 
 import click
@@ -16,6 +17,7 @@ __all__ = [
     "Setting",
     "data_options",
     "dataset_of",
+    "engine_option",
     "network",
     "set_option",
     "trained",
@@ -69,6 +71,16 @@ _data = [
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return functools.reduce(lambda decorated, option: option(decorated), reversed(_data), command)
+
+
+def engine_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        "--engine",
+        type=click.Choice(ENGINES),
+        default="auto",
+        show_default=True,
+        help=f"{text} lce: Larq Compute Engine's interpreter. runtime: larq-reactnet-runtime.",
+    )
 
 
 def network(model: str, options: tuple[tuple[str, Any], ...]) -> tf.keras.Model:

@@ -57,7 +57,8 @@ def export(
     WHAT is the name of pretrained weights (see `larq-reactnet models`), the folder of a run or a
     Keras .h5 file.
 
-    The .tflite must give the same classes as the Keras model on test images, or nothing is written.
+    The .tflite must give the same classes as the Keras model on test images, in Larq Compute
+    Engine's interpreter and where it is installed in larq-reactnet-runtime, or nothing is written.
     It carries the names of the classes and how images are normalized, which `predict` uses.
 
     \b

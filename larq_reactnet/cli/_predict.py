@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import larq_reactnet as lr
-from larq_reactnet.cli._common import user_errors
+from larq_reactnet.cli._common import engine_option, user_errors
 
 import click
 
@@ -42,6 +42,7 @@ class Numbers(click.ParamType):
     "says.",
 )
 @click.option("--std", type=Numbers(), help="See --mean.")
+@engine_option("What runs MODEL; auto: the runtime if it is installed and can, else LCE.")
 @user_errors
 def predict(
     model: Path,
@@ -50,6 +51,7 @@ def predict(
     as_json: bool,
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
+    engine: str,
 ) -> None:
     """Print what the .tflite MODEL sees in PHOTOS, the most probable classes first.
 
@@ -61,7 +63,7 @@ def predict(
       larq-reactnet predict other.tflite photo.jpg --mean 123.7,116.3,103.5 --std 58.4,57.1,57.4
     """
     found = lr.converters.predict_images(
-        model.read_bytes(), photos, top=top, mean=mean or (), std=std or ()
+        model.read_bytes(), photos, top=top, mean=mean or (), std=std or (), engine=engine
     )
     if as_json:
         rows = [

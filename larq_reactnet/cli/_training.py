@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import larq_reactnet as lr
-from larq_reactnet.cli._common import Setting, data_options, dataset_of, trained, user_errors
+from larq_reactnet.cli._common import (
+    Setting,
+    data_options,
+    dataset_of,
+    engine_option,
+    trained,
+    user_errors,
+)
 from larq_reactnet.cli._export import metadata_of
 from larq_reactnet.runs import Run
 from larq_reactnet.zoo.recipes import Recipe, two_step
@@ -119,24 +126,27 @@ def recipes(name: str | None) -> None:
 @click.argument("what")
 @data_options
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test images.")
+@engine_option("What runs a .tflite; auto: the runtime if it is installed and can, else LCE.")
 @user_errors
-def evaluate(what: str, limit: int | None, **where: Any) -> None:
+def evaluate(what: str, limit: int | None, engine: str, **where: Any) -> None:
     """Test accuracy of WHAT: pretrained weights, the folder of a run, a .h5 or a .tflite file.
 
-    Pretrained weights go by the name of their recipe (see `larq-reactnet models`). A .tflite runs
-    in Larq Compute Engine's interpreter. What was trained here is tested on its own data set unless
-    another is given.
+    Pretrained weights go by the name of their recipe (see `larq-reactnet models`). What was trained
+    here is tested on its own data set unless another is given.
 
     \b
     Examples:
       larq-reactnet evaluate bnn_plus_dorefanet_cifar10 --data-dir ~/tensorflow_datasets
       larq-reactnet evaluate run
       larq-reactnet evaluate model.tflite --dataset cifar10 --data-dir ~/tensorflow_datasets
+      larq-reactnet evaluate model.tflite --dataset digits --engine lce
     """
     if what.endswith(".tflite"):
         flatbuffer = Path(what).read_bytes()
         images, labels = dataset_of(what, where).test_arrays(limit)
-        outputs = lr.converters.predict_tflite(flatbuffer, images)
+        outputs = lr.converters.predict_tflite(flatbuffer, images, engine=engine)
+    elif engine != "auto":
+        raise click.UsageError("--engine is for .tflite files.")
     else:
         model = trained(what)
         images, labels = dataset_of(what, where).test_arrays(limit)

@@ -1,0 +1,180 @@
+"""How long a `.tflite` takes for one input, in each engine that is installed."""
+
+import contextlib
+import platform
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from larq_reactnet.converters.interpreter import TITLES, Interpreter, engines
+
+import numpy as np
+from tabulate import tabulate
+from tqdm import tqdm
+
+__all__ = ["Benchmark", "Timing", "benchmark"]
+
+# What is timed of an engine, and whether with XNNPACK, which LCE leaves to its users.
+_SETTINGS = {"lce": {"LCE": False, "LCE, XNNPACK": True}, "runtime": {TITLES["runtime"]: True}}
+_PAUSE = 0.05  # seconds, in which the threads of another engine go to sleep
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long an engine takes for one input.
+
+    Attributes:
+        engine: What ran the file.
+        threads: Number of threads.
+        seconds: Of each run, without loading the file, and without its way to another process.
+        speedup: How many times as fast it is as LCE with as many threads and its faster setting:
+            the median ratio of runs that followed each other. None without LCE.
+    """
+
+    engine: str
+    threads: int
+    seconds: tuple[float, ...]
+    speedup: float | None
+
+    @property
+    def median_ms(self) -> float:
+        """Median of the runs, in milliseconds."""
+        return 1000 * statistics.median(self.seconds)
+
+    @property
+    def minimum_ms(self) -> float:
+        """The shortest run, in milliseconds."""
+        return 1000 * min(self.seconds)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What `benchmark` measured; printing it gives a table.
+
+    Attributes:
+        timings: One entry for each engine, setting and number of threads.
+        refusals: Why an engine that is installed did not run the file.
+    """
+
+    timings: tuple[Timing, ...]
+    refusals: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The numbers, for JSON."""
+        timings = [
+            {
+                "engine": timing.engine,
+                "threads": timing.threads,
+                "median_ms": timing.median_ms,
+                "minimum_ms": timing.minimum_ms,
+                "speedup": timing.speedup,
+                "seconds": [*timing.seconds],
+            }
+            for timing in self.timings
+        ]
+        return {"machine": platform.machine(), "timings": timings, "refusals": [*self.refusals]}
+
+    def __str__(self) -> str:
+        rows = [
+            (timing.engine, timing.threads, timing.median_ms, timing.minimum_ms, timing.speedup)
+            for timing in self.timings
+        ]
+        header = ("engine", "threads", "median ms", "minimum ms", "x LCE")
+        table = tabulate(rows, header, floatfmt=".2f", missingval="-")
+        return "\n".join([table, *(f"Not timed: {reason}" for reason in self.refusals)])
+
+
+def benchmark(
+    flatbuffer: bytes,
+    *,
+    engine: str = "auto",
+    threads: Sequence[int] = (1,),
+    runs: int = 30,
+    progress: bool = True,
+) -> Benchmark:
+    """Time a `.tflite` on random inputs, one at a time as on a device.
+
+    The engines take turns, so that what else the machine does slows all of them. Each has a process
+    of its own, and the clock is in it. Before each run that counts is one that does not.
+
+    !!! example
+        ```python
+        flatbuffer = open("model.tflite", "rb").read()
+        print(lr.converters.benchmark(flatbuffer, threads=(1, 2)))
+        ```
+
+    Args:
+        flatbuffer: The content of the file.
+        engine: `"lce"`, `"runtime"`, or `"auto"` for all that are installed.
+        threads: Numbers of threads, which are timed one after the other.
+        runs: Runs of each engine that count.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        ValueError: If no engine runs the file, or it is corrupt; or if `threads` or `runs` are no
+            numbers above zero.
+        ImportError: If the engine is not installed.
+    """
+    if runs < 1 or not threads or min(threads) < 1:
+        raise ValueError("`threads` and `runs` must be at least 1.")
+    names = sorted(engines(engine))  # LCE first
+    timings: list[Timing] = []
+    refusals: list[str] = []
+    with tqdm(total=len(threads) * runs, desc="Timing", leave=False, disable=not progress) as bar:
+        for number in threads:
+            with contextlib.ExitStack() as stack:
+                running, refusals = _start(flatbuffer, names, number, stack)
+                if not running:
+                    raise ValueError(" ".join(refusals))
+                seconds: dict[str, list[float]] = {title: [] for title in running}
+                for _ in range(runs):
+                    for title, interpreter in running.items():
+                        seconds[title].append(_seconds(interpreter, number))
+                    bar.update()
+                timings += _timings(seconds, number)
+    return Benchmark(tuple(timings), tuple(refusals))
+
+
+def _start(
+    flatbuffer: bytes, names: Sequence[str], threads: int, stack: contextlib.ExitStack
+) -> tuple[dict[str, Interpreter], list[str]]:
+    """The interpreters of the engines that run the file, and why others do not."""
+    running, refusals = {}, []
+    for name in names:
+        try:
+            for title, xnnpack in _SETTINGS[name].items():
+                running[title] = stack.enter_context(
+                    Interpreter(flatbuffer, engine=name, threads=threads, xnnpack=xnnpack)
+                )
+        except ValueError as error:
+            refusals.append(str(error))
+    return running, refusals
+
+
+def _seconds(interpreter: Interpreter, threads: int) -> float:
+    rng = np.random.default_rng(0)
+    inputs = [
+        rng.standard_normal(shape).astype(dtype)
+        for shape, dtype in zip(interpreter.input_shapes, interpreter.input_types, strict=True)
+    ]
+    if threads > 1:
+        time.sleep(_PAUSE)
+    return float(interpreter.seconds(*inputs)[0])
+
+
+def _timings(seconds: dict[str, list[float]], threads: int) -> list[Timing]:
+    theirs = [seconds[title] for title in _SETTINGS["lce"] if title in seconds]
+    best = min(theirs, key=statistics.median, default=None)
+    return [
+        Timing(
+            title,
+            threads,
+            tuple(mine),
+            statistics.median(lce / own for lce, own in zip(best, mine, strict=True))
+            if best
+            else None,
+        )
+        for title, mine in seconds.items()
+    ]

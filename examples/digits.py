@@ -54,7 +54,8 @@ def main(output: Path) -> float:
 
     print()
     report = lr.converters.export(model, output / "model.tflite", verify_with=images)
-    answers = lr.converters.predict_tflite(report.path.read_bytes(), images).argmax(-1)
+    flatbuffer = report.path.read_bytes()
+    answers = lr.converters.predict_tflite(flatbuffer, images, engine="lce").argmax(-1)
     accuracy = float(np.mean(answers == labels))
     keras_accuracy = model.evaluate(data.test, verbose=0)[1]
     signs = sum(layer.signs for layer in report.flips)

@@ -62,7 +62,7 @@ def main(photos: list[Path], output: Path, data_dir: str | None) -> bool:
         metadata=lr.converters.Metadata(name=RECIPE, labels=LABELS, mean=MEAN, std=STD),
     )
     keras = model.predict(batch, verbose=0)
-    tflite = lr.converters.predict_tflite(report.path.read_bytes(), batch)
+    tflite = lr.converters.predict_tflite(report.path.read_bytes(), batch, engine="lce")
     print(f"\n{RECIPE}: {row.top1} % of CIFAR-10's test images, {report.bytes:,} bytes as .tflite")
     rows = [
         (name, *(f"{LABELS[p.argmax()]} {p.max():.1%}" for p in pair))

@@ -70,6 +70,7 @@ class Bconv2d : public Op {
   void SetOutputs(const Values& values, size_t first, Tile* tile) const;
   void GatherRow(const uint32_t* line, int x, uint32_t* row) const;
   void GatherRows(const uint32_t* line, int x, int end, uint32_t* row) const;
+  void PreparePatches(int pixels, uint32_t* patches) const;
   void Gather(const uint32_t* input, int64_t first, int pixels, int group, uint32_t* patches) const;
 
   const Bconv2dOptions options_;
@@ -132,6 +133,7 @@ void Bconv2d::SetEpilogue(const Tensor& output, const Bconv2dConstants& constant
   if (options_.activation == Activation::kRelu6) most = 6;
   epilogue_.lowest = terms - std::min(most, terms);
   epilogue_.highest = terms - std::max(least, -terms);
+  epilogue_.is_clamped = options_.activation != Activation::kNone;
 
   const size_t count = static_cast<size_t>(channels_out());
   if (output.type == Type::kInt32) {
@@ -201,7 +203,8 @@ void Bconv2d::Prepare(const Shape& input, int threads) {
   if (is_corrected_) zero_padding_.Prepare(rows_, columns_, filters_, group_channels());
 
   is_direct_ = rows_.window == 1 && columns_.window == 1 && rows_.stride == 1 &&
-               columns_.stride == 1 && filters_.words() % kernel_.words == 0;
+               columns_.stride == 1 && filters_.words() % kernel_.words == 0 &&
+               !filters_.is_prepared();
   patch_stride_ = is_direct_
                       ? input_words_
                       : static_cast<size_t>(filters_.steps()) * static_cast<size_t>(kernel_.words);
@@ -291,6 +294,7 @@ void Bconv2d::RunPixels(const Values& values, int64_t first, int pixels, Scratch
                      static_cast<size_t>(group) * static_cast<size_t>(filters_.words());
     } else {
       Gather(input, first, pixels, group, scratch->patches.data());
+      if (filters_.is_prepared()) PreparePatches(pixels, scratch->patches.data());
       tile.patches = scratch->patches.data();
     }
     for (int block = 0; block < filters_.blocks_of_group(); ++block) {
@@ -328,6 +332,15 @@ void Bconv2d::Gather(const uint32_t* input, int64_t first, int pixels, int group
     patches += static_cast<size_t>(count) * patch_stride_;
     first += count;
     pixels -= count;
+  }
+}
+
+// What is behind the last word of a patch was changed too.
+void Bconv2d::PreparePatches(int pixels, uint32_t* patches) const {
+  const size_t words = static_cast<size_t>(filters_.patch_words());
+  for (int pixel = 0; pixel < pixels; ++pixel, patches += patch_stride_) {
+    for (size_t i = words; i < patch_stride_; ++i) patches[i] = 0;
+    kernel_.prepare(patches, filters_.steps(), false);
   }
 }
 
@@ -417,7 +430,12 @@ Reason MakeBconv2d(const Tensor& input, const Tensor& output, const Bconv2dConst
     reason = "its output is none of float32, int8 and int32";
   }
   if (!reason.empty()) return reason;
-  *op = std::make_unique<Bconv2d>(output, constants, joined, options, groups, kernel);
+  const Shape& filter = constants.filter.shape;
+  const int words = filter[1] * filter[2] * filter[3];
+  const bool is_wide =
+      kernel.wide != nullptr && words >= kernel.least_wide && words <= kernel.most_wide;
+  *op = std::make_unique<Bconv2d>(output, constants, joined, options, groups,
+                                  is_wide ? *kernel.wide : kernel);
   return {};
 }
 

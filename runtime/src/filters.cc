@@ -31,14 +31,19 @@ void Filters::Pack() {
   const size_t patch = static_cast<size_t>(patch_words());
   const size_t size = places() * static_cast<size_t>(steps_) * step_words;
   packed_.Resize(size);
+  const size_t row_words = static_cast<size_t>(steps_) * step_words;
+  Buffer<uint32_t> row;
+  row.Resize(row_words);
   for (int filter = 0; filter < groups_ * filters_of_group_; ++filter) {
     const size_t place = PlaceOf(filter);
     uint32_t* block = packed_.data() + place / side_by_side * side_by_side *
                                            static_cast<size_t>(steps_) * step_words;
-    for (size_t word = 0; word < patch; ++word) {
+    std::memset(row.data(), 0, row_words * sizeof(uint32_t));
+    std::memcpy(row.data(), Source(filter, 0), patch * sizeof(uint32_t));
+    if (is_prepared()) kernel_->prepare(row.data(), steps_, true);
+    for (size_t word = 0; word < row_words; ++word) {
       const size_t step = word / step_words, rest = word % step_words;
-      std::memcpy(block + (step * side_by_side + place % side_by_side) * step_words + rest,
-                  Source(filter, 0) + word * sizeof(uint32_t), sizeof(uint32_t));
+      block[(step * side_by_side + place % side_by_side) * step_words + rest] = row[word];
     }
   }
   if (kernel_->arrange == nullptr) return;

@@ -23,6 +23,9 @@ class Filters {
   int words() const { return words_; }  // of one pixel of one filter
   int patch_words() const { return height_ * width_ * words_; }
   int steps() const { return steps_; }
+  bool is_prepared() const {
+    return kernel_->prepare != nullptr && steps_ >= kernel_->prepared_steps;
+  }
 
   // Places in arrays that have a value for each filter of each block.
   size_t places() const { return static_cast<size_t>(groups_) * BlockPlaces(); }

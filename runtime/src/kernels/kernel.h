@@ -31,6 +31,7 @@ inline constexpr int kReactnetSlots = 1 << 1 | 1 << 3 | 1 << 4;
 struct Epilogue {
   Output output = Output::kFloat;
   int32_t lowest = 0, highest = 0;
+  bool is_clamped = true;  // else all doubled counts are between the two
   const float* multiplier = nullptr;
   const float* bias = nullptr;
   const int32_t* thresholds = nullptr;
@@ -58,8 +59,8 @@ struct Tile {
 
   // Of Output::kJoined, where `output` may be null. What is added may have fewer channels than the
   // output, which start again after the last one.
-  const float* added[kSlotCount] = {};     // of the first pixel
-  size_t added_stride[kSlotCount] = {};    // how many channels it has
+  const float* added[kSlotCount] = {};   // of the first pixel
+  size_t added_stride[kSlotCount] = {};  // how many channels it has
   uint32_t* signs = nullptr;
   size_t signs_stride = 0;
 };
@@ -74,6 +75,13 @@ struct Kernel {
   // Puts the words of all filters of a block, for one step, in the order in which `convolve` wants
   // them; null if they are.
   void (*arrange)(uint32_t* words) = nullptr;
+  // Patches and filters of so many steps or more are not read as they are, but as `prepare` changes
+  // them: each of the words of a row, once.
+  int prepared_steps = 0;
+  void (*prepare)(uint32_t* row, int steps, bool is_filter) = nullptr;
+  // Another kernel, for patches of at least and at most so many words.
+  const Kernel* wide = nullptr;
+  int least_wide = 0, most_wide = 0;
 };
 
 extern const Kernel kPortable;
@@ -81,5 +89,6 @@ extern const Kernel kAvx2;
 extern const Kernel kAvx512;
 extern const Kernel kAvx512Vpopcntdq;
 extern const Kernel kNeon;
+extern const Kernel kNeonWide;
 
 }  // namespace larq_reactnet_runtime

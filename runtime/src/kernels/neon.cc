@@ -1,25 +1,8 @@
 // Binary convolution with NEON, which counts the bits of bytes in one instruction.
-#include <arm_neon.h>
-
-#include "tiles.h"
+#include "neon_tile.h"
 
 namespace larq_reactnet_runtime {
 namespace {
-
-struct Lanes4 : Register<16> {
-  static uint32_t IsNegative(Floats values) {
-    return Bits(vcltzq_f32(reinterpret_cast<float32x4_t>(values)));
-  }
-  static uint32_t IsGreater(Ints a, Ints b) {
-    return Bits(vcgtq_s32(reinterpret_cast<int32x4_t>(a), reinterpret_cast<int32x4_t>(b)));
-  }
-
- private:
-  static uint32_t Bits(uint32x4_t mask) {
-    const uint32_t places[] = {1, 2, 4, 8};
-    return vaddvq_u32(vandq_u32(mask, vld1q_u32(places)));
-  }
-};
 
 // Two registers of four filters. Bytes are added up for some steps before they become words.
 struct Counter {
@@ -34,32 +17,65 @@ struct Counter {
   template <int kPatches>
   static void Count(const uint32_t* patches, size_t stride, const uint32_t* filters, int steps,
                     Lanes::Ints (*counts)[kRegisters]) {
-    uint32x4_t low[kPatches], high[kPatches];
-    for (int i = 0; i < kPatches; ++i) low[i] = high[i] = vdupq_n_u32(0);
+    uint32x4_t sums[kPatches][kRegisters] = {};
     while (steps > 0) {
       const int most = steps < kMostSteps ? steps : kMostSteps;
-      steps -= most;
-      uint8x16_t low_bytes[kPatches], high_bytes[kPatches];
-      for (int i = 0; i < kPatches; ++i) low_bytes[i] = high_bytes[i] = vdupq_n_u8(0);
-      for (int step = 0; step < most; ++step) {
-        const uint32x4_t low_filters = vld1q_u32(filters);
-        const uint32x4_t high_filters = vld1q_u32(filters + 4);
-        for (int i = 0; i < kPatches; ++i) {
-          const uint32x4_t words = vld1q_dup_u32(patches + static_cast<size_t>(i) * stride);
-          low_bytes[i] = vaddq_u8(low_bytes[i], Unequal(low_filters, words));
-          high_bytes[i] = vaddq_u8(high_bytes[i], Unequal(high_filters, words));
-        }
-        filters += kFilters;
-        ++patches;
-      }
+      uint8x16_t bytes[kPatches][kRegisters];
+      CountBytes<kPatches>(patches, stride, filters, most, bytes);
       for (int i = 0; i < kPatches; ++i) {
-        low[i] = vpadalq_u16(low[i], vpaddlq_u8(low_bytes[i]));
-        high[i] = vpadalq_u16(high[i], vpaddlq_u8(high_bytes[i]));
+        for (int j = 0; j < kRegisters; ++j) {
+          sums[i][j] = vpadalq_u16(sums[i][j], vpaddlq_u8(bytes[i][j]));
+        }
+      }
+      steps -= most;
+      filters += most * kFilters;
+      patches += most;
+    }
+    std::memcpy(counts, sums, sizeof(sums));
+  }
+
+  template <int kPatches>
+  [[gnu::always_inline]] static inline void CountDoubled(const uint32_t* patches, size_t stride,
+                                                         const uint32_t* filters, int steps,
+                                                         int32x4_t (*doubled)[kRegisters]) {
+    if (steps <= kMostSteps) {
+      uint8x16_t bytes[kPatches][kRegisters];
+      CountBytes<kPatches>(patches, stride, filters, steps, bytes);
+      for (int i = 0; i < kPatches; ++i) {
+        for (int j = 0; j < kRegisters; ++j) {
+          const uint16x8_t pairs = vpaddlq_u8(bytes[i][j]);
+          doubled[i][j] = vreinterpretq_s32_u32(vpadalq_u16(vpaddlq_u16(pairs), pairs));
+        }
+      }
+      return;
+    }
+    Lanes::Ints counts[kPatches][kRegisters];
+    Count<kPatches>(patches, stride, filters, steps, counts);
+    for (int i = 0; i < kPatches; ++i) {
+      for (int j = 0; j < kRegisters; ++j) {
+        doubled[i][j] = reinterpret_cast<int32x4_t>(counts[i][j] + counts[i][j]);
       }
     }
+  }
+
+ private:
+  template <int kPatches>
+  [[gnu::always_inline]] static inline void CountBytes(const uint32_t* patches, size_t stride,
+                                                       const uint32_t* filters, int steps,
+                                                       uint8x16_t (*bytes)[kRegisters]) {
+    const uint32_t* words[kPatches];
     for (int i = 0; i < kPatches; ++i) {
-      counts[i][0] = reinterpret_cast<Lanes::Ints>(low[i]);
-      counts[i][1] = reinterpret_cast<Lanes::Ints>(high[i]);
+      words[i] = patches + static_cast<size_t>(i) * stride;
+      bytes[i][0] = bytes[i][1] = vdupq_n_u8(0);
+    }
+#pragma GCC unroll 2
+    for (; steps > 0; --steps, filters += kFilters) {
+      const uint32x4_t low = vld1q_u32(filters), high = vld1q_u32(filters + 4);
+      for (int i = 0; i < kPatches; ++i) {
+        const uint32x4_t word = vld1q_dup_u32(words[i]++);
+        bytes[i][0] = vaddq_u8(bytes[i][0], Unequal(low, word));
+        bytes[i][1] = vaddq_u8(bytes[i][1], Unequal(high, word));
+      }
     }
   }
 
@@ -68,7 +84,7 @@ struct Counter {
   }
 };
 
-void Convolve(const Tile& tile) { ConvolveTile<Counter>(tile); }
+void Convolve(const Tile& tile) { ConvolveNeon<Counter>(tile); }
 
 // Bits of four values that are negative, at the places of those in a word.
 uint32x4_t NegativeOf4(const float* values, uint32x4_t places) {
@@ -94,6 +110,9 @@ void PackSigns(const float* values, size_t count, uint32_t* words) {
 
 }  // namespace
 
-const Kernel kNeon = {"neon", Counter::kFilters, 1, Counter::kPixels, Convolve, PackSigns};
+// The other kernel is faster for patches of 4 words or more, and can count up to 300.
+const Kernel kNeon = {"neon",   Counter::kFilters, 1,       Counter::kPixels,
+                      Convolve, PackSigns,         nullptr, 0,
+                      nullptr,  &kNeonWide,        4,       300};
 
 }  // namespace larq_reactnet_runtime

@@ -64,9 +64,21 @@ fetch() { # architecture, folder to unpack into, packages: with all that they ne
 mkdir -p "$cache/apt"
 echo "deb [signed-by=$keyring] $mirror $release main" >"$cache/apt/sources.list"
 host=$(dpkg --print-architecture)
-fetch "$host" "$cache/host" qemu-user-static
-cp "$cache/host/usr/bin/qemu-aarch64-static" "$cache/qemu-aarch64"
-rm -rf "$cache/host"
+# The emulator that is linked statically cannot load plugins, such as count.c. This one brings all
+# libraries that it needs, and so runs on other systems than Debian too.
+fetch "$host" "$cache/packages" qemu-user
+mkdir "$cache/host"
+cp "$cache/packages/usr/bin/qemu-aarch64" "$cache/host/"
+find "$cache/packages" -path '*/gconv' -prune -o -name '*.so.*' -exec cp -L {} "$cache/host/" \;
+rm -rf "$cache/packages"
+loader=$(basename "$(ls "$cache"/host/ld-linux*)")
+cat >"$cache/qemu-aarch64" <<'END'
+#!/bin/sh
+host=$(cd "$(dirname "$0")" && pwd)/host
+END
+echo "exec \"\$host/$loader\" --library-path \"\$host\" \"\$host/qemu-aarch64\" \"\$@\"" \
+    >>"$cache/qemu-aarch64"
+chmod +x "$cache/qemu-aarch64"
 fetch arm64 "$root" python3.11 libstdc++6 zlib1g
 rm -rf "$cache/apt"
 
@@ -90,6 +102,7 @@ wheels "$cache/site" numpy==1.26.4 pillow==11.3.0 pytest==8.4.2 hypothesis==6.*
 wheels "$cache/litert" --no-deps ai-edge-litert==2.3.0 backports.strenum flatbuffers tqdm \
     typing-extensions 'protobuf>=5' "ml_dtypes<0.6"
 wheels "$cache/tflite" --no-deps tflite-runtime==2.14.0
+wheels "$cache/pip" --no-deps 'pip>=23.1' # for demo.py, which installs what anybody would
 
 touch "$stamp"
 echo "$cache"

@@ -1,0 +1,136 @@
+// What the kernels for NEON share: registers, and a loop over the pixels of a tile with the
+// epilogue of ReActNet alone, which takes half the instructions of the one for everything.
+#pragma once
+
+#include <arm_neon.h>
+
+#include "tiles.h"
+
+namespace larq_reactnet_runtime {
+namespace {
+
+struct Lanes4 : Register<16> {
+  static uint32_t IsNegative(Floats values) {
+    return Bits(vcltzq_f32(reinterpret_cast<float32x4_t>(values)));
+  }
+  static uint32_t IsGreater(Ints a, Ints b) {
+    return Bits(vcgtq_s32(reinterpret_cast<int32x4_t>(a), reinterpret_cast<int32x4_t>(b)));
+  }
+
+ private:
+  static uint32_t Bits(uint32x4_t mask) {
+    const uint32_t places[] = {1, 2, 4, 8};
+    return vaddvq_u32(vandq_u32(mask, vld1q_u32(places)));
+  }
+};
+
+// Both kernels have blocks of eight filters: two registers of words, or one of halves of them, and
+// their signs are a byte.
+inline constexpr int kBlock = 8;
+inline constexpr int kBlockRegisters = 2;
+
+struct Pair {
+  explicit Pair(const float* values) : low(vld1q_f32(values)), high(vld1q_f32(values + 4)) {}
+  Pair(float32x4_t first, float32x4_t second) : low(first), high(second) {}
+
+  float32x4_t low, high;
+};
+
+inline Pair operator+(const Pair& a, const Pair& b) {
+  return {vaddq_f32(a.low, b.low), vaddq_f32(a.high, b.high)};
+}
+inline Pair operator*(const Pair& a, const Pair& b) {
+  return {vmulq_f32(a.low, b.low), vmulq_f32(a.high, b.high)};
+}
+
+inline float32x4_t Prelu(float32x4_t value, float32x4_t product) {
+  return vbslq_f32(vcltzq_f32(value), product, value);
+}
+
+// A byte of the signs of eight values.
+inline void StoreSigns(const Pair& values, uint32x4_t high_places, uint32x4_t both_places,
+                       uint8_t* byte) {
+  const uint32x4_t bits = vbslq_u32(high_places, vcltzq_f32(values.high), vcltzq_f32(values.low));
+  *byte = static_cast<uint8_t>(vaddvq_u32(vandq_u32(bits, both_places)));  // no bit is there twice
+}
+
+// Where the next pixel reads and writes. Products of strides and pixels would take longer.
+struct Cursor {
+  explicit Cursor(const Tile& tile)
+      : patches(tile.patches),
+        corrections(tile.corrections),
+        added(tile.added[1] + static_cast<size_t>(tile.channel) % tile.added_stride[1]),
+        output(static_cast<float*>(tile.output) + tile.channel),
+        signs(reinterpret_cast<uint8_t*>(tile.signs) + tile.channel / 8) {}
+
+  const uint32_t* patches;
+  const int32_t* const* corrections;
+  const float* added;
+  float* output;
+  uint8_t* signs;
+};
+
+// The loads are the same for all pixels: the compiler keeps them in registers.
+template <class Counter, int kPixels, bool kIsCorrected>
+[[gnu::always_inline]] inline void FinishReactnet(const Tile& tile, const Epilogue& epilogue,
+                                                  int pixels, Cursor* cursor) {
+  const uint32_t places[] = {16, 32, 64, 128, 17, 34, 68, 136};
+  Cursor at = *cursor;
+  for (; pixels >= kPixels; pixels -= kPixels) {
+    int32x4_t doubled[kPixels][kBlockRegisters];
+    Counter::template CountDoubled<kPixels>(at.patches, tile.patch_stride, tile.filters, tile.steps,
+                                            doubled);
+    at.patches += kPixels * tile.patch_stride;
+    const Pair multiplier(epilogue.multiplier + tile.block), bias(epilogue.bias + tile.block);
+    const Pair slope(epilogue.constants[3] + tile.block);
+    const Pair constant(epilogue.constants[4] + tile.block);
+    const uint32x4_t high_places = vld1q_u32(places), both_places = vld1q_u32(places + 4);
+#pragma GCC unroll 4
+    for (int i = 0; i < kPixels; ++i) {
+      if constexpr (kIsCorrected) {
+        const int32_t* correction = *at.corrections++ + tile.block;
+        doubled[i][0] = vaddq_s32(doubled[i][0], vld1q_s32(correction));
+        doubled[i][1] = vaddq_s32(doubled[i][1], vld1q_s32(correction + 4));
+      }
+      const Pair sums(vcvtq_f32_s32(doubled[i][0]), vcvtq_f32_s32(doubled[i][1]));
+      const Pair value = sums * multiplier + bias + Pair(at.added);
+      const Pair product = value * slope;
+      const Pair result =
+          Pair(Prelu(value.low, product.low), Prelu(value.high, product.high)) + constant;
+      vst1q_f32(at.output, result.low);
+      vst1q_f32(at.output + 4, result.high);
+      StoreSigns(result, high_places, both_places, at.signs);
+      at.added += tile.added_stride[1];
+      at.output += tile.output_stride;
+      at.signs += tile.signs_stride * sizeof(uint32_t);
+    }
+  }
+  *cursor = at;
+}
+
+template <class Counter, bool kIsCorrected>
+inline void ConvolveReactnet(const Tile& given) {
+  const Tile tile = given;
+  const Epilogue epilogue = *given.epilogue;
+  Cursor cursor(tile);
+  constexpr int kMost = Counter::kPixels;
+  FinishReactnet<Counter, kMost, kIsCorrected>(tile, epilogue, tile.pixels, &cursor);
+  const int rest = tile.pixels % kMost;
+  FinishReactnet<Counter, kMost / 2, kIsCorrected>(tile, epilogue, rest, &cursor);
+  FinishReactnet<Counter, 1, kIsCorrected>(tile, epilogue, rest % 2, &cursor);
+}
+
+template <class Counter>
+inline void ConvolveNeon(const Tile& tile) {
+  const Epilogue& epilogue = *tile.epilogue;
+  const bool is_reactnet = epilogue.output == Output::kJoined && epilogue.slots == kReactnetSlots &&
+                           !epilogue.is_clamped && tile.output != nullptr &&
+                           tile.signs != nullptr && tile.channels == kBlock &&
+                           tile.channel % kBlock == 0 && tile.added_stride[1] % kBlock == 0;
+  if (!is_reactnet) return ConvolveTile<Counter>(tile);
+  if (tile.corrections != nullptr) return ConvolveReactnet<Counter, true>(tile);
+  ConvolveReactnet<Counter, false>(tile);
+}
+
+}  // namespace
+}  // namespace larq_reactnet_runtime

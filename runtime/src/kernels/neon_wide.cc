@@ -1,0 +1,240 @@
+// Binary convolution with NEON for long patches: registers hold 128 bits of one filter or patch.
+//
+// Of two words x and y and a carry-in word s, a full adder gives the parity s ^ x ^ y and the
+// carry: y where s ^ x is set, s elsewhere. Parities of parities are parities: those of the first k
+// words of `filter ^ patch` are those of the filter ^ those of the patch. So `Prepare` replaces
+// words by their running parities, once for all that they are compared with, and a full adder is
+// left with two exclusive ors and one selection for two words; only half as many words, the
+// carries, have to be counted. That is five instructions for 256 bits, where counting all of them
+// takes six.
+#include "neon_tile.h"
+
+namespace larq_reactnet_runtime {
+namespace {
+
+constexpr int kWords = 4;  // of a register
+
+// Two full adders. What is left over are the first register, which starts the running parities, and
+// the last ones, which are counted as they are.
+constexpr int kGroup = 4;
+// Full adders need more sums at the end: shorter patches are counted as they are.
+constexpr int kMinSteps = 9;
+
+// Bytes change by at most 8 per group, and must stay between -128 and 127.
+constexpr int kMostGroups = 15;
+
+inline int GroupsOf(int steps) {
+  if (steps < kMinSteps) return 0;
+  return steps / kGroup < kMostGroups ? steps / kGroup : kMostGroups;
+}
+
+inline bool HasFirst(int steps) { return steps % kGroup != 0; }
+
+// Where q is the complement of the new parity, this is the carry; where q is the new parity, and
+// `before` the complement of the old one, the complement of the carry. So parities are
+// complemented at every other full adder, and counts of carries are subtracted there.
+inline int8x16_t CountCarries(uint32x4_t middle, uint32x4_t q, uint32x4_t before) {
+  // Compilers take a selection apart into three instructions.
+  asm("bsl %0.16b, %1.16b, %2.16b" : "+w"(middle) : "w"(q), "w"(before));
+  return vcntq_s8(vreinterpretq_s8_u32(middle));
+}
+
+inline uint8x16_t CountUnequal(uint32x4_t a, uint32x4_t b) {
+  return vcntq_u8(vreinterpretq_u8_u32(veorq_u32(a, b)));
+}
+
+struct Counter {
+  using Lanes = Lanes4;
+  static constexpr int kRegisters = kBlockRegisters;
+  static constexpr int kFilters = kBlock;
+  static constexpr int kPixels = 4;
+
+  static constexpr size_t kStep = kFilters * kWords;
+
+  template <int kPatches>
+  static void Count(const uint32_t* patches, size_t stride, const uint32_t* filters, int steps,
+                    Lanes::Ints (*counts)[kRegisters]) {
+    uint16x8_t sums[kPatches];
+    CountAll<kPatches>(patches, stride, filters, steps, sums);
+    for (int i = 0; i < kPatches; ++i) {
+      counts[i][0] = reinterpret_cast<Lanes::Ints>(vmovl_u16(vget_low_u16(sums[i])));
+      counts[i][1] = reinterpret_cast<Lanes::Ints>(vmovl_high_u16(sums[i]));
+    }
+  }
+
+  template <int kPatches>
+  [[gnu::always_inline]] static inline void CountDoubled(const uint32_t* patches, size_t stride,
+                                                         const uint32_t* filters, int steps,
+                                                         int32x4_t (*doubled)[kRegisters]) {
+    uint16x8_t sums[kPatches];
+    CountAll<kPatches>(patches, stride, filters, steps, sums);
+    for (int i = 0; i < kPatches; ++i) {
+      doubled[i][0] = vreinterpretq_s32_u32(vshll_n_u16(vget_low_u16(sums[i]), 1));
+      doubled[i][1] = vreinterpretq_s32_u32(vshll_high_n_u16(sums[i], 1));
+    }
+  }
+
+ private:
+  // Counts of eight filters.
+  template <int kPatches>
+  [[gnu::always_inline]] static inline void CountAll(const uint32_t* patches, size_t stride,
+                                                     const uint32_t* filters, int steps,
+                                                     uint16x8_t* sums) {
+    if (steps < kMinSteps) {
+      uint16x8_t halves[2][kPatches];
+      for (int half = 0; half < 2; ++half) {
+        CountSteps<kPatches>(patches, stride, filters + half * 4 * kWords, steps, halves[half]);
+      }
+      for (int i = 0; i < kPatches; ++i) sums[i] = vpaddq_u16(halves[0][i], halves[1][i]);
+      return;
+    }
+    uint16x8_t pairs[4][kPatches];
+    for (int pair = 0; pair < 4; ++pair) {
+      CountPair<kPatches>(patches, stride, filters + pair * 2 * kWords, steps, pairs[pair]);
+    }
+    // Each second full adder has given 8 minus its count for each of 16 bytes; carries count twice.
+    const uint16x8_t rest = vdupq_n_u16(static_cast<uint16_t>(2 * 8 * 16 * GroupsOf(steps)));
+    for (int i = 0; i < kPatches; ++i) {
+      const uint16x8_t low = vpaddq_u16(pairs[0][i], pairs[1][i]);
+      sums[i] = vaddq_u16(vpaddq_u16(low, vpaddq_u16(pairs[2][i], pairs[3][i])), rest);
+    }
+  }
+
+  // For each patch, two sums for each of four filters. Steps are few.
+  template <int kPatches>
+  [[gnu::always_inline]] static inline void CountSteps(const uint32_t* patches, size_t stride,
+                                                       const uint32_t* filters, int steps,
+                                                       uint16x8_t* sums) {
+    uint8x16_t bytes[kPatches][4];
+    for (int j = 0; j < 4; ++j) {
+      const uint32x4_t filter = vld1q_u32(filters + j * kWords);
+      for (int i = 0; i < kPatches; ++i) {
+        bytes[i][j] = CountUnequal(filter, PatchAt(patches, stride, i));
+      }
+    }
+    for (int step = 1; step < steps; ++step) {
+      filters += kStep;
+      patches += kWords;
+      uint32x4_t four[4];
+      for (int j = 0; j < 4; ++j) four[j] = vld1q_u32(filters + j * kWords);
+      for (int i = 0; i < kPatches; ++i) {
+        const uint32x4_t patch = PatchAt(patches, stride, i);
+        for (int j = 0; j < 4; ++j) {
+          bytes[i][j] = vaddq_u8(bytes[i][j], CountUnequal(four[j], patch));
+        }
+      }
+    }
+    for (int i = 0; i < kPatches; ++i) {
+      // A byte is at most 8 * 8 here: sums of two fit in, sums of four do not.
+      sums[i] = vpaddq_u16(vpaddlq_u8(vpaddq_u8(bytes[i][0], bytes[i][1])),
+                           vpaddlq_u8(vpaddq_u8(bytes[i][2], bytes[i][3])));
+    }
+  }
+
+  static uint32x4_t PatchAt(const uint32_t* patches, size_t stride, int i) {
+    return vld1q_u32(patches + static_cast<size_t>(i) * stride);
+  }
+
+  // For each patch, four sums for each of two filters.
+  template <int kPatches>
+  [[gnu::always_inline]] static inline void CountPair(const uint32_t* patches, size_t stride,
+                                                      const uint32_t* filters, int steps,
+                                                      uint16x8_t* sums) {
+    uint32x4_t parity[kPatches][2];
+    const uint32_t* ends[kPatches];
+    for (int i = 0; i < kPatches; ++i) {
+      parity[i][0] = parity[i][1] = vdupq_n_u32(0);
+      ends[i] = patches + static_cast<size_t>(i) * stride;
+    }
+    const int groups = GroupsOf(steps);
+    int rest = steps - groups * kGroup;
+    if (HasFirst(steps)) {
+      for (int i = 0; i < kPatches; ++i) {
+        const uint32x4_t patch = vld1q_u32(ends[i]);
+        ends[i] += kWords;
+        for (int j = 0; j < 2; ++j) {
+          parity[i][j] = veorq_u32(patch, vld1q_u32(filters + j * kWords));
+        }
+      }
+      filters += kStep;
+      --rest;
+    }
+    int8x16_t carries[kPatches][2];
+    CountGroup<kPatches, true>(filters, ends, parity, carries);
+    filters += kGroup * kStep;
+#pragma GCC unroll 2
+    for (int group = 1; group < groups; ++group) {
+      CountGroup<kPatches, false>(filters, ends, parity, carries);
+      filters += kGroup * kStep;
+    }
+    uint8x16_t ones[kPatches][2];
+    for (int i = 0; i < kPatches; ++i) {
+      for (int j = 0; j < 2; ++j) ones[i][j] = vcntq_u8(vreinterpretq_u8_u32(parity[i][j]));
+    }
+    for (; rest > 0; --rest) {
+      const uint32x4_t first = vld1q_u32(filters), second = vld1q_u32(filters + kWords);
+      filters += kStep;
+      for (int i = 0; i < kPatches; ++i) {
+        const uint32x4_t patch = vld1q_u32(ends[i]);
+        ends[i] += kWords;
+        ones[i][0] = vaddq_u8(ones[i][0], CountUnequal(first, patch));
+        ones[i][1] = vaddq_u8(ones[i][1], CountUnequal(second, patch));
+      }
+    }
+    for (int i = 0; i < kPatches; ++i) {
+      const int16x8_t twice = vpaddq_s16(vpaddlq_s8(carries[i][0]), vpaddlq_s8(carries[i][1]));
+      sums[i] = vpadalq_u8(vreinterpretq_u16_s16(vaddq_s16(twice, twice)),
+                           vpaddq_u8(ones[i][0], ones[i][1]));
+    }
+  }
+
+  // Two full adders for each patch and each of two filters.
+  template <int kPatches, bool kIsFirst>
+  [[gnu::always_inline]] static inline void CountGroup(const uint32_t* filters,
+                                                       const uint32_t** ends,
+                                                       uint32x4_t (*parity)[2],
+                                                       int8x16_t (*carries)[2]) {
+    uint32x4_t four[kGroup][2];
+    for (size_t k = 0; k < kGroup; ++k) {
+      for (int j = 0; j < 2; ++j) four[k][j] = vld1q_u32(filters + k * kStep + j * kWords);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < kPatches; ++i) {
+      uint32x4_t words[kGroup];
+      for (int k = 0; k < kGroup; ++k) words[k] = vld1q_u32(ends[i] + k * kWords);
+      ends[i] += kGroup * kWords;
+      for (int j = 0; j < 2; ++j) {
+        const uint32x4_t q = veorq_u32(four[1][j], words[1]);
+        const int8x16_t first = CountCarries(veorq_u32(four[0][j], words[0]), q, parity[i][j]);
+        parity[i][j] = veorq_u32(four[3][j], words[3]);
+        const int8x16_t second = CountCarries(veorq_u32(four[2][j], words[2]), parity[i][j], q);
+        carries[i][j] = vsubq_s8(kIsFirst ? first : vaddq_s8(carries[i][j], first), second);
+      }
+      // Words of the next patch stay in memory until here: there are no registers for them.
+      asm volatile("" : "+w"(carries[i][0]), "+w"(carries[i][1])::"memory");
+    }
+  }
+};
+
+void Convolve(const Tile& tile) { ConvolveNeon<Counter>(tile); }
+
+// Running parities of the registers of a row. Those of filters are complemented where full adders
+// want it.
+void Prepare(uint32_t* row, int steps, bool is_filter) {
+  uint32x4_t parity = vdupq_n_u32(0);
+  if (HasFirst(steps)) {
+    parity = vld1q_u32(row);
+    row += kWords;
+  }
+  for (int step = 0; step < GroupsOf(steps) * kGroup; ++step, row += kWords) {
+    parity = veorq_u32(parity, vld1q_u32(row));
+    vst1q_u32(row, is_filter && step % kGroup == 1 ? vmvnq_u32(parity) : parity);
+  }
+}
+
+}  // namespace
+
+const Kernel kNeonWide = {"neon",  kBlock,  kWords,    Counter::kPixels, Convolve,
+                          nullptr, nullptr, kMinSteps, Prepare};
+
+}  // namespace larq_reactnet_runtime

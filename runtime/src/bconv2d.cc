@@ -1,4 +1,4 @@
-// LceBconv2d: gathers patches of the input, some output pixels at a time, and calls a kernel.
+// LceBconv2d: takes patches of the input, some output pixels at a time, and calls a kernel.
 #include "bconv2d.h"
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 
 #include "buffer.h"
 #include "filters.h"
+#include "patches.h"
 #include "shape.h"
 #include "zero_padding.h"
 
@@ -19,16 +20,6 @@ constexpr int64_t kMostBits = 1 << 28;
 // Patches that are gathered at once stay in the fastest caches with a block of filters.
 constexpr int64_t kPatchBytes = 1 << 14;
 constexpr int64_t kMostPixels = 256;
-
-// Rows of a patch are short: calls of memcpy would take longer than they do.
-inline void CopyWords(const uint32_t* from, size_t count, uint32_t* to) {
-  constexpr size_t kAtOnce = 4;
-  for (; count >= kAtOnce; count -= kAtOnce, from += kAtOnce, to += kAtOnce) {
-    std::memcpy(to, from, kAtOnce * sizeof(uint32_t));
-  }
-  if ((count & 2) != 0) std::memcpy(to, from, 2 * sizeof(uint32_t));
-  if ((count & 1) != 0) to[count - 1] = from[count - 1];
-}
 
 class Bconv2d : public Op {
  public:
@@ -66,12 +57,7 @@ class Bconv2d : public Op {
   void SetEpilogue(const Tensor& output, const Bconv2dConstants& constants);
   void Join(const Joined& joined);
   void RunPixels(const Values& values, int64_t first, int pixels, Scratch* scratch) const;
-  void FindInner();
   void SetOutputs(const Values& values, size_t first, Tile* tile) const;
-  void GatherRow(const uint32_t* line, int x, uint32_t* row) const;
-  void GatherRows(const uint32_t* line, int x, int end, uint32_t* row) const;
-  void PreparePatches(int pixels, uint32_t* patches) const;
-  void Gather(const uint32_t* input, int64_t first, int pixels, int group, uint32_t* patches) const;
 
   const Bconv2dOptions options_;
   const Kernel& kernel_;
@@ -87,12 +73,8 @@ class Bconv2d : public Op {
   // Those that depend on the shape of the input.
   Axis rows_, columns_;
   int64_t images_ = 0;
-  size_t input_words_ = 0, output_stride_ = 0, output_bytes_ = 0, patch_stride_ = 0;
-  size_t row_words_ = 0;    // of one row of a patch
-  struct {
-    int first = 0, last = 0;
-  } inner_;                 // output columns whose rows of a patch lie in the input as they are
-  bool is_direct_ = false;  // pixels of the input are patches
+  size_t output_stride_ = 0, output_bytes_ = 0;
+  Patches patches_;
   bool is_corrected_ = false;
   int chunk_ = 0;
   ZeroPadding zero_padding_;
@@ -189,43 +171,27 @@ void Bconv2d::Prepare(const Shape& input, int threads) {
   rows_ = Rows(input);
   columns_ = Columns(input);
   images_ = input[0];
-  input_words_ = static_cast<size_t>(input[3]);
   output_stride_ =
       static_cast<size_t>(output_type_ == Type::kInt32 ? WordsOf(channels_out()) : channels_out());
   output_bytes_ = output_stride_ * (output_type_ == Type::kInt8 ? 1 : sizeof(float));
 
-  row_words_ = static_cast<size_t>(filters_.width()) * static_cast<size_t>(filters_.words());
-  FindInner();
+  patches_.Prepare(rows_, columns_, static_cast<size_t>(input[3]), filters_, kernel_);
 
   is_corrected_ = pads_zeros() && (rows_.First(0) > 0 || columns_.First(0) > 0 ||
                                    rows_.Last(rows_.output - 1) < rows_.window ||
                                    columns_.Last(columns_.output - 1) < columns_.window);
   if (is_corrected_) zero_padding_.Prepare(rows_, columns_, filters_, group_channels());
 
-  is_direct_ = rows_.window == 1 && columns_.window == 1 && rows_.stride == 1 &&
-               columns_.stride == 1 && filters_.words() % kernel_.words == 0 &&
-               !filters_.is_prepared();
-  patch_stride_ = is_direct_
-                      ? input_words_
-                      : static_cast<size_t>(filters_.steps()) * static_cast<size_t>(kernel_.words);
-  const int64_t fit = kPatchBytes / static_cast<int64_t>(patch_stride_ * sizeof(uint32_t));
+  const int64_t fit = kPatchBytes / static_cast<int64_t>(patches_.stride() * sizeof(uint32_t));
   const int64_t tiles = std::clamp<int64_t>(fit / kernel_.pixels, 1, kMostPixels / kernel_.pixels);
   chunk_ = static_cast<int>(tiles) * kernel_.pixels;
   scratch_.resize(static_cast<size_t>(threads));
   for (Scratch& scratch : scratch_) {
-    if (!is_direct_) scratch.patches.Resize(patch_stride_ * static_cast<size_t>(chunk_));
+    if (!patches_.is_input()) {
+      scratch.patches.Resize(patches_.stride() * static_cast<size_t>(chunk_));
+    }
     if (is_corrected_) scratch.corrections.resize(static_cast<size_t>(chunk_));
   }
-}
-
-void Bconv2d::FindInner() {
-  const bool is_whole = columns_.dilation == 1 && filters_.words() == static_cast<int>(input_words_);
-  inner_.first = columns_.output;
-  inner_.last = columns_.output;
-  if (!is_whole && columns_.window != 1) return;
-  while (inner_.first > 0 && columns_.First(inner_.first - 1) == 0) --inner_.first;
-  while (inner_.last > 0 && columns_.Last(inner_.last - 1) < columns_.window) --inner_.last;
-  inner_.last = std::max(inner_.first, inner_.last);
 }
 
 void Bconv2d::Run(const Values& values, Threads* threads) const {
@@ -273,7 +239,7 @@ void Bconv2d::RunPixels(const Values& values, int64_t first, int pixels, Scratch
   const auto* input = static_cast<const uint32_t*>(values.input);
   Tile tile;
   tile.pixels = pixels;
-  tile.patch_stride = patch_stride_;
+  tile.patch_stride = patches_.stride();
   tile.steps = filters_.steps();
   tile.epilogue = &epilogue_;
   SetOutputs(values, static_cast<size_t>(first), &tile);
@@ -289,14 +255,7 @@ void Bconv2d::RunPixels(const Values& values, int64_t first, int pixels, Scratch
     tile.corrections = scratch->corrections.data();
   }
   for (int group = 0; group < filters_.groups(); ++group) {
-    if (is_direct_) {
-      tile.patches = input + static_cast<size_t>(first) * input_words_ +
-                     static_cast<size_t>(group) * static_cast<size_t>(filters_.words());
-    } else {
-      Gather(input, first, pixels, group, scratch->patches.data());
-      if (filters_.is_prepared()) PreparePatches(pixels, scratch->patches.data());
-      tile.patches = scratch->patches.data();
-    }
+    tile.patches = patches_.At(input, first, pixels, group, scratch->patches.data());
     for (int block = 0; block < filters_.blocks_of_group(); ++block) {
       const int before = block * kernel_.filters;
       tile.filters = filters_.BlockAt(group, block);
@@ -304,70 +263,6 @@ void Bconv2d::RunPixels(const Values& values, int64_t first, int pixels, Scratch
       tile.channel = group * filters_.filters_of_group() + before;
       tile.channels = std::min(kernel_.filters, filters_.filters_of_group() - before);
       kernel_.convolve(tile);
-    }
-  }
-}
-
-// Copies what is under the windows of some output pixels, with zero bits outside the image.
-void Bconv2d::Gather(const uint32_t* input, int64_t first, int pixels, int group,
-                     uint32_t* patches) const {
-  input += static_cast<size_t>(group) * static_cast<size_t>(filters_.words());
-  while (pixels > 0) {
-    const int x = static_cast<int>(first % columns_.output);
-    const int y = static_cast<int>(first / columns_.output % rows_.output);
-    const int64_t image = first / columns_.output / rows_.output;
-    const int count = std::min(pixels, columns_.output - x);
-    for (int i = 0; i < filters_.height(); ++i) {
-      uint32_t* rows = patches + static_cast<size_t>(i) * row_words_;
-      if (i < rows_.First(y) || i >= rows_.Last(y)) {
-        for (int pixel = 0; pixel < count; ++pixel, rows += patch_stride_) {
-          std::memset(rows, 0, row_words_ * sizeof(uint32_t));
-        }
-      } else {
-        const int64_t line = image * rows_.input + rows_.Start(y) + int64_t{i} * rows_.dilation;
-        GatherRows(input + static_cast<size_t>(line * columns_.input) * input_words_, x, x + count,
-                   rows);
-      }
-    }
-    patches += static_cast<size_t>(count) * patch_stride_;
-    first += count;
-    pixels -= count;
-  }
-}
-
-// What is behind the last word of a patch was changed too.
-void Bconv2d::PreparePatches(int pixels, uint32_t* patches) const {
-  const size_t words = static_cast<size_t>(filters_.patch_words());
-  for (int pixel = 0; pixel < pixels; ++pixel, patches += patch_stride_) {
-    for (size_t i = words; i < patch_stride_; ++i) patches[i] = 0;
-    kernel_.prepare(patches, filters_.steps(), false);
-  }
-}
-
-// Copies one row of the window for some output pixels that lie side by side.
-void Bconv2d::GatherRows(const uint32_t* line, int x, int end, uint32_t* row) const {
-  for (; x < end; ++x, row += patch_stride_) {
-    if (x == inner_.first) {
-      const int last = std::min(end, inner_.last);
-      const size_t step = static_cast<size_t>(columns_.stride) * input_words_;
-      const uint32_t* from = line + static_cast<size_t>(columns_.Start(x)) * input_words_;
-      for (; x < last; ++x, from += step, row += patch_stride_) CopyWords(from, row_words_, row);
-      if (x == end) return;
-    }
-    GatherRow(line, x, row);
-  }
-}
-
-// The same for one output pixel, also at the border.
-void Bconv2d::GatherRow(const uint32_t* line, int x, uint32_t* row) const {
-  const size_t words = static_cast<size_t>(filters_.words());
-  const int first = columns_.First(x), last = columns_.Last(x);
-  for (int j = 0; j < columns_.window; ++j, row += words) {
-    if (j < first || j >= last) {
-      std::memset(row, 0, words * sizeof(uint32_t));
-    } else {
-      const int64_t pixel = columns_.Start(x) + int64_t{j} * columns_.dilation;
-      CopyWords(line + static_cast<size_t>(pixel) * input_words_, words, row);
     }
   }
 }

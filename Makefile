@@ -1,7 +1,7 @@
 # Each target does everything it needs, from a fresh clone on.
 #   make demo    train a small binary network on digits, export it to one bit, run it; classify
 #                photographs with pretrained weights
-#   make test    lint, types, and all tests, in WORKERS processes
+#   make test    lint, types, and all tests, in WORKERS processes; short checks of the runtime
 #   make fast    the tests that are not slow
 #   make docs    the documentation, in build/docs
 
@@ -13,7 +13,7 @@ DATA_DIR ?= $(wildcard ../shared/data/tfds)
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test fast lint types docs sizes benchmark clean
+.PHONY: demo test fast runtime lint types docs sizes benchmark clean
 
 # A pip older than 23.1 does not find a set of versions in any useful time.
 $(BIN)/larq-reactnet: setup.cfg pyproject.toml
@@ -26,11 +26,23 @@ demo: $(BIN)/larq-reactnet
 	$(BIN)/python examples/digits.py --output demo
 	$(BIN)/python examples/photos.py --output demo $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
-test: lint types
+# The runtime from its folder, then what it needs, as `pip install larq-reactnet[runtime]` finds it.
+RUNTIME := $(addprefix runtime/,pyproject.toml CMakeLists.txt src/* src/*/* python/*/*.py)
+$(BIN)/larq-reactnet-runtime: $(BIN)/larq-reactnet $(wildcard $(RUNTIME))
+	$(MAKE) -C runtime install VENV=.venv PYTHON=$(PYTHON) INTO=$(abspath $(BIN)/python)
+	$(BIN)/python -m pip install --quiet --editable '.[dev,runtime]'
+	touch $@
+
+test: lint types runtime
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 
-fast: $(BIN)/larq-reactnet
+fast: $(BIN)/larq-reactnet $(BIN)/larq-reactnet-runtime
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m 'not slow'
+
+# Its tests are run in its folder, which has settings of its own.
+runtime: $(BIN)/larq-reactnet-runtime
+	cd runtime && $(abspath $(BIN))/python -m pytest -q -n $(WORKERS)
+	$(MAKE) -C runtime check VENV=.venv PYTHON=$(PYTHON) MAIN=$(abspath $(VENV))
 
 lint: $(BIN)/larq-reactnet
 	$(BIN)/ruff check .

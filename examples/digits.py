@@ -13,11 +13,13 @@ import larq_reactnet as lr  # before TensorFlow's Keras is used: it selects Kera
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 from tabulate import tabulate
 
 STEP1_EPOCHS, STEP2_EPOCHS = 8, 12
 LEARNING_RATE = 2e-3
 WANTED = 0.95
+PIXEL = 127.5  # inputs are (pixel - 127.5) / 127.5
 
 
 def fit(model: tf.keras.Model, data: lr.zoo.datasets.Dataset, epochs: int) -> None:
@@ -53,7 +55,14 @@ def main(output: Path) -> float:
     model.save_weights(str(output / "weights.h5"))
 
     print()
-    report = lr.converters.export(model, output / "model.tflite", verify_with=images)
+    metadata = lr.converters.Metadata(
+        name="digits", labels=tuple("0123456789"), mean=(PIXEL,), std=(PIXEL,)
+    )
+    report = lr.converters.export(
+        model, output / "model.tflite", verify_with=images, metadata=metadata
+    )
+    pixels = (images[0] * PIXEL + PIXEL).round().astype(np.uint8)
+    Image.fromarray(np.squeeze(pixels)).save(output / "digit.png")
     flatbuffer = report.path.read_bytes()
     answers = lr.converters.predict_tflite(flatbuffer, images, engine="lce").argmax(-1)
     accuracy = float(np.mean(answers == labels))

@@ -200,12 +200,12 @@ def decided(name, images):
 
 @pytest.mark.parametrize("name", ["reactnet_a", "reactnet_18"])
 def test_exported_model_gives_the_classes_of_pytorch(name, tmp_path, rng):
-    images = rng.normal(size=(10, 12, 12, 3)).repeat(8, 1).repeat(8, 2).astype(np.float32)
+    images = rng.normal(size=(10, 8, 8, 3)).repeat(8, 1).repeat(8, 2).astype(np.float32)
     reference = decided(name, images)
     logits, _ = run(reference, images)
     assert logits.argmax(-1).tolist() == [*range(10)]
     torch.save(reference.state_dict(), tmp_path / "weights.pth")
-    model = build(name, input_shape=(96, 96, 3))
+    model = build(name)
     load_torch_checkpoint(model, tmp_path / "weights.pth")
     path = tmp_path / "model.tflite"
     report = lr.converters.export(model, path, verify_with=images, progress=False)

@@ -15,8 +15,8 @@ LEFT_IN_FLOAT = {"dorefanet": 6}
 # A network that is hardly trained is chaotic: where rounding flips one sign, others follow, and one
 # of the images may change its class. (`make demo` compares trained ones.)
 MOST = 0.9
-# Networks that are more of the blocks of a smaller one, by the same function. They are built,
-# trained and loaded again from .h5; what takes half a minute for each is left to the smaller one.
+# Networks that are more of the blocks of a smaller one, by the same function. They are built and
+# trained; what takes half a minute for each is left to the smaller one.
 DEEPER = (
     "binary_densenet37",
     "binary_densenet37_dilated",
@@ -29,6 +29,13 @@ DEEPER = (
     "reactnet_34",
     "resnet34",
 )
+# The most layers, all of whose names have to fit into a file.
+DEEPEST = "meliusnet59"
+# Variants of ReActNet-A by the same function, with other convolutions where channels double: those
+# of B have groups, those of C are plain.
+VARIANTS = ("reactnet_b", "reactnet_c")
+# Networks of Larq Zoo that have the layers of others, as far as saving a model is concerned.
+SAVED_ALIKE = ("binary_alexnet", "binary_densenet28", "binary_resnet_e18", "quicknet")
 # Convolutions that `export` joins with another one.
 JOINED = {"reactnet_a": 5}
 REAL = ("mobilenet_v1", "resnet18", "resnet34")
@@ -103,12 +110,12 @@ def test_every_weight_gets_a_gradient(trained, rng):
         assert np.any(gradient != 0), variable.name
 
 
-@trained_models()
+@trained_models(*(name for name in DEEPER if name != DEEPEST))
 def test_h5(trained, tmp_path):
     check_reloaded(*trained, "h5", tmp_path)
 
 
-@trained_models(*DEEPER)
+@trained_models(*DEEPER, *VARIANTS, *SAVED_ALIKE)
 def test_saved_model(trained, tmp_path):
     check_reloaded(*trained, "untraced", tmp_path)
 
@@ -130,7 +137,7 @@ def test_traced_saved_model(name, rng, tmp_path):
     assert_same_outputs(model, reloaded(model, "tf", tmp_path), images)
 
 
-@trained_models(*DEEPER)
+@trained_models(*DEEPER, "reactnet_c")
 def test_weights_files(trained, tmp_path):
     model, images = trained
     path = str(tmp_path / "weights.h5")
@@ -143,7 +150,7 @@ def test_weights_files(trained, tmp_path):
     assert_same_outputs(model, twin, images[:4])
 
 
-@trained_models(*(name for name in DEEPER if "dilated" not in name))
+@trained_models(*(name for name in DEEPER if "dilated" not in name), "reactnet_c")
 def test_export(trained, tmp_path):
     model, images = trained
     findings = [finding for finding in lr.converters.check(model) if finding.blocks]

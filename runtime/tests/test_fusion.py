@@ -289,7 +289,7 @@ def test_other_concatenations():
             block.add(concatenate(block, [half] * 2))
         flatbuffer = block.build(*outputs, block.quantize(), block.value)
         check(flatbuffer, block.values(), SETUPS[:4])
-        # The first LceQuantize, the concatenation, and the chain; and what else there is in two of them.
+        # The first LceQuantize, the concatenation, and the chain; in two of them there is more.
         assert names(flatbuffer).count("DELEGATE") == {5: 5, 8: 2}.get(change, 3)
 
 

@@ -177,7 +177,7 @@ for _ in range(150):
 """
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))  # fuzz/models.py goes further
 def test_corrupt_files_do_not_end_the_process(seed):
     command = [PYTHON, "-c", CORRUPTED, str(TINY), str(seed)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)

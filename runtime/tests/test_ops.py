@@ -353,9 +353,9 @@ def test_long_patches():
         np.testing.assert_array_equal(found, np.full(op.output_shape, -op.channels, np.float32))
 
 
-@pytest.mark.parametrize("name", ["reactnet_a", "binarynet"])
+@pytest.mark.parametrize("name", ["binarynet"])
 def test_zoo(lce, name, rng):
-    """Whole models, with random weights, as LCE converts them."""
+    """A whole model, with random weights, as LCE converts it. Others are in test_fusion.py."""
     entry = lr.zoo.registry.get(name)
     size = entry.small_size
     model = lr.zoo.create(name, input_shape=(size, size, 3), num_classes=5, **entry.small)

@@ -142,7 +142,7 @@ def test_delegate_options(monkeypatch, rng):
         ({"num_threads": 0}, "num_threads must be a number from 1 to 256, got 0"),
         ({"num_threads": "two"}, "got two"),
         ({"num_threads": ""}, "num_threads"),
-        ({"threads": 2}, "there is no option threads, only num_threads, isa and fuse"),
+        ({"threads": 2}, "there is no option threads, only num_threads, isa, fuse and profile"),
         ({"isa": "sse"}, "must be one of auto, .*portable on this machine, got sse"),
     ]:
         with pytest.raises(ValueError, match=message):
@@ -154,3 +154,21 @@ def test_delegate_options(monkeypatch, rng):
     with pytest.raises(ValueError, match=r"LARQ_REACTNET_ISA.*got sse"):
         delegate()
     delegate(isa="portable")
+
+
+@pytest.mark.parametrize("channels", [7, 9, 49])
+def test_constants_of_another_number_of_channels(channels):
+    """The file says so many channels everywhere but in the convolution, which has 8 filters."""
+    op = Bconv(image=(5, 6), channels=64, filters=8)
+    graph = Graph()
+    source = graph.tensor((1, *op.image, words(op.channels)), "int32")
+    value = op.add_to(graph, source, np.random.default_rng(0))
+    shape = (1, *op.image, channels)
+    graph.tensors[value].shape = np.array(shape, np.int32)
+    target = graph.tensor(shape)
+    constant = graph.constant(np.ones((1, 1, channels), np.float32))
+    graph.operator("PRELU", [value, constant], [target])
+    flatbuffer = graph.flatbuffer([source], [target])
+    for fuse, message in ((1, f"8 filters, and a constant of the shape 1x1x{channels}"), (0, None)):
+        with pytest.raises(RuntimeError, match=message):
+            Runtime(flatbuffer, fuse=fuse)

@@ -137,12 +137,12 @@ void FakeInterpreter::AddNode(const FakeNode& node) {
   added.outputs = WithSize(node.outputs);
   added.name = node.name;
   added.options = node.options;
-  added.activation = node.activation;
+  added.parameters = node.parameters;
   added.node.inputs = AsArray(&added.inputs);
   added.node.outputs = AsArray(&added.outputs);
   if (node.name.empty()) {
     added.registration.builtin_code = node.builtin;
-    if (node.has_parameters) added.node.builtin_data = &added.activation;
+    if (node.has_parameters) added.node.builtin_data = added.parameters.data();
     return;
   }
   added.registration.builtin_code = 32;

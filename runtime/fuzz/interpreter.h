@@ -3,6 +3,7 @@
 // that AddressSanitizer sees what is read beside it.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <memory>
 #include <string>
@@ -33,7 +34,7 @@ struct FakeNode {
   std::string name;  // of a custom operator; a builtin one has none, and `builtin`
   int builtin = 0;
   bool has_parameters = true;
-  int activation = 0;  // of the parameters
+  std::array<int, 2> parameters = {};  // an activation; of a concatenation after its axis
   std::vector<uint8_t> options;
   bool has_options = true;
 };
@@ -73,7 +74,7 @@ class FakeInterpreter {
     Array inputs, outputs;
     std::vector<uint8_t> options;
     std::string name;
-    int activation = 0;
+    std::array<int, 2> parameters = {};
     bool is_delegate = false;
   };
 

@@ -122,7 +122,7 @@ class Builder {
       return Put("LceQuantize", {current_}, Tensor(kTfLiteInt32, With((channels_ + 31) / 32)), {});
     }
     if (choice % 5 == 1) return PutBuiltin(kBuiltinNegative, {current_});
-    int other = choice % 5 == 2 ? Earlier() : -1;
+    int other = choice % 5 == 2 ? (choice & 32) != 0 ? Doubled() : Earlier() : -1;
     if (other < 0) {
       const std::vector<int> ones(static_cast<size_t>(bytes_.Below(4)), 1);
       other = Constant(kTfLiteFloat32, ones);
@@ -140,6 +140,22 @@ class Builder {
       if (tensor.type == kTfLiteFloat32 && !tensor.is_constant && tensor.shape == shape()) return i;
     }
     return Tensor(kTfLiteFloat32, shape());
+  }
+
+  // The channels of a new input, twice.
+  int Doubled() {
+    const int half = Tensor(kTfLiteFloat32, With((channels_ + 1) / 2));
+    FakeNode node;
+    node.builtin = kTfLiteBuiltinConcatenation;
+    node.inputs = {half, half};
+    node.parameters[0] = 3;
+    node.outputs = {Tensor(kTfLiteFloat32, shape())};
+    const int doubled = node.outputs[0];
+    // Where the interpreter may have it: in front of the convolution, or behind it.
+    const auto place = graph_.nodes.empty() || bytes_.Below(2) == 0 ? graph_.nodes.end()
+                                                                   : graph_.nodes.end() - 1;
+    graph_.nodes.insert(place, std::move(node));
+    return doubled;
   }
 
   void AddDequantize() {
@@ -291,7 +307,7 @@ void DamageNode(Bytes* bytes, int tensors, FakeNode* node) {
       node->has_options = bytes->Below(3) != 2;
       break;
     case 7:
-      node->activation = bytes->Below(3);
+      node->parameters[static_cast<size_t>(bytes->Below(2))] = bytes->Below(6) - 1;
       node->has_parameters = bytes->Below(2) == 0;
       break;
     default:

@@ -299,6 +299,10 @@ Reason Partition::Find(const TfLiteContext& context, int index, void** values) c
   if (tensor.data == nullptr || tensor.bytes < place.bytes || ShapeOf(tensor) != place.shape) {
     return "a tensor was resized without allocate_tensors";
   }
+  // The interpreter's own memory is aligned; a constant is where the file has it.
+  if (TypeOf(tensor) != Type::kInt8 && reinterpret_cast<uintptr_t>(tensor.data) % 4 != 0) {
+    return "a constant that it reads is not aligned in the file";
+  }
   return {};
 }
 

@@ -179,6 +179,9 @@ Reason Partition::Init(TfLiteContext* context, const TfLiteDelegateParams& param
     if (context->GetNodeAndRegistration(context, index, &node, &registration) != kTfLiteOk) {
       return "the interpreter does not give a node that it wants to be run";
     }
+    if (registration->custom_name == nullptr) {  // of a chain without its convolution
+      return "the interpreter divides what is joined (set the option fuse to 0)";
+    }
     const Chain* chain = is_chain ? &chains.at(index) : nullptr;
     Step step;
     step.node = index;

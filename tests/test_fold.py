@@ -176,7 +176,7 @@ def _float64():
 @pytest.mark.usefixtures("_float64")
 @given(data=st.data())
 @settings(
-    max_examples=80,
+    max_examples=50,
     deadline=None,
     derandomize=True,
     database=None,

@@ -35,7 +35,7 @@ DEEPEST = "meliusnet59"
 # of B have groups, those of C are plain.
 VARIANTS = ("reactnet_b", "reactnet_c")
 # Networks of Larq Zoo that have the layers of others, as far as saving a model is concerned.
-SAVED_ALIKE = ("binary_alexnet", "binary_densenet28", "binary_resnet_e18", "quicknet")
+SAVED_ALIKE = ("binary_alexnet", "binary_densenet28", "binary_resnet_e18", "quicknet", "xnornet")
 # Convolutions that `export` joins with another one.
 JOINED = {"reactnet_a": 5}
 REAL = ("mobilenet_v1", "resnet18", "resnet34")
@@ -137,7 +137,7 @@ def test_traced_saved_model(name, rng, tmp_path):
     assert_same_outputs(model, reloaded(model, "tf", tmp_path), images)
 
 
-@trained_models(*DEEPER, "reactnet_c")
+@trained_models(*DEEPER, "reactnet_c", "xnornet")
 def test_weights_files(trained, tmp_path):
     model, images = trained
     path = str(tmp_path / "weights.h5")

@@ -7,7 +7,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-WORKERS ?= 2
+# More than there are processors: tests wait for processes of their own.
+WORKERS ?= 3
 # Where tensorflow-datasets keeps a prepared CIFAR-10; nothing is downloaded.
 DATA_DIR ?= $(wildcard ../shared/data/tfds)
 BIN := $(VENV)/bin

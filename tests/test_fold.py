@@ -176,7 +176,7 @@ def _float64():
 @pytest.mark.usefixtures("_float64")
 @given(data=st.data())
 @settings(
-    max_examples=50,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     database=None,

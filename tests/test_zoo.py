@@ -34,8 +34,20 @@ NOT_DEEPEST = tuple(name for name in DEEPER if name != "meliusnet59")
 # Variants of ReActNet-A by the same function, with other convolutions where channels double: those
 # of B have groups, those of C are plain.
 VARIANTS = ("reactnet_b", "reactnet_c")
-# Networks of Larq Zoo that have the layers of others, as far as saving a model is concerned.
-SAVED_ALIKE = ("binary_alexnet", "binary_densenet28", "binary_resnet_e18", "quicknet", "xnornet")
+# Networks that have the layers of others, as far as saving a model is concerned.
+SAVED_ALIKE = (
+    "binary_alexnet",
+    "binary_densenet28",
+    "binary_resnet_e18",
+    "bnn_plus_alexnet_imagenet",
+    "bnn_plus_dorefanet",
+    "bnn_plus_resnet18",
+    "quicknet",
+    "quicknet_small",
+    "reactnet_18",
+    "resnet18",
+    "xnornet",
+)
 # Convolutions that `export` joins with another one.
 JOINED = {"reactnet_a": 5}
 REAL = ("mobilenet_v1", "resnet18", "resnet34")

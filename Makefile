@@ -1,7 +1,7 @@
 # Each target does everything it needs, from a fresh clone on.
 #   make demo    train a small binary network on digits, export it to one bit, run it; classify
 #                photographs with pretrained weights
-#   make test    lint, types, and all tests, in WORKERS processes; short checks of the runtime
+#   make test    lint, types, and all tests, in WORKERS processes
 #   make fast    the tests that are not slow
 #   make docs    the documentation, in build/docs
 
@@ -43,7 +43,6 @@ fast: $(BIN)/larq-reactnet $(BIN)/larq-reactnet-runtime
 # Its tests are run in its folder, which has settings of its own.
 runtime: $(BIN)/larq-reactnet-runtime
 	cd runtime && $(abspath $(BIN))/python -m pytest -q -n $(WORKERS)
-	$(MAKE) -C runtime check VENV=.venv PYTHON=$(PYTHON) MAIN=$(abspath $(VENV))
 
 lint: $(BIN)/larq-reactnet
 	$(BIN)/ruff check .

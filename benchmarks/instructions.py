@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from runtime import BINARY, PEERS, ROOT, count, files
+from runtime import ROOT, add_models, count, files, parser_of
 from tabulate import tabulate
 from tqdm import tqdm
 
@@ -195,21 +195,10 @@ def models(args: argparse.Namespace) -> Iterator[tuple[str, Path]]:
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    every = [*BINARY, *PEERS]
-    parser.add_argument("--models", nargs="+", choices=every, default=every, help="default: all")
+    parser = parser_of(__doc__, EXAMPLES)
+    add_models(parser)
     parser.add_argument("--runs", type=count, default=2, help="inferences that are counted (2)")
     parser.add_argument("--cpu", default="cortex-a72", help="a processor of qemu's (cortex-a72)")
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        default=ROOT / "build" / "benchmark",
-        help="folder of the exported models, that of runtime.py (build/benchmark)",
-    )
     parser.add_argument(
         "--site",
         type=Path,
@@ -224,7 +213,6 @@ def parse() -> argparse.Namespace:
         type=Path,
         help="the library, linked without -Wl,-s: with --profile, also shows its functions",
     )
-    parser.add_argument("--json", type=Path, help="also write the result to this file")
     return parser.parse_args()
 
 

@@ -7,7 +7,6 @@ it, the fastest of all runs counts: on a shared machine the others measure somet
 which a core of a Cascade Lake can do at most with XOR and a Harley-Seal count.
 """
 
-import argparse
 import csv
 import statistics
 import sys
@@ -16,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from runtime import BINARY, ROOT, count, files, find_runtime, random_images
+from runtime import BINARY, count, files, find_runtime, parser_of, random_images
 from tabulate import tabulate
 from tqdm import tqdm
 
@@ -70,15 +69,11 @@ def row(name: str, source: Any, target: Any, products: int, nanoseconds: int) ->
 
 def main() -> None:
     """Make the model, run it, print the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__, EXAMPLES)
     parser.add_argument("--model", choices=BINARY, default=BINARY[0], help=f"({BINARY[0]})")
     parser.add_argument("--isa", nargs="+", help="instruction sets; by default the best there is")
     parser.add_argument("--rounds", type=count, default=50, help="runs of each (50)")
     parser.add_argument("--limit", type=float, default=600, help="G MAC/s that are all (600)")
-    folder = ROOT / "build" / "benchmark"
-    parser.add_argument("--cache", type=Path, default=folder, help="folder of exported models")
     args = parser.parse_args()
     runtime = find_runtime()
     known = runtime.instruction_sets()

@@ -233,17 +233,13 @@ def find_runtime() -> Any:
     return runtime
 
 
-def parse() -> argparse.Namespace:
-    """The command line."""
+def parser_of(description: str | None, examples: str) -> argparse.ArgumentParser:
+    """A command line of a benchmark of these models, with the folder that they are in."""
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EXAMPLES,
+        description=description,
+        epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    every = [*BINARY, *PEERS]
-    parser.add_argument("--models", nargs="+", choices=every, default=every, help="default: all")
-    parser.add_argument("--rounds", type=count, default=15, help="runs of each (15)")
-    parser.add_argument("--threads", type=count, nargs="+", default=[1, 2], help="default: 1 2")
     parser.add_argument(
         "--cache",
         type=Path,
@@ -251,7 +247,22 @@ def parse() -> argparse.Namespace:
         help="folder of the exported models, made where they are missing, which takes half a "
         "minute each; delete it after a change of the exporter (build/benchmark)",
     )
+    return parser
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """Options of what is measured, and of a file for the result."""
+    every = [*BINARY, *PEERS]
+    parser.add_argument("--models", nargs="+", choices=every, default=every, help="default: all")
     parser.add_argument("--json", type=Path, help="also write the result to this file")
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = parser_of(__doc__, EXAMPLES)
+    add_models(parser)
+    parser.add_argument("--rounds", type=count, default=15, help="runs of each (15)")
+    parser.add_argument("--threads", type=count, nargs="+", default=[1, 2], help="default: 1 2")
     return parser.parse_args()
 
 

@@ -1,8 +1,9 @@
-"""Graphs of a few of LCE's operators, written without a converter."""
+"""Graphs of a few of LCE's operators, written without a converter, and networks of the zoo."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
+import larq_reactnet as lr
 from larq_reactnet.converters._flatbuffer import schema, write
 
 import numpy as np
@@ -29,6 +30,19 @@ def unpacked(values: np.ndarray, channels: int) -> np.ndarray:
     """The signs in an array of words."""
     bits = np.unpackbits(np.ascontiguousarray(values).view(np.uint8), axis=-1, bitorder="little")
     return 1 - 2 * bits[..., :channels].astype(np.int32)
+
+
+def random_network(name: str, rng: np.random.Generator) -> Any:
+    """A small model of the zoo, with weights like those of a trained one."""
+    entry = lr.zoo.registry.get(name)
+    shape = (entry.small_size, entry.small_size, 3)
+    model = lr.zoo.create(name, input_shape=shape, num_classes=5, **entry.small)
+    for weight in model.weights:
+        if "gamma" in weight.name or "variance" in weight.name:
+            weight.assign(np.abs(rng.normal(1, 0.3, weight.shape)) + 0.1)
+        elif len(weight.shape) == 1 or "alpha" in weight.name:
+            weight.assign(rng.normal(0, 0.3, weight.shape))
+    return model
 
 
 @dataclass

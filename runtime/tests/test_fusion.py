@@ -3,13 +3,12 @@ operators compute them, and only where they are of the right form."""
 
 import itertools
 
-import larq_reactnet as lr
 from larq_reactnet.converters import Interpreter, convert
 from larq_reactnet.converters._flatbuffer import schema
 
 import numpy as np
 import pytest
-from models import Bconv, Graph, words
+from models import Bconv, Graph, random_network, words
 from stock import ISAS, Runtime, delegate
 
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*tf.lite.Interpreter is deprecated")
@@ -333,18 +332,11 @@ def test_option():
 @pytest.mark.parametrize("name", ["reactnet_a", "reactnet_18"])
 def test_zoo(name, rng):
     """Whole models, with random weights: to the bit as without joining, and close to LCE."""
-    entry = lr.zoo.registry.get(name)
-    size = entry.small_size
-    model = lr.zoo.create(name, input_shape=(size, size, 3), num_classes=5, **entry.small)
-    for weight in model.weights:
-        if "gamma" in weight.name or "variance" in weight.name:
-            weight.assign(np.abs(rng.normal(1, 0.3, weight.shape)) + 0.1)
-        elif len(weight.shape) == 1 or "alpha" in weight.name:
-            weight.assign(rng.normal(0, 0.3, weight.shape))
+    model = random_network(name, rng)
     flatbuffer = convert(model)
     with Interpreter(flatbuffer, kernel="reference") as lce:
         for batch in (1, 3):
-            images = rng.normal(size=(batch, size, size, 3)).astype(np.float32)
+            images = rng.normal(size=(batch, *model.input_shape[1:])).astype(np.float32)
             (expected,) = Runtime(flatbuffer, fuse=0).run(images)
             for isa, threads in SETUPS:
                 (found,) = Runtime(flatbuffer, isa=isa, num_threads=threads).run(images)

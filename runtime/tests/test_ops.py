@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import random
 
-import larq_reactnet as lr
 from larq_reactnet.converters import Interpreter, convert
 
 import numpy as np
@@ -17,6 +16,7 @@ from models import (
     one_op,
     output_size,
     packed,
+    random_network,
     tensor,
     unpacked,
     words,
@@ -356,16 +356,9 @@ def test_long_patches():
 @pytest.mark.parametrize("name", ["binarynet"])
 def test_zoo(lce, name, rng):
     """A whole model, with random weights, as LCE converts it. Others are in test_fusion.py."""
-    entry = lr.zoo.registry.get(name)
-    size = entry.small_size
-    model = lr.zoo.create(name, input_shape=(size, size, 3), num_classes=5, **entry.small)
-    for weight in model.weights:
-        if "gamma" in weight.name or "variance" in weight.name:
-            weight.assign(np.abs(rng.normal(1, 0.3, weight.shape)) + 0.1)
-        elif "beta" in weight.name or "mean" in weight.name or "bias" in weight.name:
-            weight.assign(rng.normal(0, 0.3, weight.shape))
+    model = random_network(name, rng)
     flatbuffer = convert(model)
-    images = rng.normal(size=(1, size, size, 3)).astype(np.float32)
+    images = rng.normal(size=(1, *model.input_shape[1:])).astype(np.float32)
     (expected,) = lce(flatbuffer, "reference").run(images)
     for isa, threads in setups(0):
         (found,) = Runtime(flatbuffer, isa=isa, num_threads=threads).run(images)

@@ -7,9 +7,6 @@
 namespace larq_reactnet_runtime {
 namespace {
 
-// `Counter::Count<kPatches>(patches, stride, filters, steps, counts)` counts unequal bits of some
-// patches and of `Counter::kFilters` filters, which are `Counter::kRegisters` of `Counter::Lanes`.
-//
 // A tile is finished in parts whose signs are a word.
 template <class Counter>
 struct Parts {
@@ -35,6 +32,8 @@ struct Parts {
   Tile tiles[kCount];
 };
 
+// `Counter::Count<kPatches>(patches, stride, filters, steps, counts)` counts unequal bits of some
+// patches and of `Counter::kFilters` filters, which are `Counter::kRegisters` of `Counter::Lanes`.
 template <class Counter, int kPixels, Output kOutput, int kMask>
 [[gnu::always_inline]] inline int ConvolvePixels(const Parts<Counter>& parts,
                                                  const Epilogue& epilogue, int pixel) {

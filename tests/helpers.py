@@ -6,6 +6,21 @@ import larq as lq
 import numpy as np
 import tensorflow as tf
 
+# Networks that are more of the blocks of a smaller one, by the same function, to which all is left
+# that takes longer than building them.
+DEEPER = (
+    "binary_densenet37",
+    "binary_densenet37_dilated",
+    "binary_densenet45",
+    "birealnet34",
+    "meliusnet29",
+    "meliusnet42",
+    "meliusnet59",
+    "quicknet_large",
+    "reactnet_34",
+    "resnet34",
+)
+
 
 def gradient(function, *values, upstream=None):
     """The gradients of `sum(upstream * function(*values))` as arrays."""

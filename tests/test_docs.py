@@ -319,8 +319,8 @@ def test_block_of_reactnet():
 
 
 def test_figure_as_svg():
-    picture = _figures.draw("real")
-    assert picture == _figures.draw("real")
+    picture = _figures.draw("binarynet")
+    assert picture == _figures.draw("binarynet")
     assert ElementTree.fromstring(picture).tag.endswith("svg")
 
 

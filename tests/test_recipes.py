@@ -167,7 +167,7 @@ def taught(monkeypatch):
     return two_step(
         "bnn_plus_alexnet",
         options={"width": 0.05},
-        step1_epochs=1,
+        step1_epochs=0,
         epochs=1,
         batch_size=256,
         teacher="tiny",

@@ -7,7 +7,7 @@ import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import assert_same_outputs, reloaded
+from helpers import DEEPER, assert_same_outputs, reloaded
 
 MODELS = lr.zoo.list_models()
 # DoReFa-Net has activations of two bits and real dense layers, for which LCE has no kernel.
@@ -15,26 +15,10 @@ LEFT_IN_FLOAT = {"dorefanet": 6}
 # A network that is hardly trained is chaotic: where rounding flips one sign, others follow, and one
 # of the images may change its class. (`make demo` compares trained ones.)
 MOST = 0.9
-# Networks that are more of the blocks of a smaller one, by the same function, to which all is left
-# that takes longer than building them.
-DEEPER = (
-    "binary_densenet37",
-    "binary_densenet37_dilated",
-    "binary_densenet45",
-    "birealnet34",
-    "meliusnet29",
-    "meliusnet42",
-    "meliusnet59",
-    "quicknet_large",
-    "reactnet_34",
-    "resnet34",
-)
-# But for the one with the most layers: all of their names have to fit into a file.
-NOT_DEEPEST = tuple(name for name in DEEPER if name != "meliusnet59")
 # Variants of ReActNet-A by the same function, with other convolutions where channels double: those
 # of B have groups, those of C are plain.
 VARIANTS = ("reactnet_b", "reactnet_c")
-# Networks that have the layers of others, as far as saving a model is concerned.
+# Networks that have the layers of others, as far as saving a model is concerned,
 SAVED_ALIKE = (
     "binary_alexnet",
     "binary_densenet28",
@@ -48,6 +32,8 @@ SAVED_ALIKE = (
     "resnet18",
     "xnornet",
 )
+# and exporting one.
+EXPORTED_ALIKE = ("binary_alexnet", "bnn_plus_alexnet_imagenet", "quicknet", "reactnet_c")
 # Convolutions that `export` joins with another one.
 JOINED = {"reactnet_a": 5}
 REAL = ("mobilenet_v1", "resnet18", "resnet34")
@@ -108,7 +94,7 @@ def calibrate(model, images):
             layer.beta.assign_add(tf.random.normal(layer.beta.shape, stddev=0.5))
 
 
-@trained_models(*NOT_DEEPEST)
+@trained_models(*DEEPER)
 def test_every_weight_gets_a_gradient(trained, rng):
     model, images = trained
     labels = rng.integers(0, 10, len(images))
@@ -122,7 +108,7 @@ def test_every_weight_gets_a_gradient(trained, rng):
         assert np.any(gradient != 0), variable.name
 
 
-@trained_models(*NOT_DEEPEST, "xnornet")
+@trained_models(*DEEPER, *SAVED_ALIKE)
 def test_h5(trained, tmp_path):
     check_reloaded(*trained, "h5", tmp_path)
 
@@ -141,6 +127,16 @@ def check_reloaded(model, images, how, folder):
     assert lines[0] == lines[1]
 
 
+def test_names_of_the_most_layers_fit_into_h5(tmp_path):
+    model = small("meliusnet59")
+    weights = model.get_weights()
+    model.save_weights(tmp_path / "weights.h5")
+    model.set_weights([np.zeros_like(weight) for weight in weights])
+    model.load_weights(tmp_path / "weights.h5")
+    for found, expected in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["bnn_plus_vgg_small"])
 def test_traced_saved_model(name, rng, tmp_path):
@@ -149,7 +145,7 @@ def test_traced_saved_model(name, rng, tmp_path):
     assert_same_outputs(model, reloaded(model, "tf", tmp_path), images)
 
 
-@trained_models(*DEEPER, "reactnet_c", "xnornet")
+@trained_models(*DEEPER, *VARIANTS, *SAVED_ALIKE)
 def test_weights_files(trained, tmp_path):
     model, images = trained
     path = str(tmp_path / "weights.h5")
@@ -162,7 +158,7 @@ def test_weights_files(trained, tmp_path):
     assert_same_outputs(model, twin, images[:4])
 
 
-@trained_models(*(name for name in DEEPER if "dilated" not in name), "reactnet_c")
+@trained_models(*(name for name in DEEPER if "dilated" not in name), *EXPORTED_ALIKE)
 def test_export(trained, tmp_path):
     model, images = trained
     findings = [finding for finding in lr.converters.check(model) if finding.blocks]
@@ -212,7 +208,7 @@ def test_arguments(name):
     assert len(small(name, include_top=False).output_shape) == 4
 
 
-@models("name")
+@models("name", *DEEPER, *VARIANTS)
 def test_arguments_of_some(name):
     arguments = lr.zoo.get(name).arguments
     if "width" in arguments:
@@ -251,7 +247,7 @@ def test_unknown_weights(name):
         small(name, weights="imagenet64")
 
 
-@models("name")
+@models("name", *DEEPER)
 def test_size_in_the_table(name):
     """`python -m larq_reactnet.zoo.sizes` writes the table."""
     assert sizes.read()[name] == sizes.measure(name)

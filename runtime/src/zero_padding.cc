@@ -24,13 +24,41 @@ std::vector<Range> Kinds(const Axis& axis, std::vector<size_t>* kinds) {
 }
 
 // A pixel of n channels of which a filter is negative in b has a count of b, but zeros have n / 2.
-std::vector<int32_t> CorrectionsOf(const Filters& filters, int filter, int channels) {
-  std::vector<int32_t> corrections;
-  for (int pixel = 0; pixel < filters.height() * filters.width(); ++pixel) {
-    corrections.push_back(channels - 2 * filters.CountBits(filter, pixel));
-  }
-  return corrections;
+int32_t CorrectionOf(const Filters& filters, int filter, int pixel, int channels) {
+  return channels - 2 * filters.CountBits(filter, pixel);
 }
+
+// A table of sums over rectangles: At(i, j) is that of the corrections in the first i rows and j
+// columns of a filter. With it a large window takes no longer for each kind of pixel.
+class Sums {
+ public:
+  Sums(const Filters& filters, int filter, int channels)
+      : width_(static_cast<size_t>(filters.width()) + 1),
+        sums_((static_cast<size_t>(filters.height()) + 1) * width_) {
+    for (int i = 0; i < filters.height(); ++i) {
+      int32_t row = 0;
+      for (int j = 0; j < filters.width(); ++j) {
+        row += CorrectionOf(filters, filter, i * filters.width() + j, channels);
+        sums_[Place(i + 1, j + 1)] = At(i, j + 1) + row;
+      }
+    }
+  }
+
+  int32_t All() const { return sums_.back(); }
+  int32_t Inside(const Range& rows, const Range& columns) const {
+    return At(rows.second, columns.second) - At(rows.first, columns.second) -
+           At(rows.second, columns.first) + At(rows.first, columns.first);
+  }
+
+ private:
+  size_t Place(int i, int j) const {
+    return static_cast<size_t>(i) * width_ + static_cast<size_t>(j);
+  }
+  int32_t At(int i, int j) const { return sums_[Place(i, j)]; }
+
+  size_t width_;
+  std::vector<int32_t> sums_;
+};
 
 }  // namespace
 
@@ -42,17 +70,11 @@ void ZeroPadding::Prepare(const Axis& rows, const Axis& columns, const Filters& 
   places_ = filters.places();
   corrections_.Resize(row_ranges.size() * columns_ * places_);
   for (int filter = 0; filter < filters.groups() * filters.filters_of_group(); ++filter) {
-    const std::vector<int32_t> pixels = CorrectionsOf(filters, filter, channels);
+    const Sums sums(filters, filter, channels);
     int32_t* correction = corrections_.data() + filters.PlaceOf(filter);
     for (const Range& inside_rows : row_ranges) {
       for (const Range& inside_columns : column_ranges) {
-        for (int i = 0; i < filters.height(); ++i) {
-          const bool is_row = inside_rows.first <= i && i < inside_rows.second;
-          for (int j = 0; j < filters.width(); ++j) {
-            if (is_row && inside_columns.first <= j && j < inside_columns.second) continue;
-            *correction += pixels[static_cast<size_t>(i * filters.width() + j)];
-          }
-        }
+        *correction = sums.All() - sums.Inside(inside_rows, inside_columns);
         correction += places_;
       }
     }

@@ -69,7 +69,7 @@ host=$(dpkg --print-architecture)
 fetch "$host" "$cache/packages" qemu-user
 mkdir "$cache/host"
 cp "$cache/packages/usr/bin/qemu-aarch64" "$cache/host/"
-find "$cache/packages" -path '*/gconv' -prune -o -name '*.so.*' -exec cp -L {} "$cache/host/" \;
+find "$cache/packages" -path '*/gconv' -prune -o ! -type d -name '*.so.*' -exec cp -L {} "$cache/host/" \;
 rm -rf "$cache/packages"
 loader=$(basename "$(ls "$cache"/host/ld-linux*)")
 cat >"$cache/qemu-aarch64" <<'END'

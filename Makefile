@@ -40,9 +40,11 @@ test: lint types runtime
 fast: $(BIN)/larq-reactnet $(BIN)/larq-reactnet-runtime
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m 'not slow'
 
-# Its tests are run in its folder, which has settings of its own.
+# Its tests are run in its folder, which has settings of its own; then a little of its sanitizers,
+# fuzzers and emulator, where there are.
 runtime: $(BIN)/larq-reactnet-runtime
 	cd runtime && $(abspath $(BIN))/python -m pytest -q -n $(WORKERS)
+	$(MAKE) -C runtime check VENV=.venv PYTHON=$(PYTHON) MAIN=$(abspath $(VENV))
 
 lint: $(BIN)/larq-reactnet
 	$(BIN)/ruff check .

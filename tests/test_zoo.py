@@ -26,6 +26,8 @@ SAVED_ALIKE = (
     "bnn_plus_alexnet_imagenet",
     "bnn_plus_dorefanet",
     "bnn_plus_resnet18",
+    "meliusnet22",
+    "mobilenet_v1",
     "quicknet",
     "quicknet_small",
     "reactnet_18",
@@ -33,7 +35,13 @@ SAVED_ALIKE = (
     "xnornet",
 )
 # and exporting one.
-EXPORTED_ALIKE = ("binary_alexnet", "bnn_plus_alexnet_imagenet", "quicknet", "reactnet_c")
+EXPORTED_ALIKE = (
+    "binary_alexnet",
+    "binary_densenet28",
+    "bnn_plus_alexnet_imagenet",
+    "quicknet",
+    *VARIANTS,
+)
 # Convolutions that `export` joins with another one.
 JOINED = {"reactnet_a": 5}
 REAL = ("mobilenet_v1", "resnet18", "resnet34")
@@ -108,7 +116,7 @@ def test_every_weight_gets_a_gradient(trained, rng):
         assert np.any(gradient != 0), variable.name
 
 
-@trained_models(*DEEPER, *SAVED_ALIKE)
+@trained_models(*DEEPER, *VARIANTS, *SAVED_ALIKE)
 def test_h5(trained, tmp_path):
     check_reloaded(*trained, "h5", tmp_path)
 
@@ -192,7 +200,7 @@ def test_export(trained, tmp_path):
     assert report.bytes < 4 * (words + report.ops.float_weights) + graph
 
 
-@models("name", *DEEPER)
+@models("name", *DEEPER, *VARIANTS, "binary_densenet28", "meliusnet22", "quicknet")
 def test_arguments(name):
     with pytest.raises(ValueError, match="images or larger") as error:
         small(name, input_shape=(7, 7, 3))

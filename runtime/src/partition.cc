@@ -35,6 +35,15 @@ Shape ShapeOf(const TfLiteTensor& tensor) {
   return Shape(tensor.dims->data, tensor.dims->data + tensor.dims->size);
 }
 
+// Whether a tensor, or its concatenation with itself along the channels, has a shape.
+bool Fits(const Shape& tensor, bool is_twice, Shape shape) {
+  if (is_twice && !shape.empty()) {
+    if (shape.back() % 2 != 0) return false;
+    shape.back() /= 2;
+  }
+  return tensor == shape;
+}
+
 bool IsTensor(const TfLiteContext& context, int index) {
   return index >= 0 && static_cast<size_t>(index) < context.tensors_size;
 }
@@ -214,10 +223,10 @@ Reason Partition::Prepare(TfLiteContext* context, int threads) {
       const int added = step.added[slot];
       if (added < 0) continue;
       ReadShape(*context, added);
-      Shape shape = places_[added].shape;
-      if ((step.twice >> slot & 1) != 0 && !shape.empty()) shape.back() *= 2;
-      if (shape != output) {
-        return "a tensor of the shape " + Text(shape) +
+      const Shape& shape = places_[added].shape;
+      const bool is_twice = (step.twice >> slot & 1) != 0;
+      if (!Fits(shape, is_twice, output)) {
+        return "a tensor of the shape " + Text(shape) + (is_twice ? ", twice," : "") +
                " is added to one of the shape " + Text(output) + " (set the option fuse to 0)";
       }
     }

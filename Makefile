@@ -1,7 +1,7 @@
 # Each target does everything it needs, from a fresh clone on.
 #   make demo    train a small binary network on digits, export it to one bit, run it; classify
 #                photographs with pretrained weights
-#   make test    lint, types, and all tests, in WORKERS processes
+#   make test    lint, types, and all tests, in WORKERS processes; short checks of the runtime
 #   make fast    the tests that are not slow
 #   make docs    the documentation, in build/docs
 

@@ -60,6 +60,7 @@ def count(model, kind):
 ZOO = {
     "reactnet_a": {"LearnableBias": 25, "RPReLU": 0, "QuantConv2D": 26},
     "reactnet_b": {"RPReLU": 0, "QuantConv2D": 21},
+    "reactnet_c": {"RPReLU": 0, "QuantConv2D": 21},
     "reactnet_18": {"RPReLU": 0, "QuantConv2D": 16},
     "birealnet18": {"LearnableBias": 0, "QuantConv2D": 16},
     "quicknet_small": {"LearnableBias": 0},

@@ -66,7 +66,7 @@ def test_accuracy(row, cifar10_dir, tmp_path):
     assert abs(keras - row.top1) < 4 * deviation
     path = tmp_path / "model.tflite"
     run("export", row.recipe, path, "--images", 50, "--data-dir", cifar10_dir)
-    assert abs(accuracy(path, "--dataset", row.dataset) - keras) <= 0.4
+    assert abs(accuracy(path, "--dataset", row.dataset) - keras) <= 0.3
 
 
 if __name__ == "__main__":

@@ -23,13 +23,8 @@ std::vector<Range> Kinds(const Axis& axis, std::vector<size_t>* kinds) {
   return ranges;
 }
 
-// A pixel of n channels of which a filter is negative in b has a count of b, but zeros have n / 2.
-int32_t CorrectionOf(const Filters& filters, int filter, int pixel, int channels) {
-  return channels - 2 * filters.CountBits(filter, pixel);
-}
-
-// A table of sums over rectangles: At(i, j) is that of the corrections in the first i rows and j
-// columns of a filter. With it a large window takes no longer for each kind of pixel.
+// The corrections of the pixels of a filter, summed over any rectangle of them in four steps: At(i, j)
+// is the sum over the first i rows and j columns. So a large window has no more to add than a small one.
 class Sums {
  public:
   Sums(const Filters& filters, int filter, int channels)
@@ -38,7 +33,8 @@ class Sums {
     for (int i = 0; i < filters.height(); ++i) {
       int32_t row = 0;
       for (int j = 0; j < filters.width(); ++j) {
-        row += CorrectionOf(filters, filter, i * filters.width() + j, channels);
+        // Of n channels a filter is negative in b, and has a count of b, but zeros have n / 2.
+        row += channels - 2 * filters.CountBits(filter, i * filters.width() + j);
         sums_[Place(i + 1, j + 1)] = At(i, j + 1) + row;
       }
     }

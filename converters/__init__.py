@@ -1,20 +1,20 @@
 """From a Keras model to a file on a device: check, cure, fold, convert, compress, verify, write."""
 
-from larq_reactnet.converters.benchmark import Benchmark, Timing, benchmark
-from larq_reactnet.converters.check import Finding, check
-from larq_reactnet.converters.compress import compress
-from larq_reactnet.converters.convert import ExportError, convert
-from larq_reactnet.converters.cure import cure
-from larq_reactnet.converters.export import export
-from larq_reactnet.converters.fold import fold
-from larq_reactnet.converters.inspect import Inspection, count_operators, inspect
+from larq_reactnet.converters.benchmarking import Benchmark, Timing, benchmark
+from larq_reactnet.converters.checking import Finding, check
+from larq_reactnet.converters.compressing import compress
+from larq_reactnet.converters.converting import ExportError, convert
+from larq_reactnet.converters.curing import cure
+from larq_reactnet.converters.exporting import export
+from larq_reactnet.converters.folding import fold
+from larq_reactnet.converters.inspecting import Inspection, count_operators, inspect
 from larq_reactnet.converters.interpreter import Interpreter
 from larq_reactnet.converters.layerwise import Flips, LayerError, count_flips, verify_layers
 from larq_reactnet.converters.metadata import Metadata, add_metadata, read_metadata
-from larq_reactnet.converters.predict import predict_image, predict_images
+from larq_reactnet.converters.predicting import predict_image, predict_images
 from larq_reactnet.converters.report import Report
 from larq_reactnet.converters.torch_checkpoint import load_torch_checkpoint
-from larq_reactnet.converters.verify import (
+from larq_reactnet.converters.verifying import (
     Agreement,
     predict_tflite,
     verify,

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from larq_reactnet._process import start
-from larq_reactnet.converters import _worker
-from larq_reactnet.converters._flatbuffer import numpy_types, read
+from larq_reactnet.converters._engine import worker
+from larq_reactnet.converters._tflite.file import numpy_types, read
 
 import numpy as np
 
@@ -206,7 +206,7 @@ class Interpreter:
         elif (spare := _spare.pop(os.getpid(), None)) is not None and spare.poll() is None:
             return spare
         pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-        return start(_worker.__file__, arguments, stdin=pipe, stdout=pipe, stderr=nowhere)
+        return start(worker.__file__, arguments, stdin=pipe, stdout=pipe, stderr=nowhere)
 
     def _stop(self) -> int | None:
         """End the process, if there is one, and return its exit code."""
@@ -227,8 +227,8 @@ class Interpreter:
         timer = threading.Timer(self._limit, end)
         timer.start()
         try:
-            _worker.send(process.stdin, kind, arrays)
-            answer, values = _worker.receive(process.stdout)
+            worker.send(process.stdin, kind, arrays)
+            answer, values = worker.receive(process.stdout)
         except (EOFError, OSError, ValueError, struct.error, MemoryError, OverflowError) as error:
             how = f"stopped with code {self._stop()}"
             if late.is_set():

@@ -12,9 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from larq_reactnet.converters import _flatbuffer, _graph
-from larq_reactnet.converters._match import BinaryOp, binary_ops, match, unpack
-from larq_reactnet.converters.check import binary_convolutions
+from larq_reactnet.converters._keras.calls import (
+    Call,
+    calls,
+    consumers,
+    float64_errors,
+    rebuild,
+    run_call,
+)
+from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters._tflite.match import BinaryOp, binary_ops, match, unpack
+from larq_reactnet.converters.checking import binary_convolutions
 from larq_reactnet.converters.interpreter import Interpreter
 from larq_reactnet.layers import RPReLU
 
@@ -84,7 +92,7 @@ def count_flips(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) ->
     Raises:
         ValueError: If the file is corrupt.
     """
-    file = _flatbuffer.read(flatbuffer)
+    file = tflite.read(flatbuffer)
     pairs = _pairs(model, file)
     if not pairs:
         return []
@@ -92,7 +100,7 @@ def count_flips(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) ->
     file.signatureDefs = None  # they name outputs that it no longer has
     keras = _before(model, [call for call, _ in pairs])
     signs = np.zeros((len(pairs), 2), np.int64)
-    with Interpreter(_flatbuffer.write(file)) as interpreter:
+    with Interpreter(tflite.write(file)) as interpreter:
         for image in inputs:
             for row, words, wanted in zip(
                 signs, interpreter.run(image[None]), keras(image[None]), strict=True
@@ -124,12 +132,12 @@ def verify_layers(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) 
     Raises:
         ValueError: If the file is corrupt, or the model cannot be copied in float64.
     """
-    file = _flatbuffer.read(flatbuffer)
+    file = tflite.read(flatbuffer)
     pairs = _pairs(model, file)
     if not pairs:
         return []
-    with _graph.float64_errors(model):
-        exact = _graph.rebuild(model, dtype="float64")
+    with float64_errors(model):
+        exact = rebuild(model, dtype="float64")
     chains = [_chain(exact, call) for call, _ in _pairs(exact, file)]
     keras = _before(model, [call for call, _ in pairs])
     tolerances = [_tolerances(file, op) for _, op in pairs]
@@ -155,13 +163,12 @@ def verify_layers(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) 
     ]
 
 
-def _pairs(model: tf.keras.Model, file: Any) -> list[tuple[_graph.Call, BinaryOp]]:
+def _pairs(model: tf.keras.Model, file: Any) -> list[tuple[Call, BinaryOp]]:
     """The binary convolutions of both, in the order of the file."""
     layers = binary_convolutions(model)
     ops = {op.index: op for op in binary_ops(file)}
     calls = {
-        id(layer): iter([call for call in _graph.calls(model) if call.layer is layer])
-        for layer in layers
+        id(layer): iter([call for call in calls(model) if call.layer is layer]) for layer in layers
     }
     found = match(layers, file)
     # A layer whose weights are not in the file is compared with one of its shape that is left.
@@ -180,7 +187,7 @@ def _pairs(model: tf.keras.Model, file: Any) -> list[tuple[_graph.Call, BinaryOp
 
 
 def _before(
-    model: tf.keras.Model, calls: Sequence[_graph.Call]
+    model: tf.keras.Model, calls: Sequence[Call]
 ) -> Callable[[np.ndarray], list[np.ndarray]]:
     """A function from an image to the signs in front of binary convolutions, -1 and +1."""
     inner = tf.keras.Model(model.inputs, [call.inputs[0] for call in calls])
@@ -193,9 +200,9 @@ def _before(
     return run
 
 
-def _chain(model: tf.keras.Model, call: _graph.Call) -> list[_graph.Call]:
+def _chain(model: tf.keras.Model, call: Call) -> list[Call]:
     """A convolution and what LCE may have made part of it: all that takes its output alone."""
-    takers = _graph.consumers(model)
+    takers = consumers(model)
     chain = [call]
     while len(chain) < _LONGEST:
         following = takers[id(chain[-1].outputs[0])]
@@ -205,9 +212,7 @@ def _chain(model: tf.keras.Model, call: _graph.Call) -> list[_graph.Call]:
     return chain
 
 
-def _results(
-    chain: Sequence[_graph.Call], signs: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _results(chain: Sequence[Call], signs: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """What a convolution gives for `signs`, and what each step behind it makes of that.
 
     With each, how much it grows if the sum of the convolution grows by 1.
@@ -232,8 +237,8 @@ def _results(
         yield tensor.numpy(), (larger - tensor).numpy()
 
 
-def _run(call: _graph.Call, value: Any) -> Any:
-    return _graph.run(call, call.layer, {id(call.inputs[0]): value})
+def _run(call: Call, value: Any) -> Any:
+    return run_call(call, call.layer, {id(call.inputs[0]): value})
 
 
 def _distances(
@@ -255,7 +260,7 @@ def _tolerances(file: Any, op: BinaryOp) -> np.ndarray:
     if op.gives_bits:  # in units of the sum: a threshold is within rounding of its place
         return np.full(filters, _ROUNDING * weights)
     constants = [
-        _flatbuffer.constant(file, graph.tensors[index])
+        tflite.constant(file, graph.tensors[index])
         for index in graph.operators[op.index].inputs[2:4]
     ]
     multiplier, bias = (0.0 if c is None else np.abs(c).astype(np.float64) for c in constants)
@@ -266,7 +271,7 @@ def _tolerances(file: Any, op: BinaryOp) -> np.ndarray:
 
 def _alone(file: Any, ops: Sequence[BinaryOp]) -> bytes:
     """A file of nothing but some binary convolutions, each with an input and output of its own."""
-    schema = _flatbuffer.schema()
+    schema = tflite.schema()
     old = file.subgraphs[0]
     model, graph = copy.copy(file), schema.SubGraphT()
     graph.tensors, graph.operators, graph.inputs, graph.outputs = [*old.tensors], [], [], []
@@ -309,4 +314,4 @@ def _alone(file: Any, ops: Sequence[BinaryOp]) -> bytes:
         graph.outputs.append(output)
     graph.inputs, graph.outputs = (np.array(i, np.int32) for i in (graph.inputs, graph.outputs))
     model.subgraphs, model.signatureDefs = [graph], None
-    return _flatbuffer.write(model)
+    return tflite.write(model)

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from larq_reactnet.converters import _flatbuffer
-from larq_reactnet.converters import _metadata_schema as schema
+from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters._tflite import metadata_schema as schema
 
 import numpy as np
 
@@ -99,7 +99,7 @@ def add_metadata(flatbuffer: bytes, metadata: Metadata) -> bytes:
         ValueError: If the metadata does not fit the model: it has other numbers of outputs than
             labels, or of channels than of means.
     """
-    model = _flatbuffer.read(flatbuffer)
+    model = tflite.read(flatbuffer)
     table = schema.write(_describe(model, metadata))
     labels = "".join(f"{label}\n" for label in metadata.labels).encode()
     if max(len(table), len(labels)) > LARGEST:
@@ -107,7 +107,7 @@ def add_metadata(flatbuffer: bytes, metadata: Metadata) -> bytes:
 
     entries = _entries(model)
     model.metadata = [entry for entry in model.metadata or () if entry not in entries]
-    buffer = _flatbuffer.schema().BufferT()
+    buffer = tflite.schema().BufferT()
     buffer.data = np.frombuffer(table, np.uint8)
     used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
     used |= {0, *(entry.buffer for entry in model.metadata)}  # 0 is the empty one
@@ -116,12 +116,12 @@ def add_metadata(flatbuffer: bytes, metadata: Metadata) -> bytes:
         model.buffers[free[0]] = buffer
     else:
         model.buffers.append(buffer)
-    entry = _flatbuffer.schema().MetadataT()
+    entry = tflite.schema().MetadataT()
     entry.name, entry.buffer = ENTRY, free[0] if free else len(model.buffers) - 1
     model.metadata.append(entry)
 
     file = io.BytesIO()
-    file.write(_flatbuffer.write(model))
+    file.write(tflite.write(model))
     if metadata.labels:
         # Not compressed, or the Task Library does not read it; with no date, for equal files.
         with zipfile.ZipFile(file, "w") as archive:
@@ -135,7 +135,7 @@ def read_metadata(flatbuffer: bytes) -> Metadata | None:
     Raises:
         ValueError: If the file, its metadata or the archive with the labels is corrupt.
     """
-    return metadata_of(_flatbuffer.read(flatbuffer), flatbuffer)
+    return metadata_of(tflite.read(flatbuffer), flatbuffer)
 
 
 def metadata_of(model: Any, flatbuffer: bytes) -> Metadata | None:

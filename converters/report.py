@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from larq_reactnet.converters.layerwise import Flips, LayerError
-from larq_reactnet.converters.verify import Agreement
+from larq_reactnet.converters.verifying import Agreement
 from larq_reactnet.profiling import Ops
 
 __all__ = ["Report"]

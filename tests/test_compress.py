@@ -1,14 +1,8 @@
 """Compressed dense layers: their values, their place in the file, and what they compute."""
 
-from larq_reactnet.converters import (
-    Interpreter,
-    _flatbuffer,
-    compress,
-    convert,
-    count_operators,
-    predict_tflite,
-)
-from larq_reactnet.converters._flatbuffer import op_name
+from larq_reactnet.converters import Interpreter, compress, convert, count_operators, predict_tflite
+from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters._tflite.file import op_name
 
 import numpy as np
 import pytest
@@ -58,7 +52,7 @@ def test_int8(converted):
     small = compress(flatbuffer)
     assert small == compress(flatbuffer, "int8")
     real, bias = (weight.numpy().astype(np.float64) for weight in model.get_layer("head").weights)
-    ((_, tensor, values),) = dense_layers(_flatbuffer.read(small))
+    ((_, tensor, values),) = dense_layers(tflite.read(small))
     assert values.dtype == np.int8
     (scale,), (zero,) = tensor.quantization.scale, tensor.quantization.zeroPoint
     assert (scale, zero) == (np.float32(np.abs(real).max()) / np.float32(127), 0)
@@ -79,7 +73,7 @@ def test_float16(converted):
     model, flatbuffer, images = converted
     half = compress(flatbuffer, "float16")
     real, bias = (weight.numpy() for weight in model.get_layer("head").weights)
-    ((_, _, values),) = dense_layers(_flatbuffer.read(half))
+    ((_, _, values),) = dense_layers(tflite.read(half))
     assert values.dtype == np.float16
     np.testing.assert_array_equal(values, real.T.astype(np.float16))
     x = features(flatbuffer, images).astype(np.float64)
@@ -90,7 +84,7 @@ def test_float16(converted):
 
 def offsets(flatbuffer):
     """Where in the file the data of each buffer starts."""
-    model = _flatbuffer.schema().Model.GetRootAsModel(flatbuffer, 0)
+    model = tflite.schema().Model.GetRootAsModel(flatbuffer, 0)
     tables = [model.Buffers(index)._tab for index in range(model.BuffersLength())]
     return [table.Vector(offset) for table in tables if (offset := table.Offset(4))]
 
@@ -113,7 +107,7 @@ def plain(value):
 
 def described(flatbuffer):
     """All that a file says, with tensors and operators by name; without its dense layers."""
-    model = _flatbuffer.read(flatbuffer)
+    model = tflite.read(flatbuffer)
     graph = model.subgraphs[0]
     names = [*(tensor.name for tensor in graph.tensors), None]  # -1 is an input not given
     heads = [operator for operator, _, _ in dense_layers(model)]
@@ -135,7 +129,7 @@ def described(flatbuffer):
         if operator in heads:
             del parts["inputs"][1]
         operators.append((op_name(model, operator), parts))
-    rest = plain(_flatbuffer._shallow_copy(model, subgraphs=[], buffers=[], operatorCodes=[]))
+    rest = plain(tflite._shallow_copy(model, subgraphs=[], buffers=[], operatorCodes=[]))
     ends = [[names[index] for index in indices] for indices in (graph.inputs, graph.outputs)]
     return {"tensors": tensors, "operators": operators, "rest": rest, "ends": ends}
 
@@ -158,10 +152,10 @@ def test_nothing_else_changes(converted):
 
 def test_first_convolution_stays_in_float32(converted):
     for storage in ("int8", "float16"):
-        model = _flatbuffer.read(compress(converted[1], storage))
+        model = tflite.read(compress(converted[1], storage))
         graph = model.subgraphs[0]
         (stem,) = (op for op in graph.operators if op_name(model, op) == "CONV_2D")
-        weights = _flatbuffer.constant(model, graph.tensors[stem.inputs[1]])
+        weights = tflite.constant(model, graph.tensors[stem.inputs[1]])
         assert weights.nbytes > 1024
         wanted = np.moveaxis(converted[0].get_layer("stem").get_weights()[0], -1, 0)
         np.testing.assert_array_equal(weights, wanted)
@@ -183,8 +177,7 @@ def test_a_dense_layer_in_front_of_a_sign_stays(rng):
     assert count_operators(flatbuffer)["LceQuantize"] == 1
     for storage, dtype in (("int8", np.int8), ("float16", np.float16)):
         found = [
-            values.dtype
-            for *_, values in dense_layers(_flatbuffer.read(compress(flatbuffer, storage)))
+            values.dtype for *_, values in dense_layers(tflite.read(compress(flatbuffer, storage)))
         ]
         assert found == [np.float32, np.float32, dtype, dtype]
 
@@ -210,7 +203,7 @@ def test_weights_that_share_their_bytes(storage, rng):
 
     images = rng.normal(size=(3, 32)).astype(np.float32)
     shared = compress(edited(flatbuffer, share), storage)
-    found = [values.dtype.itemsize for *_, values in dense_layers(_flatbuffer.read(shared))]
+    found = [values.dtype.itemsize for *_, values in dense_layers(tflite.read(shared))]
     assert found == ([1, 1] if storage == "int8" else [2, 2])
     expected = run(compress(edited(flatbuffer, duplicate), storage), images)
     np.testing.assert_array_equal(run(shared, images), expected)

@@ -337,13 +337,13 @@ def test_all_paddings(kind, first, rng):
 
 
 def test_map_of_constants_in_a_model_that_is_built_again(rng):
-    from larq_reactnet.converters import _graph
+    from larq_reactnet.converters._keras.calls import rebuild
 
     model = randomized(model_of(conv(padding="same"), shape=(2, 2, 4)), rng)
     images = noise(model, rng)
     cured = cure(model)
     for dtype in (None, "float64"):
-        copy = _graph.rebuild(cured, dtype=dtype)
+        copy = rebuild(cured, dtype=dtype)
         np.testing.assert_allclose(copy(images), model(images), rtol=1e-5, atol=1e-5)
     twin = tf.keras.Model.from_config(cured.get_config())
     twin.set_weights(cured.get_weights())

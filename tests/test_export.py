@@ -102,7 +102,7 @@ def test_a_difference_is_found_and_nothing_is_written(tmp_path, images, monkeypa
     path.write_bytes(b"old")
     other = binary_model()
     other.get_layer("binary").set_weights(model.get_layer("binary").get_weights())
-    module = importlib.import_module("larq_reactnet.converters.export")
+    module = importlib.import_module("larq_reactnet.converters.exporting")
     monkeypatch.setattr(module, "convert", lambda _: convert(other))
     with pytest.raises(ExportError, match=r"on only .* of 20 given inputs"):
         export(model, path, verify_with=images, progress=False)
@@ -119,7 +119,7 @@ def test_what_lce_does_not_make_binary_is_named_by_its_layer(tmp_path, images, m
 
     model, other = binary_model(), binary_model(unrecognized)
     other.set_weights(model.get_weights())
-    module = importlib.import_module("larq_reactnet.converters.export")
+    module = importlib.import_module("larq_reactnet.converters.exporting")
     monkeypatch.setattr(module, "convert", lambda _: convert(other))
     path = tmp_path / "model.tflite"
     message = "1 of 1 binary convolutions did not become LceBconv2d: binary[.]"

@@ -7,7 +7,7 @@ import json
 
 import larq_reactnet as lr
 from larq_reactnet._compile import compiled
-from larq_reactnet.converters import _graph
+from larq_reactnet.converters._keras.calls import rebuild
 from larq_reactnet.exported_step import export_step, programs_of
 from larq_reactnet.zoo.recipes import Recipe, Step
 
@@ -44,7 +44,7 @@ def alexnet():
         num_classes=CLASSES,
         strength=1e-3,
     )
-    return _graph.rebuild(model, dtype="float64")  # the softmax of the zoo is in float32
+    return rebuild(model, dtype="float64")  # the softmax of the zoo is in float32
 
 
 def block(activation=None):

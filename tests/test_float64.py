@@ -1,14 +1,8 @@
 """Two networks in float64, where rounding decides nothing."""
 
 import larq_reactnet as lr
-from larq_reactnet.converters import (
-    _graph,
-    convert,
-    export,
-    fold,
-    verify_in_float64,
-    verify_layers,
-)
+from larq_reactnet.converters import convert, export, fold, verify_in_float64, verify_layers
+from larq_reactnet.converters._keras.calls import rebuild
 
 import numpy as np
 import pytest
@@ -39,7 +33,7 @@ def test_float64_shows_the_smallest_fault(rng):
 
 
 def scaled(model, factor):
-    copy = _graph.rebuild(model, dtype="float64")
+    copy = rebuild(model, dtype="float64")
     copy.set_weights([weight * factor for weight in copy.get_weights()])
     return copy
 
@@ -48,7 +42,7 @@ def test_float64_of_a_network_that_gives_zeros(rng):
     model = model_of(layers.Conv2D(4, 3, kernel_initializer="zeros"))
 
     def ones(exact):
-        copy = _graph.rebuild(exact, dtype="float64")
+        copy = rebuild(exact, dtype="float64")
         copy.set_weights([weight + 1 for weight in copy.get_weights()])
         return copy
 

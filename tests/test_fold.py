@@ -1,7 +1,8 @@
 """Folding is exact: in float64, on networks of the zoo and on random graphs of their layers."""
 
 import larq_reactnet as lr
-from larq_reactnet.converters import _graph, count_operators, fold
+from larq_reactnet.converters import count_operators, fold
+from larq_reactnet.converters._keras.calls import rebuild
 
 import larq as lq
 import numpy as np
@@ -32,7 +33,7 @@ def assert_folds(model, rng, again=True):
     """The folded model gives the same outputs and is folded for good; `model` is untouched."""
     exact = model
     if model.input.dtype != tf.float64:
-        exact = _graph.rebuild(model, dtype="float64")
+        exact = rebuild(model, dtype="float64")
     weights = exact.get_weights()
     folded = fold(exact)
     for before, after in zip(weights, exact.get_weights(), strict=True):
@@ -77,7 +78,7 @@ def test_networks(name, rng):
     for kind, number in ZOO[name].items():
         assert kinds.count(kind) == number, kind
     if name in ("birealnet18", "quicknet_small"):  # nothing to fold
-        assert_same_model(_graph.rebuild(model, dtype="float64"), folded)
+        assert_same_model(rebuild(model, dtype="float64"), folded)
 
 
 def test_operators_of_reactnet_a(rng):

@@ -1,7 +1,8 @@
 """What is found in .tflite files, against numbers counted by hand and from the Keras models."""
 
 import larq_reactnet as lr
-from larq_reactnet.converters import _flatbuffer, convert, count_operators, inspect
+from larq_reactnet.converters import convert, count_operators, inspect
+from larq_reactnet.converters._tflite import file as tflite
 
 import larq as lq
 import numpy as np
@@ -72,9 +73,9 @@ def named(inspection, name):
 
 
 def edited(flatbuffer, edit):
-    model = _flatbuffer.read(flatbuffer)
+    model = tflite.read(flatbuffer)
     edit(model)
-    return _flatbuffer.write(model)
+    return tflite.write(model)
 
 
 # Operators.
@@ -315,7 +316,7 @@ def test_files_of_other_programs(plain):
 
     def sparse(model):
         tensor = max(model.subgraphs[0].tensors, key=lambda t: np.prod(t.shape))
-        tensor.sparsity = _flatbuffer.schema().SparsityParametersT()
+        tensor.sparsity = tflite.schema().SparsityParametersT()
         model.buffers[tensor.buffer].data = np.zeros(40, np.uint8)
 
     def custom(model):

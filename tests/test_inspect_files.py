@@ -4,8 +4,9 @@ import json
 import random
 
 from larq_reactnet.cli import main
-from larq_reactnet.converters import _flatbuffer, convert, inspect
-from larq_reactnet.converters._inspect_html import html
+from larq_reactnet.converters import convert, inspect
+from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters.inspection_page import html
 
 import larq as lq
 import numpy as np
@@ -38,9 +39,9 @@ def other():
 
 
 def edited(flatbuffer, edit):
-    model = _flatbuffer.read(flatbuffer)
+    model = tflite.read(flatbuffer)
     edit(model)
-    return _flatbuffer.write(model)
+    return tflite.write(model)
 
 
 # Corrupt files.
@@ -90,7 +91,7 @@ def test_flipped_bits(small, other):
 def test_wrong_options(small, key, value, problem):
     def edit(model):
         operator = model.subgraphs[0].operators[2]
-        options = {**_flatbuffer.op_options(operator), key: value}
+        options = {**tflite.op_options(operator), key: value}
         options = {name: item for name, item in options.items() if item is not None}
         operator.customOptions = np.frombuffer(bytes(flexbuffers.Dumps(options)), np.uint8)
 

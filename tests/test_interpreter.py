@@ -5,8 +5,10 @@ import os
 import signal
 import time
 
-from larq_reactnet.converters import Interpreter, _flatbuffer, _worker, compress, convert
-from larq_reactnet.converters._match import binary_ops
+from larq_reactnet.converters import Interpreter, compress, convert
+from larq_reactnet.converters._engine import worker
+from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters._tflite.match import binary_ops
 
 import numpy as np
 import pytest
@@ -115,7 +117,7 @@ def test_bad_arguments(good):
 
 def test_without_lce(good, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "larq_compute_engine", None)
-    monkeypatch.setattr("larq_reactnet.converters.interpreter.read", _flatbuffer.read)
+    monkeypatch.setattr("larq_reactnet.converters.interpreter.read", tflite.read)
     with pytest.raises(ImportError):
         Interpreter(good)
 
@@ -209,7 +211,7 @@ def test_a_process_that_does_not_answer(good, images, name, tmp_path, monkeypatc
         with pytest.raises(ValueError, match="stopped"):
             interpreter.run(images[:1])
         with monkeypatch.context() as patch:
-            patch.setattr(_worker, "__file__", str(script))
+            patch.setattr(worker, "__file__", str(script))
             patch.setattr(interpreter, "_limit", 0.5)
             with pytest.raises(ValueError, match=message):
                 interpreter.load(good)
@@ -223,14 +225,14 @@ def test_arrays_that_cannot_be_sent(tmp_path):
     """Nothing of the message is written, so that another can follow."""
     with (tmp_path / "pipe").open("w+b") as stream:
         with pytest.raises(ValueError, match="pickle"):
-            _worker.send(stream, b"P", [np.zeros(3), np.array([object()])])
-        _worker.send(stream, b"E", [np.arange(3)])
+            worker.send(stream, b"P", [np.zeros(3), np.array([object()])])
+        worker.send(stream, b"E", [np.arange(3)])
         stream.seek(0)
-        kind, (values,) = _worker.receive(stream)
+        kind, (values,) = worker.receive(stream)
         assert kind == b"E"
         np.testing.assert_array_equal(values, np.arange(3))
         with pytest.raises(EOFError):
-            _worker.receive(stream)
+            worker.receive(stream)
 
 
 @pytest.mark.timeout(120)
@@ -265,7 +267,7 @@ def test_corrupt_files_in_what_reads_them(good):
         content = corrupted(good, seed)
         try:
             compress(content)
-            binary_ops(_flatbuffer.read(content))
+            binary_ops(tflite.read(content))
         except ValueError as error:
             errors += len(str(error)) > 20
     assert errors > 50

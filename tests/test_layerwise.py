@@ -6,8 +6,6 @@ import larq_reactnet as lr
 from larq_reactnet.converters import (
     ExportError,
     LayerError,
-    _flatbuffer,
-    _graph,
     convert,
     count_flips,
     cure,
@@ -16,7 +14,9 @@ from larq_reactnet.converters import (
     predict_tflite,
     verify_layers,
 )
-from larq_reactnet.converters._match import binary_ops
+from larq_reactnet.converters._keras.calls import flattened, rebuild
+from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters._tflite.match import binary_ops
 
 import larq as lq
 import numpy as np
@@ -30,7 +30,7 @@ BN = layers.BatchNormalization
 
 def deployed(model):
     """The model as `export` converts it."""
-    return fold(cure(_graph.flat(model)))
+    return fold(cure(flattened(model)))
 
 
 def edited(flatbuffer, layer, constant, change):
@@ -42,16 +42,16 @@ def edited(flatbuffer, layer, constant, change):
         constant: "weights", "multiplier", "bias" or "thresholds".
         change: Called with the values, which it changes.
     """
-    model = _flatbuffer.read(flatbuffer)
+    model = tflite.read(flatbuffer)
     graph = model.subgraphs[0]
     which = ["input", "weights", "multiplier", "bias", "thresholds"].index(constant)
     tensor = graph.tensors[graph.operators[binary_ops(model)[layer].index].inputs[which]]
-    values = _flatbuffer.constant(model, tensor).copy()
+    values = tflite.constant(model, tensor).copy()
     change(values)
-    model.buffers.append(_flatbuffer.schema().BufferT())  # others may share the old one
+    model.buffers.append(tflite.schema().BufferT())  # others may share the old one
     model.buffers[-1].data = np.frombuffer(values.tobytes(), np.uint8)
     tensor.buffer = len(model.buffers) - 1
-    return _flatbuffer.write(model)
+    return tflite.write(model)
 
 
 def flip_bit(values):
@@ -173,7 +173,7 @@ EQUAL = {
 def test_layers_are_equal(build, rng):
     model = deployed(randomized(build(), rng))
     flatbuffer = convert(model)
-    assert [op.gives_bits for op in binary_ops(_flatbuffer.read(flatbuffer))] == EQUAL[build]
+    assert [op.gives_bits for op in binary_ops(tflite.read(flatbuffer))] == EQUAL[build]
     errors = verify_layers(model, flatbuffer, noise(model, rng, 2))
     assert len(errors) == len(EQUAL[build])
     for layer in errors:
@@ -208,7 +208,7 @@ def chain():
     model = randomized(model_of(*stages, shape=(10, 10, 3)), rng)
     model = deployed(model)
     flatbuffer = convert(model)
-    assert next(op.gives_bits for op in binary_ops(_flatbuffer.read(flatbuffer)))
+    assert next(op.gives_bits for op in binary_ops(tflite.read(flatbuffer)))
     return model, flatbuffer, noise(model, rng, 8)
 
 
@@ -286,7 +286,7 @@ def test_nothing_binary(rng):
 def test_another_model_is_no_match(chain):
     """The layers of another network of the same shapes are all wrong, and nothing is raised."""
     model, flatbuffer, images = chain
-    other = _graph.rebuild(model)
+    other = rebuild(model)
     randomized(other, np.random.default_rng(5))
     assert len(wrong_layers(verify_layers(other, flatbuffer, images[:1]))) == 4
 
@@ -308,20 +308,20 @@ def test_corrupt_files(chain):
 )
 def test_odd_weights(chain, attribute, value, message):
     model, flatbuffer, images = chain
-    file = _flatbuffer.read(flatbuffer)
+    file = tflite.read(flatbuffer)
     for op in binary_ops(file):
         operator = file.subgraphs[0].operators[op.index]
         index = operator.inputs[0] if attribute == "shape" else operator.inputs[1]
         setattr(file.subgraphs[0].tensors[index], attribute, value)
     with pytest.raises(ValueError, match=message):
-        verify_layers(model, _flatbuffer.write(file), images[:1])
+        verify_layers(model, tflite.write(file), images[:1])
 
 
 def refused(monkeypatch, chain, flatbuffer, path, match, **arguments):
     """`export` of the model raises an ExportError if LCE gives this file, and writes nothing."""
     model, _, images = chain
     path.write_bytes(b"old")
-    module = importlib.import_module("larq_reactnet.converters.export")
+    module = importlib.import_module("larq_reactnet.converters.exporting")
     monkeypatch.setattr(module, "convert", lambda _: flatbuffer)
     with pytest.raises(ExportError, match=match) as error:
         export(model, path, verify_with=images, progress=False, **arguments)

@@ -1,7 +1,8 @@
 """Binary convolutions of a file, matched with the layers that they came from."""
 
-from larq_reactnet.converters import _flatbuffer, check, convert, cure, predict_tflite
-from larq_reactnet.converters._match import binary_ops, match
+from larq_reactnet.converters import check, convert, cure, predict_tflite
+from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters._tflite.match import binary_ops, match
 
 import larq as lq
 import numpy as np
@@ -52,7 +53,7 @@ def test_match(rng):
     x = third(normalization(second(first(first(inputs)))))
     model = randomized(tf.keras.Model(inputs, x), rng)
     normalization.gamma.assign(rng.normal(size=40))
-    model_t = _flatbuffer.read(convert(model))
+    model_t = tflite.read(convert(model))
     ops = binary_ops(model_t)
     assert [op.gives_bits for op in ops] == [True, True, True, False]
     assert match([first, first, second, third], model_t) == [op.index for op in ops]

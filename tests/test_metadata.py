@@ -8,13 +8,13 @@ import zipfile
 from larq_reactnet.converters import (
     ExportError,
     Metadata,
-    _flatbuffer,
     add_metadata,
     convert,
     export,
     predict_tflite,
     read_metadata,
 )
+from larq_reactnet.converters._tflite import file as tflite
 
 import numpy as np
 import pytest
@@ -69,9 +69,9 @@ def packed(files, **arguments):
 
 def with_table(flatbuffer, table, archive=b""):
     """The model with any bytes as metadata, and any at the end of the file."""
-    model = _flatbuffer.read(add_metadata(flatbuffer, Metadata()))
+    model = tflite.read(add_metadata(flatbuffer, Metadata()))
     model.buffers[-1].data = np.frombuffer(table, np.uint8)
-    return _flatbuffer.write(model) + archive
+    return tflite.write(model) + archive
 
 
 def test_round_trip(flatbuffer, tagged):
@@ -112,16 +112,16 @@ def test_adding_twice_replaces(flatbuffer, tagged):
     again = add_metadata(tagged, other)
     assert read_metadata(again) == other
     assert b"Maus" not in again
-    assert len(_flatbuffer.read(again).buffers) == len(_flatbuffer.read(tagged).buffers)
+    assert len(tflite.read(again).buffers) == len(tflite.read(tagged).buffers)
     assert not zipfile.is_zipfile(io.BytesIO(add_metadata(tagged, Metadata())))
 
 
 def test_weights_that_an_entry_points_at_are_not_overwritten(flatbuffer, tagged, rng):
-    model = _flatbuffer.read(tagged)
+    model = tflite.read(tagged)
     graph = model.subgraphs[0]
     model.metadata[-1].buffer = max(tensor.buffer for tensor in graph.tensors)
     images = rng.normal(size=(2, 8, 8, 3)).astype(np.float32)
-    found = predict_tflite(add_metadata(_flatbuffer.write(model), METADATA), images)
+    found = predict_tflite(add_metadata(tflite.write(model), METADATA), images)
     np.testing.assert_array_equal(found, predict_tflite(flatbuffer, images))
 
 
@@ -135,7 +135,7 @@ def test_archive(tagged):
 
 
 def test_fields_are_where_the_schema_has_them(tagged):
-    model = _flatbuffer.read(tagged)
+    model = tflite.read(tagged)
     (entry,) = [entry for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
     data = bytes(model.buffers[entry.buffer].data)
     assert data[4:8] == b"M001"
@@ -251,11 +251,11 @@ def test_tables_that_can_not_be_read(flatbuffer, tagged):
     ):
         with pytest.raises(ValueError, match=r"metadata in the \.tflite"):
             read_metadata(with_table(flatbuffer, table))
-    model = _flatbuffer.read(tagged)
+    model = tflite.read(tagged)
     model.metadata[-1].buffer = 99
     for function in (read_metadata, lambda content: add_metadata(content, METADATA)):
         with pytest.raises(ValueError, match="in buffer 99 of"):
-            function(_flatbuffer.write(model))
+            function(tflite.write(model))
 
 
 def test_corrupt_files(tagged, rng):

@@ -173,7 +173,7 @@ def test_process_that_still_computes_is_not_kept(good, images, pretend, monkeypa
 
     with Interpreter(good, engine="runtime") as interpreter:
         process = interpreter._process
-        monkeypatch.setattr(engines._worker, "receive", interrupt)
+        monkeypatch.setattr(engines.worker, "receive", interrupt)
         with pytest.raises(KeyboardInterrupt):
             interpreter.run(images[:1])
     assert process.poll() is not None
@@ -237,7 +237,7 @@ def test_corrupt_files(runtime, good):
 
 def test_report_names_the_engines(model, good, images, pretend, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        importlib.import_module("larq_reactnet.converters.export"), "convert", lambda _: good
+        importlib.import_module("larq_reactnet.converters.exporting"), "convert", lambda _: good
     )
     path = tmp_path / "model.tflite"
     arguments = {"verify_with": images, "progress": False}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import larq_reactnet as lr
 from larq_reactnet.cli import main
-from larq_reactnet.converters import _graph
+from larq_reactnet.converters._keras.calls import rebuild
 from larq_reactnet.zoo import pretrained
 
 import numpy as np
@@ -37,7 +37,7 @@ def images(dataset):
 def logits(row):
     """Logits of a shipped network in float64, where rounding decides nothing."""
     model = lr.zoo.create(row.model, weights=row.recipe, classifier_activation=None)
-    return _graph.rebuild(model, dtype="float64")(images(row.dataset)).numpy()
+    return rebuild(model, dtype="float64")(images(row.dataset)).numpy()
 
 
 @pytest.mark.parametrize("row", SHIPPED, ids=lambda row: row.recipe)

@@ -7,7 +7,6 @@ import larq_reactnet as lr
 from larq_reactnet.converters import (
     Agreement,
     ExportError,
-    _flatbuffer,
     compress,
     convert,
     count_operators,
@@ -15,6 +14,7 @@ from larq_reactnet.converters import (
     fold,
     predict_tflite,
 )
+from larq_reactnet.converters._tflite import file as tflite
 
 import larq as lq
 import numpy as np
@@ -24,7 +24,7 @@ from faulty_models import noise
 from tflite_edits import dense_layers, network
 
 layers = tf.keras.layers
-choose_storage = importlib.import_module("larq_reactnet.converters.export")._choose_storage
+choose_storage = importlib.import_module("larq_reactnet.converters.exporting")._choose_storage
 
 
 # Agreement by storage (None for a ValueError), the storage that is taken, and why.
@@ -94,13 +94,13 @@ def test_export_takes_what_is_exact_enough(tmp_path, rng):
     assert report.storage == "float16"
     assert report.agreement.same_class >= 0.999
     assert "% with int8" in report.storage_reason
-    ((*_, values),) = dense_layers(_flatbuffer.read(path.read_bytes()))
+    ((*_, values),) = dense_layers(tflite.read(path.read_bytes()))
     assert values.dtype == np.float16
     for storage, dtype in (("int8", np.int8), ("float32", np.float32)):
         arguments = {"storage": storage, "min_agreement": 0, "verify_with": images[:9]}
         report = export(model, path, progress=False, **arguments)
         assert (report.storage, report.storage_reason) == (storage, "as asked for")
-        ((*_, values),) = dense_layers(_flatbuffer.read(path.read_bytes()))
+        ((*_, values),) = dense_layers(tflite.read(path.read_bytes()))
         assert values.dtype == dtype
 
     with_class(1e6)

@@ -1,7 +1,7 @@
 """A small network with a head, and what tests do with its file."""
 
-from larq_reactnet.converters import _flatbuffer
-from larq_reactnet.converters._flatbuffer import op_name
+from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters._tflite.file import op_name
 
 import numpy as np
 import tensorflow as tf
@@ -24,9 +24,9 @@ def network(classes=32):
 
 def edited(flatbuffer, change):
     """The file after `change` of its `ModelT`."""
-    model = _flatbuffer.read(flatbuffer)
+    model = tflite.read(flatbuffer)
     change(model)
-    return _flatbuffer.write(model)
+    return tflite.write(model)
 
 
 def dense_layers(model):
@@ -40,7 +40,7 @@ def dense_layers(model):
                 if op_name(model, other) == "DEQUANTIZE" and other.outputs[0] == source:
                     source = other.inputs[0]
             tensor = graph.tensors[source]
-            found.append((operator, tensor, _flatbuffer.constant(model, tensor)))
+            found.append((operator, tensor, tflite.constant(model, tensor)))
     return found
 
 

@@ -36,7 +36,7 @@ def inspect(path: Path, as_json: bool, page: Path | None) -> None:
     """
     found = lr.converters.inspect(path.read_bytes())
     if page is not None:
-        from larq_reactnet.converters._inspect_html import html
+        from larq_reactnet.converters.inspection_page import html
 
         if page.exists() and page.samefile(path):
             raise click.UsageError("--html must be another file than the .tflite.")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import larq_reactnet as lr
-from larq_reactnet.converters._flatbuffer import schema, write
+from larq_reactnet.converters._tflite.file import schema, write
 
 import numpy as np
 from flatbuffers import flexbuffers

@@ -4,7 +4,7 @@ operators compute them, and only where they are of the right form."""
 import itertools
 
 from larq_reactnet.converters import Interpreter, convert
-from larq_reactnet.converters._flatbuffer import schema
+from larq_reactnet.converters._tflite.file import schema
 
 import numpy as np
 import pytest

@@ -8,9 +8,9 @@ import json
 from pathlib import Path
 
 import larq_reactnet as lr
-from larq_reactnet.converters.convert import convert
+from larq_reactnet.converters.converting import convert
 from larq_reactnet.converters.metadata import add_metadata
-from larq_reactnet.converters.verify import predict_tflite
+from larq_reactnet.converters.verifying import predict_tflite
 
 import larq as lq
 import numpy as np

@@ -1,14 +1,13 @@
-"""What `check` finds, and the graph of a Keras model in which it looks."""
+"""The graph of a Keras model: what comes before and after each call."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from typing import Any
 
-from larq_reactnet.converters._graph import Call, calls, consumers
+from larq_reactnet.converters._keras.calls import Call, calls, consumers
 
 import tensorflow as tf
 
-__all__ = ["Fault", "Finding", "Graph", "graphs"]
+__all__ = ["Graph", "graphs"]
 
 layers = tf.keras.layers
 
@@ -21,56 +20,6 @@ _IDENTITIES = (
     layers.GaussianNoise,
     layers.SpatialDropout2D,
 )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A layer that LCE would not convert as it is meant, and what to do about it.
-
-    Attributes:
-        layer: Name of the layer.
-        problem: What would happen.
-        cure: What to do about it.
-        kind: `"wrong"`: LCE computes something else. `"float"`: it stays in float. `"refused"`: LCE
-            converts it, and its kernel does not run it. `"cost"`: it is right and binary, but
-            slower or larger than need be.
-        applied: Whether `export` applies the cure itself.
-    """
-
-    layer: str
-    problem: str
-    cure: str
-    kind: str = "float"
-    applied: bool = False
-
-    @property
-    def blocks(self) -> bool:
-        """Whether `export` refuses the model for it."""
-        return self.kind != "cost" and not self.applied
-
-    def as_dict(self) -> dict[str, Any]:
-        """All of it by name."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        return f"{self.layer}: {self.problem}; {self.cure}."
-
-
-@dataclass(frozen=True, eq=False)
-class Fault:
-    """A finding, where it is, and how to mend it.
-
-    Attributes:
-        finding: The finding.
-        layer: The layer that it is about.
-        call: The call that a cure replaces.
-        rule: Name of the cure in `cure.CURES`, if there is one.
-    """
-
-    finding: Finding
-    layer: tf.keras.layers.Layer
-    call: Call
-    rule: str = ""
 
 
 class Graph:

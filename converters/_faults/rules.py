@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from larq_reactnet.converters._faults import Fault, Finding, Graph
-from larq_reactnet.converters._graph import Call
-from larq_reactnet.converters._padding import (
+from larq_reactnet.converters._faults.finding import Fault, Finding
+from larq_reactnet.converters._faults.padding import (
     is_shifted,
     padding_of,
     same,
@@ -13,14 +12,21 @@ from larq_reactnet.converters._padding import (
     window,
     window_of,
 )
-from larq_reactnet.converters._rewrites import as_convolution, gives_the_same, split, with_ones
-from larq_reactnet.converters._signs import (
+from larq_reactnet.converters._faults.rewrites import (
+    as_convolution,
+    gives_the_same,
+    split,
+    with_ones,
+)
+from larq_reactnet.converters._faults.signs import (
     Verdict,
     examine_kernel,
     examine_sign,
     is_quantized,
     is_sign,
 )
+from larq_reactnet.converters._keras.calls import Call
+from larq_reactnet.converters._keras.graph import Graph
 
 import larq as lq
 import tensorflow as tf

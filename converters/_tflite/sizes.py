@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-from larq_reactnet.converters._tflite_graph import BINARY, DATA, Graph, buffer_size
+from larq_reactnet.converters._tflite.graph import BINARY, DATA, Graph, buffer_size
 
 __all__ = ["KINDS", "bytes_by_kind"]
 

@@ -6,9 +6,9 @@ magnitude in each output filter. What of that is missing can be seen in the file
 
 from typing import Any
 
-from larq_reactnet.converters import _flatbuffer
-from larq_reactnet.converters._tflite_graph import DATA, Graph
-from larq_reactnet.converters.convert import SAME_MAGNITUDE
+from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters._tflite.graph import DATA, Graph
+from larq_reactnet.converters.converting import SAME_MAGNITUDE
 
 import numpy as np
 
@@ -89,7 +89,7 @@ def _weights(graph: Graph, index: int, axis: int) -> tuple[str, str]:
     tensor, kind = graph.tensors[stored], graph.type(stored)
     how = "" if kind == "FLOAT32" else f", stored as {kind.lower()}"
     known = kind in ("FLOAT32", "FLOAT16", "INT8", "UINT8") and tensor.sparsity is None
-    values = _flatbuffer.constant(graph.model, tensor) if known else None
+    values = tflite.constant(graph.model, tensor) if known else None
     if values is None or not values.size or not values.ndim:
         return "", f"its weights are {'sparse' if tensor.sparsity else 'real'}{how}"
     points = None if tensor.quantization is None else tensor.quantization.zeroPoint

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from larq_reactnet.converters import _graph
-from larq_reactnet.converters._faults import Fault, Graph
-from larq_reactnet.converters._padding import (
+from larq_reactnet.converters._faults.finding import Fault
+from larq_reactnet.converters._faults.padding import (
     Amounts,
     Sizes,
     Window,
@@ -14,7 +13,7 @@ from larq_reactnet.converters._padding import (
     trimmed,
     window,
 )
-from larq_reactnet.converters._rewrites import (
+from larq_reactnet.converters._faults.rewrites import (
     Rewrite,
     again,
     as_convolution,
@@ -22,8 +21,10 @@ from larq_reactnet.converters._rewrites import (
     split,
     with_ones,
 )
-from larq_reactnet.converters._rules import faults
-from larq_reactnet.converters._signs import gives_one, is_sign
+from larq_reactnet.converters._faults.rules import faults
+from larq_reactnet.converters._faults.signs import gives_one, is_sign
+from larq_reactnet.converters._keras.calls import Call, rebuild, run_call
+from larq_reactnet.converters._keras.graph import Graph
 
 import larq as lq
 import tensorflow as tf
@@ -33,7 +34,7 @@ __all__ = ["CURES", "cure"]
 _LARGE = 1e30  # above any threshold
 
 # From a call, its graph, and the new tensors by the id of the old ones, to the new output.
-Mend = Callable[[_graph.Call, Graph, dict[int, Any]], Any]
+Mend = Callable[[Call, Graph, dict[int, Any]], Any]
 
 
 def cure(model: tf.keras.Model) -> tf.keras.Model:
@@ -63,7 +64,7 @@ def cure(model: tf.keras.Model) -> tf.keras.Model:
         # Calls are known by their outputs.
         ours = {id(fault.call.outputs[0]): fault for fault in found if fault.rule == rule}
         if ours:
-            model = _graph.rebuild(model, _replacing(ours, mend, graph))
+            model = rebuild(model, _replacing(ours, mend, graph))
             graph = Graph(model)
             found = faults(graph)
     return model
@@ -76,22 +77,22 @@ def _cure_inner(model: tf.keras.Model) -> tf.keras.Model:
     if all(cured[key] is inner[key] for key in inner):
         return model
 
-    def replace(call: _graph.Call, tensors: dict[int, Any]) -> Any:
+    def replace(call: Call, tensors: dict[int, Any]) -> Any:
         layer = cured.get(id(call.layer), call.layer)
-        return None if layer is call.layer else _graph.run(call, layer, tensors)
+        return None if layer is call.layer else run_call(call, layer, tensors)
 
-    return _graph.rebuild(model, replace)
+    return rebuild(model, replace)
 
 
 def _replacing(found: dict[int, Fault], mend: Mend, graph: Graph) -> Any:
-    def replace(call: _graph.Call, tensors: dict[int, Any]) -> Any:
+    def replace(call: Call, tensors: dict[int, Any]) -> Any:
         fault = found.get(id(call.outputs[0]))
         return None if fault is None else mend(fault.call, graph, tensors)
 
     return replace
 
 
-def _plain_sign(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+def _plain_sign(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
     """A sign that LCE does not recognize as one that it does."""
     if not is_sign(call.layer):
         return _sign_again(call, graph, tensors)
@@ -99,13 +100,13 @@ def _plain_sign(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -> Any
     return lq.quantizers.SteSign(name=graph.name(call), dtype=tensor.dtype)(tensor)
 
 
-def _sign_again(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+def _sign_again(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
     """The layer with a sign of its own."""
     tensor = tensors[id(call.inputs[0])]
     return again(call.layer, tensor, name=graph.name(call), input_quantizer=plain_sign(call.layer))
 
 
-def _pad_before_sign(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+def _pad_before_sign(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
     """Padding with ones after a sign as padding before it, with what has that sign."""
     padding = graph.source(call.inputs[0])
     sign = graph.source(padding.inputs[0])
@@ -120,13 +121,13 @@ def _pad_before_sign(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -
     return again(call.layer, tensor, name=name)
 
 
-def _same_padding(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+def _same_padding(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
     """Zero padding after a sign as that of the convolution."""
     tensor = tensors[id(graph.source(call.inputs[0]).inputs[0])]
     return again(call.layer, tensor, name=graph.name(call), padding="same", pad_values=0.0)
 
 
-def _trim(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+def _trim(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
     """Padding without what is never read, which LCE does not take for "same"."""
     taker = graph.only_taker(call)
     assert taker is not None  # as `check` has seen
@@ -139,7 +140,7 @@ def _zero_padding(tensor: Any, amounts: Amounts, name: str) -> Any:
     return tf.keras.layers.ZeroPadding2D(amounts, name=name, dtype=tensor.dtype)(tensor)
 
 
-def _geometry(padding: _graph.Call, convolution: _graph.Call) -> tuple[Amounts, Sizes, Window]:
+def _geometry(padding: Call, convolution: Call) -> tuple[Amounts, Sizes, Window]:
     pad, sizes = padding_of(padding), sizes_of(padding.inputs[0])
     view = window(convolution.layer)
     if pad is None or sizes is None or view is None:  # which `check` has seen not to be
@@ -148,7 +149,7 @@ def _geometry(padding: _graph.Call, convolution: _graph.Call) -> tuple[Amounts, 
 
 
 def _rewritten(rewrite: Rewrite) -> Mend:
-    def mend(call: _graph.Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+    def mend(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
         return rewrite(call.layer, tensors[id(call.inputs[0])], graph.name(call))
 
     return mend

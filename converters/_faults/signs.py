@@ -3,7 +3,7 @@
 import tempfile
 from typing import Any
 
-from larq_reactnet.converters.convert import SAME_MAGNITUDE, quiet
+from larq_reactnet.converters.converting import SAME_MAGNITUDE, quiet
 from larq_reactnet.profiling import KERNELS
 from larq_reactnet.quantizers import BNNPlusSwishSign, RSign, swish_sign
 
@@ -173,8 +173,8 @@ def _probe(quantizer: Any, channels: int) -> tuple[bool, bool] | None:
 
 
 def _convert(quantizer: Any, channels: int) -> tuple[bool, bool]:
-    from larq_reactnet.converters.inspect import count_operators
-    from larq_reactnet.converters.verify import predict_tflite
+    from larq_reactnet.converters.inspecting import count_operators
+    from larq_reactnet.converters.verifying import predict_tflite
 
     import larq_compute_engine as lce
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from larq_reactnet.converters._faults import Finding, Graph
-from larq_reactnet.converters._graph import Call
-from larq_reactnet.converters._padding import same, sizes_of, window_of
+from larq_reactnet.converters._faults.finding import Finding
+from larq_reactnet.converters._faults.padding import same, sizes_of, window_of
+from larq_reactnet.converters._keras.calls import Call
+from larq_reactnet.converters._keras.graph import Graph
 
 import tensorflow as tf
 

@@ -10,8 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from larq_reactnet.converters._foldable import bias_of, other_weights, sign_of, value_of, with_bias
-from larq_reactnet.converters._graph import clone
+from larq_reactnet.converters._folding.layers import (
+    bias_of,
+    other_weights,
+    sign_of,
+    value_of,
+    with_bias,
+)
+from larq_reactnet.converters._keras.calls import clone
 from larq_reactnet.layers import LearnableBias
 
 import numpy as np

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from larq_reactnet.converters import _flatbuffer
+from larq_reactnet.converters._tflite import file as tflite
 
 import numpy as np
 import tensorflow as tf
@@ -43,10 +43,10 @@ def binary_ops(model_t: Any) -> list[BinaryOp]:
             int(operator.inputs[0]),
             int(operator.outputs[0]),
             _negative(model_t, operator),
-            graph.tensors[operator.outputs[0]].type == _flatbuffer.schema().TensorType.INT32,
+            graph.tensors[operator.outputs[0]].type == tflite.schema().TensorType.INT32,
         )
         for index, operator in enumerate(graph.operators)
-        if _flatbuffer.op_name(model_t, operator) == "LceBconv2d"
+        if tflite.op_name(model_t, operator) == "LceBconv2d"
     ]
 
 
@@ -87,10 +87,10 @@ def oddly_fused(model_t: Any) -> dict[int, tuple[int, ...]]:
 def _negative(model_t: Any, operator: Any) -> np.ndarray:
     """The filters of an `LceBconv2d`: a set bit is -1, the lowest bit of a word comes first."""
     tensor = model_t.subgraphs[0].tensors[operator.inputs[1]]
-    words = _flatbuffer.constant(model_t, tensor)
+    words = tflite.constant(model_t, tensor)
     if words is None or words.dtype != np.int32 or words.ndim != 4:
         raise ValueError("An LceBconv2d has no packed filters.")
-    channels = int(_flatbuffer.op_options(operator).get("channels_in", words.shape[-1] * _WORD))
+    channels = int(tflite.op_options(operator).get("channels_in", words.shape[-1] * _WORD))
     return unpack(words, channels)  # of groups, there are no more bits than this anyway
 
 

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from larq_reactnet.converters import _flatbuffer
+from larq_reactnet.converters._tflite import file as tflite
 
 __all__ = ["BINARY", "DATA", "Graph", "buffer_size", "layers", "readable", "text"]
 
@@ -21,12 +21,12 @@ class Graph:
         self.tensors = graph.tensors
         self.operators = list(graph.operators or ())
         self.inputs, self.outputs = (set(map(int, i)) for i in (graph.inputs, graph.outputs))
-        self._types = {value: name for name, value in vars(_flatbuffer.schema().TensorType).items()}
+        self._types = {value: name for name, value in vars(tflite.schema().TensorType).items()}
         self._producers = {i: o for o in self.operators for i in self.outputs_of(o)}
 
     def name(self, operator: Any) -> str:
         """`CONV_2D`, or of a custom operator the name by which it is known."""
-        return _flatbuffer.op_name(self.model, operator)
+        return tflite.op_name(self.model, operator)
 
     def inputs_of(self, operator: Any) -> list[int]:
         """Indices of its inputs; -1 stands for one that is not given."""

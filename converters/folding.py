@@ -23,8 +23,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from larq_reactnet.converters import _graph
-from larq_reactnet.converters._foldable import (
+from larq_reactnet.converters._folding.join import join
+from larq_reactnet.converters._folding.layers import (
     absorber,
     channels_of,
     commutes,
@@ -35,8 +35,25 @@ from larq_reactnet.converters._foldable import (
     value_of,
     wants,
 )
-from larq_reactnet.converters._join import join
-from larq_reactnet.converters._values import Concat, Fixed, Ref, Same, Shift, Sum, Value, WithBias
+from larq_reactnet.converters._folding.values import (
+    Concat,
+    Fixed,
+    Ref,
+    Same,
+    Shift,
+    Sum,
+    Value,
+    WithBias,
+)
+from larq_reactnet.converters._keras.calls import (
+    Call,
+    calls,
+    clone,
+    consumers,
+    model_of,
+    new_inputs,
+    run_call,
+)
 from larq_reactnet.layers import LearnableBias, RPReLU
 
 import numpy as np
@@ -78,8 +95,8 @@ class _Folding:
 
     def __init__(self, model: tf.keras.Model):
         self.model = model
-        self.calls = _graph.calls(model)
-        self.takers = _graph.consumers(model)
+        self.calls = calls(model)
+        self.takers = consumers(model)
         self.times = Counter(id(call.layer) for call in self.calls)
         self.names = {layer.name for layer in model.layers if type(layer) is not LearnableBias}
         self.copies: dict[int, Any] = {}  # by the id of the layer
@@ -92,7 +109,7 @@ class _Folding:
             self.read(call)
         self.outputs = [self.exact(tensor, 0.0) for tensor in model.outputs]
 
-    def read(self, call: _graph.Call) -> None:
+    def read(self, call: Call) -> None:
         """Plan what `call` gives."""
         if self.is_alias(call):
             ref = self.refs[id(call.inputs[0])]
@@ -113,7 +130,7 @@ class _Folding:
                 self.inputs.append(value)
             self.foresee(tensor)
 
-    def plan(self, call: _graph.Call, parents: list[Ref], needed: Any) -> list[Value]:
+    def plan(self, call: Call, parents: list[Ref], needed: Any) -> list[Value]:
         """The values of the outputs of `call`."""
         layer = call.layer
         channels = [channels_of(tensor) or 1 for tensor in call.outputs]
@@ -139,15 +156,15 @@ class _Folding:
         given = value_of(layer.zeta) if type(layer) is RPReLU else 0.0
         return [Fixed(*common, self.copy_of(call), given=given)]
 
-    def wants(self, call: _graph.Call) -> Any:
+    def wants(self, call: Call) -> Any:
         """The constant that has to be added to the inputs of `call`; None if any will do."""
         return 0.0 if self.is_opaque(call) else wants(call)
 
-    def is_opaque(self, call: _graph.Call) -> bool:
+    def is_opaque(self, call: Call) -> bool:
         """Whether nothing can be said of the call: others share the layer, or it is a special."""
         return self.times[id(call.layer)] > 1 or not is_simple(call)
 
-    def is_alias(self, call: _graph.Call) -> bool:
+    def is_alias(self, call: Call) -> bool:
         """Whether the call does nothing but add a constant."""
         return type(call.layer) is LearnableBias and is_simple(call)
 
@@ -225,7 +242,7 @@ class _Folding:
         self.names.add(name)
         return name
 
-    def copy_of(self, call: _graph.Call, index: int = 0) -> Callable[..., Any]:
+    def copy_of(self, call: Call, index: int = 0) -> Callable[..., Any]:
         """A function that calls a copy of the layer, and returns the output of that index."""
 
         def build(*tensors: Any) -> Any:
@@ -237,20 +254,20 @@ class _Folding:
 
         return build
 
-    def run(self, call: _graph.Call, tensors: dict[int, Any]) -> Any:
+    def run(self, call: Call, tensors: dict[int, Any]) -> Any:
         """What a copy of the layer of `call` gives for new tensors."""
         layer = call.layer
         if id(layer) in self.copies:
-            return _graph.run(call, self.copies[id(layer)], tensors)
+            return run_call(call, self.copies[id(layer)], tensors)
         changed = None if self.is_opaque(call) else replacement(layer)
         if changed:
             copy, weights = changed
         elif isinstance(layer, tf.keras.Model) and layer.inputs:
             copy, weights = fold(layer), None
         else:
-            copy, weights = _graph.clone(layer), layer.get_weights()
+            copy, weights = clone(layer), layer.get_weights()
         self.copies[id(layer)] = copy
-        result = _graph.run(call, copy, tensors)
+        result = run_call(call, copy, tensors)
         if weights is not None:
             copy.set_weights(weights)
         return result
@@ -263,9 +280,9 @@ class _Folding:
             if id(value) not in needed:
                 needed.add(id(value))
                 waiting.extend(ref.value for ref in value.parents)
-        inputs = _graph.new_inputs(self.model)
+        inputs = new_inputs(self.model)
         tensors = {id(value): new for value, new in zip(self.inputs, inputs, strict=True)}
         for value in self.values:
             if id(value) in needed and id(value) not in tensors:
                 tensors[id(value)] = value.build(*(tensors[id(ref.value)] for ref in value.parents))
-        return _graph.model_of(inputs, [tensors[id(v)] for v in self.outputs], self.model.name)
+        return model_of(inputs, [tensors[id(v)] for v in self.outputs], self.model.name)

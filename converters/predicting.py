@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
-from larq_reactnet.converters import _flatbuffer
+from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters.metadata import Metadata, metadata_of, shapes
-from larq_reactnet.converters.verify import predict_tflite
+from larq_reactnet.converters.verifying import predict_tflite
 
 import numpy as np
 import tensorflow as tf
@@ -78,7 +78,7 @@ def predict_images(
     """`predict_image` of several photos, with one start of the interpreter."""
     if top < 1:
         raise ValueError(f"`top` must be at least 1, got {top}.")
-    model = _flatbuffer.read(flatbuffer)
+    model = tflite.read(flatbuffer)
     shape, classes = _classifier(model)
     metadata = metadata_of(model, flatbuffer) or Metadata()
     given = Metadata(mean=mean, std=std)  # type: ignore[arg-type]  # it takes scalars and lists
@@ -119,7 +119,7 @@ def _classifier(model: object) -> tuple[tuple[int, ...], int]:
     if len(outputs) != 1 or outputs[0] < 2:
         raise ValueError(f"The .tflite gives outputs of shape {outputs}: it is no classifier.")
     graph = model.subgraphs[0]  # type: ignore[attr-defined]
-    float32 = _flatbuffer.schema().TensorType.FLOAT32
+    float32 = tflite.schema().TensorType.FLOAT32
     if any(graph.tensors[i].type != float32 for i in (*graph.inputs, *graph.outputs)):
         raise ValueError("The .tflite does not take and give float32: export it without that.")
     return shape, outputs[0]

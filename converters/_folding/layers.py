@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from larq_reactnet.converters._graph import Call
+from larq_reactnet.converters._keras.calls import Call
 from larq_reactnet.layers import RPReLU
 from larq_reactnet.quantizers import RSign
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from larq_reactnet.converters._graph import clone, functions_of
-from larq_reactnet.converters._padding import same, sizes_of, window_of
+from larq_reactnet.converters._faults.padding import same, sizes_of, window_of
+from larq_reactnet.converters._keras.calls import clone, functions_of
 
 import larq as lq
 import numpy as np

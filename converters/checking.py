@@ -7,12 +7,13 @@ times larger; some it gets wrong, like a ternary input quantizer, which it takes
 
 from typing import Any
 
-from larq_reactnet.converters import _flatbuffer
-from larq_reactnet.converters._check_costs import costs
-from larq_reactnet.converters._faults import Finding, graphs
-from larq_reactnet.converters._match import match, oddly_fused
-from larq_reactnet.converters._rules import faults, is_binary
-from larq_reactnet.converters.cure import cure
+from larq_reactnet.converters._faults.costs import costs
+from larq_reactnet.converters._faults.finding import Finding
+from larq_reactnet.converters._faults.rules import faults, is_binary
+from larq_reactnet.converters._keras.graph import graphs
+from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters._tflite.match import match, oddly_fused
+from larq_reactnet.converters.curing import cure
 from larq_reactnet.profiling import calls_of
 
 import tensorflow as tf
@@ -50,7 +51,7 @@ def check(model: tf.keras.Model, flatbuffer: bytes | None = None) -> list[Findin
             if is_binary(graph, call) and id(call.layer) not in faulty:
                 cost += costs(graph, call)
     if flatbuffer is not None:
-        found += _missing(model, _flatbuffer.read(flatbuffer))
+        found += _missing(model, tflite.read(flatbuffer))
     return [*dict.fromkeys(found + cost)]
 
 

@@ -13,13 +13,13 @@ __all__ = [
     "calls",
     "clone",
     "consumers",
-    "flat",
+    "flattened",
     "float64_errors",
     "functions_of",
     "model_of",
     "new_inputs",
     "rebuild",
-    "run",
+    "run_call",
 ]
 
 
@@ -116,7 +116,7 @@ def _unbuilt(config: Any, dtype: str | None) -> Any:
     return [_unbuilt(value, dtype) for value in config] if isinstance(config, list) else config
 
 
-def run(call: Call, layer: tf.keras.layers.Layer, tensors: dict[int, Any]) -> Any:
+def run_call(call: Call, layer: tf.keras.layers.Layer, tensors: dict[int, Any]) -> Any:
     """What `layer` gives for the arguments of `call`, with `tensors` for the Keras tensors in it.
 
     Args:
@@ -163,10 +163,10 @@ def rebuild(
         if new is None:
             if id(call.layer) not in layers:
                 layers[id(call.layer)] = copy = clone(call.layer, dtype=dtype)
-                new = run(call, copy, tensors)
+                new = run_call(call, copy, tensors)
                 copy.set_weights(call.layer.get_weights())
             else:
-                new = run(call, layers[id(call.layer)], tensors)
+                new = run_call(call, layers[id(call.layer)], tensors)
         for old, output in zip(call.outputs, tf.nest.flatten(new), strict=True):
             tensors[id(old)] = output
     return model_of(inputs, [tensors[id(tensor)] for tensor in model.outputs], model.name)
@@ -191,7 +191,7 @@ def model_of(inputs: list[Any], outputs: list[Any], name: str) -> tf.keras.Model
     )
 
 
-def flat(model: tf.keras.Model) -> tf.keras.Model:
+def flattened(model: tf.keras.Model) -> tf.keras.Model:
     """A copy of `model` with the layers of the models in it as its own, or `model` if it has none.
 
     A layer whose name is taken is called after its model too.
@@ -213,13 +213,13 @@ def flat(model: tf.keras.Model) -> tf.keras.Model:
                 inside.update(zip(map(id, inner.outputs), new, strict=True))
             return [inside[id(tensor)] for tensor in layer.outputs]
         if id(layer) in copies:
-            return run(call, copies[id(layer)], tensors)
+            return run_call(call, copies[id(layer)], tensors)
         name = layer.name
         while prefix and name in names:
             name = prefix + name
         names.add(name)
         copies[id(layer)] = copy = clone(layer, name=name)
-        result = run(call, copy, tensors)
+        result = run_call(call, copy, tensors)
         copy.set_weights(layer.get_weights())
         return result
 

@@ -4,10 +4,10 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from larq_reactnet.converters import _flatbuffer
-from larq_reactnet.converters._bytes_by_kind import bytes_by_kind
-from larq_reactnet.converters._tflite_graph import BINARY, DATA, Graph, layers, readable, text
-from larq_reactnet.converters._why_float import why_float
+from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters._tflite.graph import BINARY, DATA, Graph, layers, readable, text
+from larq_reactnet.converters._tflite.reasons import why_float
+from larq_reactnet.converters._tflite.sizes import bytes_by_kind
 
 import numpy as np
 from tabulate import tabulate
@@ -243,7 +243,7 @@ def inspect(flatbuffer: bytes) -> Inspection:
     Raises:
         ValueError: If `flatbuffer` is no TensorFlow Lite model, or a corrupt one.
     """
-    model = _flatbuffer.read(flatbuffer)
+    model = tflite.read(flatbuffer)
     try:
         return _inspect(model, flatbuffer)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -258,9 +258,9 @@ def count_operators(flatbuffer: bytes) -> Counter[str]:
     Raises:
         ValueError: If `flatbuffer` is no TensorFlow Lite model, or a corrupt one.
     """
-    model = _flatbuffer.read(flatbuffer)
+    model = tflite.read(flatbuffer)
     return Counter(
-        _flatbuffer.op_name(model, operator)
+        tflite.op_name(model, operator)
         for graph in model.subgraphs
         for operator in graph.operators or ()
     )
@@ -321,7 +321,7 @@ def _operator(graph: Graph, number: int, index: int, layer: str, sizes: dict[str
 
 
 def _convolution(graph: Graph, operator: Any) -> Convolution:
-    given = _flatbuffer.op_options(operator)
+    given = tflite.op_options(operator)
     for key, count in _OPTIONS.items():
         if not isinstance(given.get(key), int) or not 0 <= given[key] < count:
             raise ValueError(f"an {BINARY} has the {key} {given.get(key)}")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from larq_reactnet.converters import _graph
+from larq_reactnet.converters._keras.calls import float64_errors, rebuild
 from larq_reactnet.converters.interpreter import TITLES, Interpreter, engines
 from larq_reactnet.distillation import ends_in_softmax
 
@@ -118,8 +118,8 @@ def verify_in_float64(
     Raises:
         ValueError: If the model cannot be copied, or does not run in float64.
     """
-    with _graph.float64_errors(model):
-        exact = _graph.rebuild(model, dtype="float64")
+    with float64_errors(model):
+        exact = rebuild(model, dtype="float64")
         deployed = deploy(exact)
         outputs = [
             np.concatenate([np.asarray(m(image[None].astype(np.float64))) for image in inputs])

@@ -9,7 +9,7 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
-from larq_reactnet.converters._graph import Call
+from larq_reactnet.converters._keras.calls import Call
 
 import numpy as np
 import tensorflow as tf

@@ -6,18 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from larq_reactnet._files import check_writable, replacing
-from larq_reactnet.converters import _flatbuffer, _graph
-from larq_reactnet.converters._match import match
-from larq_reactnet.converters.check import binary_convolutions, check
-from larq_reactnet.converters.compress import STORAGES, compress
-from larq_reactnet.converters.convert import ExportError, convert
-from larq_reactnet.converters.cure import cure
-from larq_reactnet.converters.fold import fold
-from larq_reactnet.converters.inspect import count_operators
+from larq_reactnet.converters._keras.calls import flattened
+from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters._tflite.match import match
+from larq_reactnet.converters.checking import binary_convolutions, check
+from larq_reactnet.converters.compressing import STORAGES, compress
+from larq_reactnet.converters.converting import ExportError, convert
+from larq_reactnet.converters.curing import cure
+from larq_reactnet.converters.folding import fold
+from larq_reactnet.converters.inspecting import count_operators
 from larq_reactnet.converters.layerwise import Flips, LayerError, count_flips, verify_layers
 from larq_reactnet.converters.metadata import Metadata, add_metadata
 from larq_reactnet.converters.report import Report
-from larq_reactnet.converters.verify import Agreement, as_inputs, verify, verify_in_float64
+from larq_reactnet.converters.verifying import Agreement, as_inputs, verify, verify_in_float64
 from larq_reactnet.distillation import Distiller
 from larq_reactnet.profiling import ops
 
@@ -118,7 +119,7 @@ def export(
     _say(f"Converting {model.name} with Larq Compute Engine ...", progress)
     flatbuffer = convert(deployed)
     expected = binary_convolutions(deployed)
-    became = match(expected, _flatbuffer.read(flatbuffer))
+    became = match(expected, tflite.read(flatbuffer))
     missing = [layer.name for layer, op in zip(expected, became, strict=True) if op is None]
     if missing and not allow_float:
         raise ExportError(
@@ -175,7 +176,7 @@ def _deploy(
 ) -> tuple[tf.keras.Model, float | None, str]:
     """`model` cured and folded, the proof that it is equal, and why it could not be folded."""
     try:
-        whole = _graph.flat(model)
+        whole = flattened(model)
         cured = cure(whole)
         deployed = fold(cured)
         if _is_same(whole, deployed):

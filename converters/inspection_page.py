@@ -2,8 +2,8 @@
 
 from html import escape
 
-from larq_reactnet.converters._bytes_by_kind import KINDS
-from larq_reactnet.converters.inspect import Inspection, Operator, by
+from larq_reactnet.converters._tflite.sizes import KINDS
+from larq_reactnet.converters.inspecting import Inspection, Operator, by
 
 __all__ = ["html"]
 

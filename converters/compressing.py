@@ -7,8 +7,8 @@ stay as they are: a small change in the first convolution flips signs behind it.
 import copy
 from typing import Any
 
-from larq_reactnet.converters import _flatbuffer
-from larq_reactnet.converters._flatbuffer import op_name
+from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters._tflite.file import op_name
 
 import numpy as np
 
@@ -42,11 +42,11 @@ def compress(flatbuffer: bytes, storage: str = "int8") -> bytes:
     """
     if storage not in STORAGES:
         raise ValueError(f"`storage` must be one of {STORAGES}, got {storage!r}.")
-    model = _flatbuffer.read(flatbuffer)
+    model = tflite.read(flatbuffer)
     heads = _heads(model) if storage != "float32" else []
     for head in heads:
         (_as_int8 if storage == "int8" else _as_float16)(model, head)
-    return _flatbuffer.write(model) if heads else flatbuffer
+    return tflite.write(model) if heads else flatbuffer
 
 
 def _heads(model: Any) -> list[Any]:
@@ -61,16 +61,16 @@ def _heads(model: Any) -> list[Any]:
             becomes_bits.update(map(int, operator.inputs))
         elif name == "FULLY_CONNECTED" and takers.count(int(operator.inputs[1])) == 1:
             tensor = graph.tensors[operator.inputs[1]]
-            weights = _flatbuffer.constant(model, tensor)
+            weights = tflite.constant(model, tensor)
             if weights is not None and weights.dtype == np.float32 and weights.nbytes >= _SMALLEST:
                 heads.append(operator)
     return heads
 
 
 def _as_int8(model: Any, head: Any) -> None:
-    schema = _flatbuffer.schema()
+    schema = tflite.schema()
     tensor = model.subgraphs[0].tensors[head.inputs[1]]
-    weights = _flatbuffer.constant(model, tensor)
+    weights = tflite.constant(model, tensor)
     assert weights is not None  # of a head
     scale = np.abs(weights).max() / np.float32(_LARGEST_INT8)
     if not np.isfinite(scale):
@@ -88,10 +88,10 @@ def _as_int8(model: Any, head: Any) -> None:
 
 
 def _as_float16(model: Any, head: Any) -> None:
-    schema = _flatbuffer.schema()
+    schema = tflite.schema()
     graph = model.subgraphs[0]
     tensor = graph.tensors[head.inputs[1]]
-    weights = _flatbuffer.constant(model, tensor)
+    weights = tflite.constant(model, tensor)
     assert weights is not None  # of a head
     with np.errstate(over="ignore"):
         half = weights.astype(np.float16)
@@ -119,7 +119,7 @@ def _store(model: Any, tensor: Any, values: np.ndarray) -> None:
     """Give a constant other bytes, and tensors that share them their own."""
     users = [other for graph in model.subgraphs for other in graph.tensors]
     if sum(other.buffer == tensor.buffer for other in users) > 1:
-        model.buffers.append(_flatbuffer.schema().BufferT())
+        model.buffers.append(tflite.schema().BufferT())
         tensor.buffer = len(model.buffers) - 1
     model.buffers[tensor.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
 

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from larq_reactnet.converters._foldable import (
+from larq_reactnet.converters._folding.layers import (
     absorber,
     bias_of,
     other_weights,
@@ -12,8 +12,8 @@ from larq_reactnet.converters._foldable import (
     value_of,
     with_bias,
 )
-from larq_reactnet.converters._graph import clone
-from larq_reactnet.converters._values import Concat, Ref, Sum, Value, WithBias
+from larq_reactnet.converters._folding.values import Concat, Ref, Sum, Value, WithBias
+from larq_reactnet.converters._keras.calls import clone
 
 import larq as lq
 import numpy as np

@@ -1,0 +1,1 @@
+"""Interpreters that run in a process of their own."""

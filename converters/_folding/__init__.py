@@ -1,0 +1,1 @@
+"""The parts of `fold`: values with offsets, what layers do to them, and joined convolutions."""

@@ -1,0 +1,1 @@
+"""Functional and sequential Keras models as graphs of calls, and how to build them again."""

@@ -1,0 +1,1 @@
+"""`.tflite` files: reading, writing, and what is in them."""

@@ -4,10 +4,17 @@ Half of a `.tflite` of ReActNet-A is its last layer in float32. The other float 
 stay as they are: a small change in the first convolution flips signs behind it.
 """
 
-import copy
-from typing import Any
+from typing import Any, NamedTuple
 
+from larq_reactnet.converters._lce import QUANTIZE
 from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters._tflite.editing import (
+    add_code,
+    add_tensor,
+    builtin_code,
+    new_operator,
+    store,
+)
 from larq_reactnet.converters._tflite.file import op_name
 
 import numpy as np
@@ -18,7 +25,7 @@ __all__ = ["STORAGES", "compress"]
 STORAGES = ("int8", "float16", "float32")
 
 _SMALLEST = 1024  # bytes; the description of a tensor takes some too
-_HYBRID, _HALF = 3, 3  # versions of FULLY_CONNECTED with int8 weights, of DEQUANTIZE of float16
+_ROWS, _HALF = 5, 3  # versions of DEQUANTIZE with one scale for each row, and of float16
 _LARGEST_INT8 = 127
 
 
@@ -45,8 +52,27 @@ def compress(flatbuffer: bytes, storage: str = "int8") -> bytes:
     model = tflite.read(flatbuffer)
     heads = _heads(model) if storage != "float32" else []
     for head in heads:
-        (_as_int8 if storage == "int8" else _as_float16)(model, head)
+        weights = tflite.constant(model, model.subgraphs[0].tensors[head.inputs[1]])
+        assert weights is not None  # of a head
+        stored = _as_int8(weights) if storage == "int8" else _as_float16(weights)
+        _put_behind_dequantize(model, head, stored)
     return tflite.write(model) if heads else flatbuffer
+
+
+class _Stored(NamedTuple):
+    """Weights in a smaller type, and how DEQUANTIZE makes float32 of them.
+
+    Attributes:
+        values: The weights.
+        type: Their type, as the schema numbers it.
+        version: Version of DEQUANTIZE that reads it.
+        quantization: Scales of int8 values.
+    """
+
+    values: np.ndarray
+    type: int
+    version: int
+    quantization: Any = None
 
 
 def _heads(model: Any) -> list[Any]:
@@ -57,7 +83,7 @@ def _heads(model: Any) -> list[Any]:
     takers = [int(i) for operator in graph.operators for i in operator.inputs]
     for operator in reversed(graph.operators):
         name = op_name(model, operator)
-        if name == "LceQuantize" or any(int(i) in becomes_bits for i in operator.outputs):
+        if name == QUANTIZE or any(int(i) in becomes_bits for i in operator.outputs):
             becomes_bits.update(map(int, operator.inputs))
         elif name == "FULLY_CONNECTED" and takers.count(int(operator.inputs[1])) == 1:
             tensor = graph.tensors[operator.inputs[1]]
@@ -67,67 +93,38 @@ def _heads(model: Any) -> list[Any]:
     return heads
 
 
-def _as_int8(model: Any, head: Any) -> None:
-    schema = tflite.schema()
-    tensor = model.subgraphs[0].tensors[head.inputs[1]]
-    weights = tflite.constant(model, tensor)
-    assert weights is not None  # of a head
-    scale = np.abs(weights).max() / np.float32(_LARGEST_INT8)
-    if not np.isfinite(scale):
+def _as_int8(weights: np.ndarray) -> _Stored:
+    scale = np.abs(weights).max(axis=1, keepdims=True) / np.float32(_LARGEST_INT8)
+    if not np.isfinite(scale).all():
         raise ValueError("int8 cannot hold weights that are NaN or infinite.")
-    if scale < np.finfo(np.float32).tiny:  # all are 0, or as good as
-        scale = np.float32(1)
-    tensor.type = schema.TensorType.INT8
-    tensor.quantization = schema.QuantizationParametersT()
-    tensor.quantization.scale = np.array([scale], np.float32)
-    tensor.quantization.zeroPoint = np.array([0], np.int64)
-    _store(model, tensor, np.rint(weights / scale).astype(np.int8))
-    code = copy.copy(model.operatorCodes[head.opcodeIndex])
-    code.version = max(code.version, _HYBRID)
-    head.opcodeIndex = _add_code(model, code)
+    scale[scale < np.finfo(np.float32).tiny] = 1  # of a row of zeros, or as good as
+    quantization = tflite.schema().QuantizationParametersT()
+    quantization.scale = scale[:, 0].astype(np.float32)
+    quantization.zeroPoint = np.zeros(len(scale), np.int64)
+    quantization.quantizedDimension = 0
+    values = np.rint(weights / scale).astype(np.int8)
+    return _Stored(values, tflite.schema().TensorType.INT8, _ROWS, quantization)
 
 
-def _as_float16(model: Any, head: Any) -> None:
-    schema = tflite.schema()
-    graph = model.subgraphs[0]
-    tensor = graph.tensors[head.inputs[1]]
-    weights = tflite.constant(model, tensor)
-    assert weights is not None  # of a head
+def _as_float16(weights: np.ndarray) -> _Stored:
     with np.errstate(over="ignore"):
-        half = weights.astype(np.float16)
-    if not np.isfinite(half).all():
+        values = weights.astype(np.float16)
+    if not np.isfinite(values).all():
         raise ValueError(f"float16 cannot hold a weight of {np.abs(weights).max():.3g}.")
-    real = copy.copy(tensor)  # without the buffer: computed when the file is loaded or run
-    real.buffer, real.name = 0, (tensor.name or b"") + b"_float32"
-    tensor.type = schema.TensorType.FLOAT16
-    _store(model, tensor, half)
-    graph.tensors.append(real)
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
-    code.version = _HALF
-    operator = schema.OperatorT()
-    operator.opcodeIndex = _add_code(model, code)
-    operator.inputs = np.array([head.inputs[1]], np.int32)
-    operator.outputs = np.array([len(graph.tensors) - 1], np.int32)
-    graph.operators.insert(graph.operators.index(head), operator)
+    return _Stored(values, tflite.schema().TensorType.FLOAT16, _HALF)
+
+
+def _put_behind_dequantize(model: tflite.ModelT, head: tflite.OperatorT, stored: _Stored) -> None:
+    """Replace the weights of `head` by smaller ones and an operator that makes them float32."""
+    graph = model.subgraphs[0]
+    small = int(head.inputs[1])
+    tensor = graph.tensors[small]
+    real = add_tensor(graph, small, name=(tensor.name or b"") + b"_float32")
+    tensor.type, tensor.quantization = stored.type, stored.quantization
+    store(model, tensor, stored.values)
+    number = tflite.schema().BuiltinOperator.DEQUANTIZE
+    code = add_code(model, builtin_code(number, stored.version))
+    graph.operators.insert(graph.operators.index(head), new_operator(code, [small], [real]))
     inputs = np.array(head.inputs, np.int32)
-    inputs[1] = len(graph.tensors) - 1
+    inputs[1] = real
     head.inputs = inputs
-
-
-def _store(model: Any, tensor: Any, values: np.ndarray) -> None:
-    """Give a constant other bytes, and tensors that share them their own."""
-    users = [other for graph in model.subgraphs for other in graph.tensors]
-    if sum(other.buffer == tensor.buffer for other in users) > 1:
-        model.buffers.append(tflite.schema().BufferT())
-        tensor.buffer = len(model.buffers) - 1
-    model.buffers[tensor.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
-
-
-def _add_code(model: Any, code: Any) -> int:
-    """The index of an operator code, a new one or an equal one."""
-    for index, other in enumerate(model.operatorCodes):
-        if vars(other) == vars(code):
-            return index
-    model.operatorCodes.append(code)
-    return len(model.operatorCodes) - 1

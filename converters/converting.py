@@ -1,21 +1,17 @@
 """Larq Compute Engine, called so that it finds every binary kernel."""
 
 import contextlib
-import logging
-import tempfile
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from larq_reactnet._latent import latent
+from larq_reactnet.converters._lce import convert_function
 from larq_reactnet.profiling import KERNELS
 
 import tensorflow as tf
 from larq.quantized_variable import QuantizedVariable
 
-__all__ = ["ExportError", "convert", "quiet"]
-
-# LCE takes magnitudes for equal that are within 0.5 % of each other.
-SAME_MAGNITUDE = 5e-3
+__all__ = ["ExportError", "convert"]
 
 
 class ExportError(ValueError):
@@ -28,24 +24,15 @@ def convert(model: tf.keras.Model) -> bytes:
     Raises:
         ExportError: If LCE is not installed or fails.
     """
+    signature = tf.TensorSpec((1, *model.input_shape[1:]), model.input.dtype, "input")
     try:
-        import larq_compute_engine as lce
+        with _quantized_kernels(model):
+            return convert_function(lambda x: model(x, training=False), signature)
     except ImportError as error:
         raise ExportError(
             "Converting needs larq-compute-engine, which has wheels for Python 3.10 to 3.12 on "
             "x86-64 Linux, macOS and Windows: export there and copy the .tflite."
         ) from error
-    # `lce.convert_keras_model` first saves the Keras model, which traces every layer several times.
-    # One concrete function and its variables are all that LCE needs: the same file, much sooner.
-    signature = tf.TensorSpec((1, *model.input_shape[1:]), model.input.dtype, "input")
-    inference = tf.function(lambda x: model(x, training=False), input_signature=[signature])
-    module = tf.Module()
-    try:
-        with quiet(), _quantized_kernels(model), tempfile.TemporaryDirectory() as folder:
-            concrete = inference.get_concrete_function()
-            module.variables_used = concrete.variables
-            tf.saved_model.save(module, folder, concrete)
-            return bytes(lce.convert_saved_model(folder))
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
         raise ExportError(f"Larq Compute Engine cannot convert {model.name!r}: {reason}") from error
@@ -74,24 +61,8 @@ def _quantized_kernels(model: tf.keras.Model) -> Iterator[None]:
     try:
         for kernel, quantizer in zip(kernels, quantizers, strict=True):
             if quantizer is not None:
-                kernel.quantizer = reader(quantizer(kernel.latent_variable.read_value()))
+                kernel.quantizer = reader(quantizer(latent(kernel).read_value()))
         yield
     finally:
         for kernel, quantizer in zip(kernels, quantizers, strict=True):
             kernel.quantizer = quantizer
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Hide what TensorFlow says about a temporary SavedModel, which is of no use to anyone."""
-    loggers = [logging.getLogger(name) for name in ("tensorflow", "absl", "larq.layers_base")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -47,7 +47,7 @@ from larq_reactnet.converters._folding.values import (
 )
 from larq_reactnet.converters._keras.calls import (
     Call,
-    calls,
+    calls_in,
     clone,
     consumers,
     model_of,
@@ -95,7 +95,7 @@ class _Folding:
 
     def __init__(self, model: tf.keras.Model):
         self.model = model
-        self.calls = calls(model)
+        self.calls = calls_in(model)
         self.takers = consumers(model)
         self.times = Counter(id(call.layer) for call in self.calls)
         self.names = {layer.name for layer in model.layers if type(layer) is not LearnableBias}

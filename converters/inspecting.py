@@ -4,8 +4,9 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from larq_reactnet.converters._lce import BCONV2D, BMAXPOOL2D, QUANTIZE, WORD
 from larq_reactnet.converters._tflite import file as tflite
-from larq_reactnet.converters._tflite.graph import BINARY, DATA, Graph, layers, readable, text
+from larq_reactnet.converters._tflite.graph import DATA, Graph, layers, readable, text
 from larq_reactnet.converters._tflite.reasons import why_float
 from larq_reactnet.converters._tflite.sizes import bytes_by_kind
 
@@ -14,7 +15,7 @@ from tabulate import tabulate
 
 __all__ = ["Convolution", "Inspection", "Operator", "Tensor", "count_operators", "inspect"]
 
-_GIVE_BITS = ("LceQuantize", "LceBMaxPool2d")
+_GIVE_BITS = (QUANTIZE, BMAXPOOL2D)
 _ACTIVATIONS = ("", "ReLU", "ReLU -1 to 1", "ReLU6", "tanh", "sign")
 # The options of an LceBconv2d, and how many values they may have.
 _OPTIONS = {
@@ -133,7 +134,7 @@ class Operator:
         bits = self.name in _GIVE_BITS or (
             self.convolution is not None and self.convolution.bits_out
         )
-        return ", ".join(map(by, self.output_shapes)) + (" x 32 bits" if bits else "")
+        return ", ".join(map(by, self.output_shapes)) + (f" x {WORD} bits" if bits else "")
 
 
 @dataclass(frozen=True)
@@ -302,7 +303,7 @@ def _inspect(model: Any, flatbuffer: bytes) -> Inspection:
 def _operator(graph: Graph, number: int, index: int, layer: str, sizes: dict[str, int]) -> Operator:
     operator = graph.operators[index]
     name = graph.name(operator)
-    convolution = _convolution(graph, operator) if name == BINARY else None
+    convolution = _convolution(graph, operator) if name == BCONV2D else None
     return Operator(
         graph=number,
         index=index,
@@ -313,10 +314,10 @@ def _operator(graph: Graph, number: int, index: int, layer: str, sizes: dict[str
         ),
         output_shapes=tuple(map(graph.shape, graph.outputs_of(operator))),
         macs=_macs(graph, operator, convolution) if name in DATA else 0,
-        binary=name == BINARY,
+        binary=name == BCONV2D,
         bytes=sizes,
         convolution=convolution,
-        why_float=why_float(graph, operator) if name in DATA and name != BINARY else "",
+        why_float=why_float(graph, operator) if name in DATA and name != BCONV2D else "",
     )
 
 
@@ -324,12 +325,12 @@ def _convolution(graph: Graph, operator: Any) -> Convolution:
     given = tflite.op_options(operator)
     for key, count in _OPTIONS.items():
         if not isinstance(given.get(key), int) or not 0 <= given[key] < count:
-            raise ValueError(f"an {BINARY} has the {key} {given.get(key)}")
+            raise ValueError(f"an {BCONV2D} has the {key} {given.get(key)}")
     filters = _shape_of_weights(graph, operator)
-    words = -(-given["channels_in"] // 32)
-    inputs = graph.shape(graph.inputs_of(operator)[DATA[BINARY]])
+    words = -(-given["channels_in"] // WORD)
+    inputs = graph.shape(graph.inputs_of(operator)[DATA[BCONV2D]])
     if inputs[-1] != words or filters[3] < 1 or words < 1 or words % filters[3]:
-        raise ValueError(f"an {BINARY} has {given['channels_in']} channels, and weights {filters}")
+        raise ValueError(f"an {BCONV2D} has {given['channels_in']} channels, and weights {filters}")
     zeros_or_ones = ("zeros", "ones")[given["pad_values"]]
     return Convolution(
         kernel=(filters[1], filters[2]),

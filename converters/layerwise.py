@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from larq_reactnet._latent import binary_kernel
 from larq_reactnet.converters._keras.calls import (
     Call,
-    calls,
+    calls_in,
     consumers,
     float64_errors,
     rebuild,
@@ -93,7 +94,7 @@ def count_flips(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) ->
         ValueError: If the file is corrupt.
     """
     file = tflite.read(flatbuffer)
-    pairs = _pairs(model, file)
+    pairs = pairs_of(model, file)
     if not pairs:
         return []
     file.subgraphs[0].outputs = np.array([op.input for _, op in pairs], np.int32)
@@ -133,12 +134,12 @@ def verify_layers(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) 
         ValueError: If the file is corrupt, or the model cannot be copied in float64.
     """
     file = tflite.read(flatbuffer)
-    pairs = _pairs(model, file)
+    pairs = pairs_of(model, file)
     if not pairs:
         return []
     with float64_errors(model):
         exact = rebuild(model, dtype="float64")
-    chains = [_chain(exact, call) for call, _ in _pairs(exact, file)]
+    chains = [_chain(exact, call) for call, _ in pairs_of(exact, file)]
     keras = _before(model, [call for call, _ in pairs])
     tolerances = [_tolerances(file, op) for _, op in pairs]
     errors = [np.zeros_like(tolerance) for tolerance in tolerances]
@@ -163,12 +164,13 @@ def verify_layers(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) 
     ]
 
 
-def _pairs(model: tf.keras.Model, file: Any) -> list[tuple[Call, BinaryOp]]:
+def pairs_of(model: tf.keras.Model, file: tflite.ModelT) -> list[tuple[Call, BinaryOp]]:
     """The binary convolutions of both, in the order of the file."""
     layers = binary_convolutions(model)
     ops = {op.index: op for op in binary_ops(file)}
-    calls = {
-        id(layer): iter([call for call in calls(model) if call.layer is layer]) for layer in layers
+    own_calls = {
+        id(layer): iter([call for call in calls_in(model) if call.layer is layer])
+        for layer in layers
     }
     found = match(layers, file)
     # A layer whose weights are not in the file is compared with one of its shape that is left.
@@ -179,7 +181,7 @@ def _pairs(model: tf.keras.Model, file: Any) -> list[tuple[Call, BinaryOp]]:
     pairs = []
     for layer, exact in zip(layers, found, strict=True):
         *sizes, filters = layer.kernel.shape
-        call, queue = next(calls[id(layer)], None), left.get((filters, *sizes))
+        call, queue = next(own_calls[id(layer)], None), left.get((filters, *sizes))
         place = queue.popleft() if exact is None and queue else exact
         if call is not None and place is not None:  # None: in a model that could not be copied
             pairs.append((call, ops[place]))
@@ -218,7 +220,7 @@ def _results(chain: Sequence[Call], signs: np.ndarray) -> Iterator[tuple[np.ndar
     With each, how much it grows if the sum of the convolution grows by 1.
     """
     layer = chain[0].layer
-    kernel = layer.kernel_quantizer(tf.convert_to_tensor(layer.kernel.latent_variable))
+    kernel = binary_kernel(layer)
     activation, layer.activation = layer.activation or tf.identity, None
     try:
         tensor = _run(chain[0], tf.constant(signs, tf.float64))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from larq_reactnet.converters._lce import BCONV2D
 from larq_reactnet.converters.layerwise import Flips, LayerError
 from larq_reactnet.converters.verifying import Agreement
 from larq_reactnet.profiling import Ops
@@ -54,7 +55,7 @@ class Report:
 
     def __str__(self) -> str:
         agreement = self.agreement
-        became = self.operators.get("LceBconv2d", 0)
+        became = self.operators.get(BCONV2D, 0)
         flipped = sum(layer.flipped for layer in self.flips)
         signs = sum(layer.signs for layer in self.flips)
         rows = {

@@ -234,8 +234,8 @@ def test_reason_of_padding_and_groups():
     assert reason == "its inputs and weights are binary, but what is padded after the sign is not"
     (reason,) = reasons(Conv(8, 3, groups=2, **BINARY))
     assert reason == (
-        "its inputs and weights are binary, but each of its 2 groups has 4 channels, no multiple "
-        "of 32"
+        "its inputs and weights are binary, but each of its 2 groups has 4 channels, which is not "
+        "a multiple of 32"
     )
 
 

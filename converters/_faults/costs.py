@@ -6,13 +6,13 @@ from larq_reactnet.converters._faults.finding import Finding
 from larq_reactnet.converters._faults.padding import same, sizes_of, window_of
 from larq_reactnet.converters._keras.calls import Call
 from larq_reactnet.converters._keras.graph import Graph
+from larq_reactnet.converters._lce import WORD
 
 import tensorflow as tf
 
 __all__ = ["costs"]
 
 layers = tf.keras.layers
-_WORD = 32  # channels that LCE stores together
 
 
 def costs(graph: Graph, call: Call) -> list[Finding]:
@@ -23,13 +23,13 @@ def costs(graph: Graph, call: Call) -> list[Finding]:
 
 def _channels(call: Call) -> Finding | None:
     channels = call.inputs[0].shape[-1] // call.layer.groups
-    padded = -(-channels // _WORD) * _WORD
+    padded = -(-channels // WORD) * WORD
     if channels == padded:
         return None
     return Finding(
         call.layer.name,
         f"its {channels} input channels are stored and computed as {padded}",
-        f"use a multiple of {_WORD}",
+        f"use a multiple of {WORD}",
         "cost",
     )
 

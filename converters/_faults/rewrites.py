@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from larq_reactnet._latent import binary_kernel, latent
 from larq_reactnet.converters._faults.padding import same, sizes_of, window_of
 from larq_reactnet.converters._keras.calls import clone, functions_of
 
@@ -73,7 +74,7 @@ def as_convolution(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
     one = (1, 1, tensor.shape[-1])
     result = conv(tf.keras.layers.Reshape(one, name=f"{name}_pixel", dtype=layer.dtype)(tensor))
     for new, old in zip(conv.weights, layer.weights, strict=True):
-        new.assign(tf.reshape(_latent(old), new.shape))
+        new.assign(tf.reshape(latent(old), new.shape))
     units = tf.keras.layers.Reshape((layer.units,), name=f"{name}_units", dtype=layer.dtype)
     return units(result)
 
@@ -88,7 +89,7 @@ def split(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
         conv = clone(layer, name=f"{name}_group{index + 1}", **changes)
         results.append(conv(part))
         for new, old in zip(conv.weights, layer.weights, strict=True):
-            new.assign(_part(_latent(old), new.shape, index))
+            new.assign(_part(latent(old), new.shape, index))
     beside = tf.keras.layers.Concatenate(name=name, dtype=layer.dtype)(results)
     return _activated(layer, beside, name)
 
@@ -98,7 +99,7 @@ def with_ones(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
     conv = clone(layer, name=name, pad_values=1.0, use_bias=False, activation="linear")
     result = conv(tensor)
     for new, old in zip(conv.weights, _without_bias(layer), strict=True):
-        new.assign(_latent(old))
+        new.assign(latent(old))
     sizes, view = sizes_of(tensor), window_of(layer)
     assert sizes is not None  # as `check` has seen
     ones = np.pad(
@@ -106,7 +107,7 @@ def with_ones(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
         ((0, 0), *same(sizes, view), (0, 0)),
         constant_values=1,
     )
-    kernel = layer.kernel_quantizer(tf.convert_to_tensor(layer.kernel.latent_variable))
+    kernel = binary_kernel(layer)
     added = tf.nn.conv2d(ones, kernel, layer.strides, "VALID", dilations=layer.dilation_rate)
     constant = ConstantMap(name=f"{name}_map", dtype=layer.dtype)
     result = constant(result)
@@ -147,10 +148,6 @@ def _part(value: Any, shape: Any, index: int) -> Any:
         if whole != part:
             value = tf.split(value, whole // part, axis=axis)[index]
     return value
-
-
-def _latent(weight: Any) -> Any:
-    return getattr(weight, "latent_variable", weight).read_value()
 
 
 def _without_bias(layer: tf.keras.layers.Layer) -> list[Any]:

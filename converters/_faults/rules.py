@@ -27,6 +27,7 @@ from larq_reactnet.converters._faults.signs import (
 )
 from larq_reactnet.converters._keras.calls import Call
 from larq_reactnet.converters._keras.graph import Graph
+from larq_reactnet.converters._lce import WORD
 
 import larq as lq
 import tensorflow as tf
@@ -37,7 +38,6 @@ __all__ = ["faults", "is_binary"]
 layers = tf.keras.layers
 _CONVOLUTIONS = (lq.layers.QuantConv2D,)
 _DENSE = (lq.layers.QuantDense,)
-_WORD = 32
 
 # Give nothing but their inputs, at other places; but LCE does not make them of bits.
 _KEEP_VALUES = (
@@ -195,12 +195,12 @@ def _structure(call: Call) -> list[Fault]:
         ]
     found = []
     if layer.groups > 1:
-        is_refused = shape[-1] // layer.groups % _WORD == 0
+        is_refused = shape[-1] // layer.groups % WORD == 0
         what = (
             f"LCE's default kernel refuses a binary convolution in {layer.groups} groups"
             if is_refused
             else f"LCE has no binary kernel for {layer.groups} groups of channels that are no "
-            f"multiple of {_WORD}, so it stays in float"
+            f"multiple of {WORD}, so it stays in float"
         )
         cure = "split it into QuantConv2D layers without groups"
         rewrites = None not in shape[1:] and gives_the_same(split, layer, shape)

@@ -1,9 +1,9 @@
 """Whether quantizers give what LCE makes bits of: signs as inputs, one magnitude in each filter."""
 
-import tempfile
 from typing import Any
 
-from larq_reactnet.converters.converting import SAME_MAGNITUDE, quiet
+from larq_reactnet._latent import binary_kernel
+from larq_reactnet.converters._lce import BCONV2D, SAME_MAGNITUDE, convert_function
 from larq_reactnet.profiling import KERNELS
 from larq_reactnet.quantizers import BNNPlusSwishSign, RSign, swish_sign
 
@@ -103,7 +103,7 @@ def examine_kernel(layer: tf.keras.layers.Layer) -> Verdict | None:
             "",
         )
     name = getattr(quantizer, "__name__", type(quantizer).__name__)
-    kernel = np.asarray(quantizer(tf.convert_to_tensor(layer.kernel.latent_variable)))
+    kernel = np.asarray(binary_kernel(layer))
     magnitude = np.abs(kernel).reshape(-1, kernel.shape[-1])
     first = magnitude[0]
     if (magnitude == 0).any():
@@ -176,21 +176,16 @@ def _convert(quantizer: Any, channels: int) -> tuple[bool, bool]:
     from larq_reactnet.converters.inspecting import count_operators
     from larq_reactnet.converters.verifying import predict_tflite
 
-    import larq_compute_engine as lce
-
-    module = tf.Module()
     kernel = tf.ones((1, 1, channels, 1))
+
+    def convolve(x: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(quantizer(x), kernel, 1, "VALID")
+
     # Any batch, as in `lce.convert_keras_model`.
-    signature = tf.TensorSpec((None, 1, 1, channels), tf.float32, "input")
-    convolve = tf.function(
-        lambda x: tf.nn.conv2d(quantizer(x), kernel, 1, "VALID"), input_signature=[signature]
+    flatbuffer = convert_function(
+        convolve, tf.TensorSpec((None, 1, 1, channels), tf.float32, "input")
     )
-    with quiet(), tempfile.TemporaryDirectory() as folder:
-        concrete = convolve.get_concrete_function()
-        module.variables_used = concrete.variables
-        tf.saved_model.save(module, folder, concrete)
-        flatbuffer = bytes(lce.convert_saved_model(folder))
-    if not count_operators(flatbuffer)["LceBconv2d"]:
+    if not count_operators(flatbuffer)[BCONV2D]:
         return False, False
     points = np.tile(_POINTS.astype(np.float32)[:, None, None, None], channels)
     found = predict_tflite(flatbuffer, points, engine="lce", progress=False)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from larq_reactnet._latent import latent
 from larq_reactnet.converters._keras.calls import Call
 from larq_reactnet.layers import RPReLU
 from larq_reactnet.quantizers import RSign
@@ -185,4 +186,4 @@ def other_weights(layer: Any) -> list[Any]:
 
 def value_of(variable: Any) -> np.ndarray:
     """The value of a weight, the latent one of a kernel, in float64."""
-    return np.asarray(getattr(variable, "latent_variable", variable).numpy(), np.float64)
+    return np.asarray(latent(variable).numpy(), np.float64)

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 __all__ = [
     "Call",
-    "calls",
+    "call_again",
+    "calls_in",
     "clone",
     "consumers",
     "flattened",
@@ -40,7 +41,7 @@ class Call:
     arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
 
-def calls(model: tf.keras.Model) -> list[Call]:
+def calls_in(model: tf.keras.Model) -> list[Call]:
     """The calls of `model`, each after those that it needs; its inputs come first."""
     found: dict[int, Call] = {}
     for tensor in model.inputs:
@@ -66,7 +67,7 @@ def calls(model: tf.keras.Model) -> list[Call]:
 def consumers(model: tf.keras.Model) -> dict[int, list[Call]]:
     """For the id of each Keras tensor of `model`, the calls that take it."""
     taken: dict[int, list[Call]] = defaultdict(list)
-    for call in calls(model):
+    for call in calls_in(model):
         for tensor in dict.fromkeys(map(id, call.inputs)):
             taken[tensor].append(call)
     return taken
@@ -142,23 +143,27 @@ def new_inputs(model: tf.keras.Model, dtype: str | None = None) -> list[Any]:
     ]
 
 
-def rebuild(
+def call_again(
     model: tf.keras.Model,
+    inputs: list[Any],
     replace: Callable[[Call, dict[int, Any]], Any] | None = None,
     dtype: str | None = None,
-) -> tf.keras.Model:
-    """A copy of `model`, weights included, with some calls replaced.
+) -> dict[int, Any]:
+    """Call copies of the layers of `model`, weights included, on other inputs.
 
     Args:
         model: Functional or sequential model. It is not changed.
+        inputs: A Keras tensor for each of its inputs.
         replace: Given a call and the new tensors by the id of the old ones, returns the new output
             of that call, or `None` to have its layer copied.
-        dtype: Type of the copy, such as `"float64"`.
+        dtype: Type of the copies, such as `"float64"`.
+
+    Returns:
+        The new tensors, by the id of the old ones.
     """
-    inputs = new_inputs(model, dtype)
     tensors = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
     layers: dict[int, tf.keras.layers.Layer] = {}
-    for call in calls(model)[len(model.inputs) :]:
+    for call in calls_in(model)[len(model.inputs) :]:
         new = None if replace is None else replace(call, tensors)
         if new is None:
             if id(call.layer) not in layers:
@@ -169,6 +174,17 @@ def rebuild(
                 new = run_call(call, layers[id(call.layer)], tensors)
         for old, output in zip(call.outputs, tf.nest.flatten(new), strict=True):
             tensors[id(old)] = output
+    return tensors
+
+
+def rebuild(
+    model: tf.keras.Model,
+    replace: Callable[[Call, dict[int, Any]], Any] | None = None,
+    dtype: str | None = None,
+) -> tf.keras.Model:
+    """A copy of `model`, weights included, with some calls replaced: see `call_again`."""
+    inputs = new_inputs(model, dtype)
+    tensors = call_again(model, inputs, replace, dtype)
     return model_of(inputs, [tensors[id(tensor)] for tensor in model.outputs], model.name)
 
 
@@ -208,7 +224,7 @@ def flattened(model: tf.keras.Model) -> tf.keras.Model:
                 id(inner): tensors[id(outer)]
                 for inner, outer in zip(layer.inputs, call.inputs, strict=True)
             }
-            for inner in calls(layer)[len(layer.inputs) :]:
+            for inner in calls_in(layer)[len(layer.inputs) :]:
                 new = tf.nest.flatten(call_inside(inner, inside, f"{layer.name}_"))
                 inside.update(zip(map(id, inner.outputs), new, strict=True))
             return [inside[id(tensor)] for tensor in layer.outputs]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from larq_reactnet.converters._keras.calls import Call, calls, consumers
+from larq_reactnet.converters._keras.calls import Call, calls_in, consumers
 
 import tensorflow as tf
 
@@ -31,7 +31,7 @@ class Graph:
     """
 
     def __init__(self, model: tf.keras.Model, images: Any = ()):
-        self.calls = calls(model)
+        self.calls = calls_in(model)
         self.images = {id(tensor) for tensor in images}
         self._makers = {id(tensor): call for call in self.calls for tensor in call.outputs}
         self._takers = consumers(model)

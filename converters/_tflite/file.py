@@ -4,22 +4,42 @@ The schema is the one that Larq Compute Engine carries. Its objects end in T: a 
 `subgraphs`, `buffers` and `operatorCodes`, a `SubGraphT` has `tensors` and `operators`.
 """
 
-from typing import Any
+from typing import Any, TypeAlias
+
+from larq_reactnet.converters._lce import BCONV2D, BMAXPOOL2D, DEQUANTIZE, QUANTIZE
 
 import flatbuffers
 import numpy as np
 from flatbuffers import flexbuffers
 
+# Objects of the schema, whose classes are known only once LCE has been imported.
+ModelT: TypeAlias = Any
+SubGraphT: TypeAlias = Any
+TensorT: TypeAlias = Any
+OperatorT: TypeAlias = Any
+
 # Inputs that operators of one output must have.
 _NEEDED = {
-    "LceQuantize": 1,
-    "LceDequantize": 1,
-    "LceBMaxPool2d": 1,
-    "LceBconv2d": 2,
+    QUANTIZE: 1,
+    DEQUANTIZE: 1,
+    BMAXPOOL2D: 1,
+    BCONV2D: 2,
     "FULLY_CONNECTED": 2,
 }
 
-__all__ = ["constant", "numpy_types", "op_name", "op_options", "read", "schema", "write"]
+__all__ = [
+    "ModelT",
+    "OperatorT",
+    "SubGraphT",
+    "TensorT",
+    "constant",
+    "numpy_types",
+    "op_name",
+    "op_options",
+    "read",
+    "schema",
+    "write",
+]
 
 
 def schema() -> Any:
@@ -29,7 +49,7 @@ def schema() -> Any:
     return tflite_schema
 
 
-def read(flatbuffer: bytes) -> Any:
+def read(flatbuffer: bytes) -> ModelT:
     """The `ModelT` in a `.tflite`: all that is not its weights has been read and makes sense.
 
     Raises:
@@ -47,7 +67,7 @@ def read(flatbuffer: bytes) -> Any:
     return model
 
 
-def write(model: Any) -> bytes:
+def write(model: ModelT) -> bytes:
     """The `.tflite` of a `ModelT`, with weights aligned to 16 bytes as the schema wants them."""
     builder = flatbuffers.Builder(1 << 20)
     model = _shallow_copy(model, buffers=[_AlignedBuffer(buffer) for buffer in model.buffers])
@@ -79,7 +99,7 @@ def _shallow_copy(model: Any, **changes: Any) -> Any:
     return copy
 
 
-def op_name(model: Any, operator: Any) -> str:
+def op_name(model: ModelT, operator: OperatorT) -> str:
     """Name of an operator: `CONV_2D`, or of a custom one that by which it is known."""
     code = model.operatorCodes[operator.opcodeIndex]
     if code.customCode:
@@ -92,14 +112,14 @@ def op_name(model: Any, operator: Any) -> str:
     return str(names[builtin])
 
 
-def op_options(operator: Any) -> dict[str, Any]:
+def op_options(operator: OperatorT) -> dict[str, Any]:
     """The options of a custom operator, such as `stride_height` of an `LceBconv2d`."""
     if operator.customOptions is None or not len(operator.customOptions):
         return {}
     return dict(flexbuffers.Loads(bytes(np.asarray(operator.customOptions, np.uint8))))
 
 
-def constant(model: Any, tensor: Any) -> np.ndarray | None:
+def constant(model: ModelT, tensor: TensorT) -> np.ndarray | None:
     """The values of a constant tensor of a common type, or `None` if it is computed.
 
     Raises:
@@ -130,11 +150,11 @@ def numpy_types() -> dict[int, type[np.generic]]:
     }
 
 
-def _shape(tensor: Any) -> tuple[int, ...]:
+def _shape(tensor: TensorT) -> tuple[int, ...]:
     return () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
 
 
-def _fill(model: Any) -> None:
+def _fill(model: ModelT) -> None:
     """Put empty lists where there are none."""
     for graph in model.subgraphs:
         graph.operators = graph.operators or []
@@ -144,7 +164,7 @@ def _fill(model: Any) -> None:
                     setattr(operator, name, np.zeros(0, np.int32))
 
 
-def _check(model: Any) -> None:
+def _check(model: ModelT) -> None:
     """Raise ValueError if an index points nowhere, or a constant has not the bytes of its shape."""
     if not model.subgraphs or not model.operatorCodes or not model.buffers:
         raise ValueError("it has no graph, operators or buffers")

@@ -4,13 +4,13 @@ import re
 from collections import Counter
 from typing import Any
 
+from larq_reactnet.converters._lce import BCONV2D
 from larq_reactnet.converters._tflite import file as tflite
 
-__all__ = ["BINARY", "DATA", "Graph", "buffer_size", "layers", "readable", "text"]
+__all__ = ["DATA", "Graph", "buffer_size", "layers", "readable", "text"]
 
-BINARY = "LceBconv2d"
 # Operators of multiply-accumulates: weights are their second input, and this one is the data.
-DATA = {BINARY: 0, "CONV_2D": 0, "DEPTHWISE_CONV_2D": 0, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 2}
+DATA = {BCONV2D: 0, "CONV_2D": 0, "DEPTHWISE_CONV_2D": 0, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 2}
 
 
 class Graph:

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from larq_reactnet._latent import binary_kernel
+from larq_reactnet.converters._lce import BCONV2D, WORD
 from larq_reactnet.converters._tflite import file as tflite
 
 import numpy as np
 import tensorflow as tf
 
 __all__ = ["BinaryOp", "binary_ops", "match", "oddly_fused", "unpack"]
-
-_WORD = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ def binary_ops(model_t: Any) -> list[BinaryOp]:
             graph.tensors[operator.outputs[0]].type == tflite.schema().TensorType.INT32,
         )
         for index, operator in enumerate(graph.operators)
-        if tflite.op_name(model_t, operator) == "LceBconv2d"
+        if tflite.op_name(model_t, operator) == BCONV2D
     ]
 
 
@@ -90,7 +90,7 @@ def _negative(model_t: Any, operator: Any) -> np.ndarray:
     words = tflite.constant(model_t, tensor)
     if words is None or words.dtype != np.int32 or words.ndim != 4:
         raise ValueError("An LceBconv2d has no packed filters.")
-    channels = int(tflite.op_options(operator).get("channels_in", words.shape[-1] * _WORD))
+    channels = int(tflite.op_options(operator).get("channels_in", words.shape[-1] * WORD))
     return unpack(words, channels)  # of groups, there are no more bits than this anyway
 
 
@@ -102,7 +102,7 @@ def unpack(words: np.ndarray, channels: int) -> np.ndarray:
 
 def _signs(layer: tf.keras.layers.Layer) -> np.ndarray:
     """Which of the quantized weights of `layer` are negative, filters first."""
-    kernel = layer.kernel_quantizer(tf.convert_to_tensor(layer.kernel.latent_variable))
+    kernel = binary_kernel(layer)
     return np.moveaxis(np.asarray(kernel) < 0, -1, 0)
 
 

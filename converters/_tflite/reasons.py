@@ -6,9 +6,9 @@ magnitude in each output filter. What of that is missing can be seen in the file
 
 from typing import Any
 
+from larq_reactnet.converters._lce import DEQUANTIZE, SAME_MAGNITUDE, WORD
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.graph import DATA, Graph
-from larq_reactnet.converters.converting import SAME_MAGNITUDE
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def why_float(graph: Graph, operator: Any) -> str:
     data, weights = (graph.inputs_of(operator)[i] for i in (DATA[name], 1))
     producer, padded = _source(graph, data)
     kind, of_weights = _weights(graph, weights, axis=-1 if name == "DEPTHWISE_CONV_2D" else 0)
-    if producer is None or graph.name(producer) != "LceDequantize":
+    if producer is None or graph.name(producer) != DEQUANTIZE:
         return f"{_inputs(graph, data, producer)}; {of_weights}"
     both = "its inputs and weights are binary"
     if name != "CONV_2D":
@@ -52,8 +52,11 @@ def why_float(graph: Graph, operator: Any) -> str:
         return f"its inputs are binary, but {of_weights}"
     channels = graph.shape(weights)[-1]
     groups = graph.shape(data)[-1] // max(1, channels)
-    if groups > 1 and channels % 32:
-        return f"{both}, but each of its {groups} groups has {channels} channels, no multiple of 32"
+    if groups > 1 and channels % WORD:
+        return (
+            f"{both}, but each of its {groups} groups has {channels} channels, which is not a "
+            f"multiple of {WORD}"
+        )
     if padded or getattr(operator.builtinOptions, "padding", 1) == 0:
         return f"{both}, but what is padded after the sign is not"
     return f"{both}, but LCE did not recognize it"

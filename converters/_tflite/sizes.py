@@ -5,7 +5,8 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-from larq_reactnet.converters._tflite.graph import BINARY, DATA, Graph, buffer_size
+from larq_reactnet.converters._lce import BCONV2D
+from larq_reactnet.converters._tflite.graph import DATA, Graph, buffer_size
 
 __all__ = ["KINDS", "bytes_by_kind"]
 
@@ -69,7 +70,7 @@ def _constants(graphs: list[Graph]) -> Iterator[tuple[int, int, Graph, int, str]
                     continue
                 rank, kind = 2, "other_constants"
                 if weighted and position == 1:
-                    dtype = "binary" if name == BINARY else graph.type(stored).lower()
+                    dtype = "binary" if name == BCONV2D else graph.type(stored).lower()
                     rank, kind = 0, f"{dtype}_weights"
                 elif weighted and position > DATA[name]:
                     rank, kind = 1, "biases"

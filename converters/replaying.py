@@ -1,0 +1,241 @@
+"""The proof that a `.tflite` computes its Keras model: each sign, and the outputs behind them.
+
+A deep binary network is chaotic in float32: where a number is within rounding of a threshold, its
+sign may fall the other way, and then many numbers behind it change. So two programs that compute
+the same network may give different outputs, and comparing outputs proves little.
+
+`replay` takes the chaos out. An engine runs the file and gives away every sign that it put in front
+of a binary convolution. The Keras model then computes in float64, and wherever it needs those
+signs, it gets those of the engine in place of its own. Now nothing can run away: every sign of the
+engine must be that of Keras's number, unless this number is within rounding of its threshold, and
+the outputs must be equal but for rounding.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from larq_reactnet._latent import latent
+from larq_reactnet.converters._faults.signs import is_sign
+from larq_reactnet.converters._keras.calls import (
+    Call,
+    call_again,
+    clone,
+    float64_errors,
+    model_of,
+    new_inputs,
+    run_call,
+)
+from larq_reactnet.converters._keras.graph import Graph
+from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters._tflite.match import BinaryOp
+from larq_reactnet.converters._tflite.signs import with_signs
+from larq_reactnet.converters.checking import binary_convolutions
+from larq_reactnet.converters.interpreter import TITLES, Interpreter
+from larq_reactnet.converters.judging import logits_of, rounding_of
+from larq_reactnet.converters.layerwise import pairs_of
+from larq_reactnet.distillation import ends_in_softmax
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["Replay", "replay"]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came out when Keras replayed, in float64, the signs that an engine computed.
+
+    Attributes:
+        engine: What ran the file.
+        images: Number of inputs.
+        signs: Number of signs that were compared.
+        undecided: How many of them fell the other way, because the number is within rounding of its
+            threshold.
+        wrong: How many fell the other way without this excuse.
+        layer: The first layer in front of which there are such signs, or an empty string.
+        error: Largest difference of an output (a logit, if the model ends in a softmax), relative
+            to the largest output of its input.
+        tolerance: What rounding, and weights stored in less than float32, explain of it.
+    """
+
+    engine: str
+    images: int
+    signs: int
+    undecided: int
+    wrong: int
+    layer: str
+    error: float
+    tolerance: float
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the file computes the model, but for rounding."""
+        return not self.wrong and self.error <= self.tolerance
+
+    def __str__(self) -> str:
+        if self.wrong:
+            return (
+                f"{self.wrong:,} of {self.signs:,} signs are not those of the Keras model, first "
+                f"in front of {self.layer}"
+            )
+        return (
+            f"{self.signs:,} signs on {self.images} inputs are those of the Keras model in float64 "
+            f"({self.undecided:,} within rounding of their threshold), and outputs differ by "
+            f"{self.error:.1g} of the largest (rounding explains {self.tolerance:.1g})"
+        )
+
+
+def replay(
+    model: tf.keras.Model,
+    flatbuffer: bytes,
+    inputs: np.ndarray,
+    *,
+    engine: str = "lce",
+    stored: float = 0.0,
+) -> Replay | None:
+    """Run the file, and have the Keras model compute in float64 with the signs that it gave.
+
+    Args:
+        model: The Keras model that was converted: cured and folded, without models in it.
+        flatbuffer: What became of it.
+        inputs: Array of shape `(n, height, width, channels)`.
+        engine: `"lce"` or `"runtime"`.
+        stored: By how much weights that are stored in less than float32 may move a logit.
+
+    Returns:
+        What came out, or `None` if the model or the file is not one that can be replayed: one of
+        its binary convolutions is not in the file, takes signs through other layers, or does not
+        run in float64.
+
+    Raises:
+        ValueError: If the file is corrupt, or the engine cannot run it.
+        ImportError: If the engine is not installed.
+    """
+    file = tflite.read(flatbuffer)
+    pairs = pairs_of(model, file)
+    if len(pairs) < len(binary_convolutions(model)):
+        return None
+    try:
+        with float64_errors(model):
+            exact = _Exact(model, pairs)
+    except ValueError:  # a layer that cannot be copied, or knows float32 only
+        return None
+    if not exact.is_whole:
+        return None
+    tolerance, softmax = rounding_of(model), ends_in_softmax(model)
+    order = list(dict.fromkeys(op.input for _, op in pairs))
+    undecided, wrong = (np.zeros(len(pairs), np.int64) for _ in range(2))
+    signs, errors, allowed = 0, [0.0], [tolerance]
+    with Interpreter(with_signs(file, [op for _, op in pairs]), engine=engine) as interpreter:
+        for image in inputs:
+            outputs, *given = interpreter.run(image[None])
+            by_tensor = dict(zip(order, given, strict=True))
+            taken = [by_tensor[op.input] for _, op in pairs]
+            for index, (off, excused) in enumerate(exact.signs_off(image, taken, tolerance)):
+                undecided[index] += excused
+                wrong[index] += off - excused
+                signs += taken[index].size
+            expected = exact.outputs
+            if softmax:
+                outputs, expected = logits_of(outputs), logits_of(expected)
+            largest = float(np.abs(expected).max()) or 1.0
+            errors.append(float(np.abs(outputs - expected).max()) / largest)
+            allowed.append(tolerance + stored / largest)
+    worst = int(np.argmax(np.array(errors) / np.array(allowed)))
+    first = next((call.layer.name for (call, _), n in zip(pairs, wrong, strict=True) if n), "")
+    return Replay(
+        engine=TITLES[engine],
+        images=len(inputs),
+        signs=signs,
+        undecided=int(undecided.sum()),
+        wrong=int(wrong.sum()),
+        layer=first,
+        error=errors[worst],
+        tolerance=allowed[worst],
+    )
+
+
+class _Exact:
+    """The model in float64, whose binary convolutions take their signs as inputs of the model.
+
+    Attributes:
+        is_whole: Whether all of them do.
+        outputs: Those of the last `signs_off`.
+    """
+
+    def __init__(self, model: tf.keras.Model, pairs: list[tuple[Call, BinaryOp]]):
+        graph = Graph(model)
+        ours = {id(call.outputs[0]): index for index, (call, _) in enumerate(pairs)}
+        self._quantizers: list[Callable[[Any], Any]] = [tf.identity] * len(pairs)
+        before: dict[int, Any] = {}  # what signs are taken of, by the index of the convolution
+        given: dict[int, Any] = {}
+        signs_of = {index: _sign_before(graph, call) for index, (call, _) in enumerate(pairs)}
+        self.is_whole = all(source is not None for source in signs_of.values())
+        if not self.is_whole:
+            return
+
+        def replace(call: Call, tensors: dict[int, Any]) -> Any:
+            index = ours.get(id(call.outputs[0]))
+            if index is None:
+                return None
+            quantizer, tensor = signs_of[index]
+            before[index] = tensors[id(tensor)]
+            self._quantizers[index] = _in_float64(quantizer, tensor)
+            shape = call.inputs[0].shape
+            given[index] = tf.keras.layers.Input(batch_shape=(1, *shape[1:]), dtype="float64")
+            copy = clone(call.layer, dtype="float64", input_quantizer=None)
+            result = run_call(call, copy, {**tensors, id(call.inputs[0]): given[index]})
+            own = getattr(call.layer.input_quantizer, "weights", ())
+            values = [w for w in call.layer.weights if all(w is not other for other in own)]
+            for new, old in zip(copy.weights, values, strict=True):
+                latent(new).assign(tf.cast(latent(old), "float64"))
+            return result
+
+        inputs = new_inputs(model, "float64")
+        tensors = call_again(model, inputs, replace, "float64")
+        numbers = range(len(pairs))
+        outputs = [tensors[id(tensor)] for tensor in model.outputs]
+        self._count = len(outputs)
+        self._model = model_of(
+            [*inputs, *(given[i] for i in numbers)],
+            [*outputs, *(before[i] for i in numbers)],
+            model.name,
+        )
+
+    def signs_off(
+        self, image: np.ndarray, signs: list[np.ndarray], tolerance: float
+    ) -> list[tuple[int, int]]:
+        """For each convolution, how many of its signs are not Keras's, and how many may be so."""
+        values = [image[None].astype(np.float64), *(s.astype(np.float64) for s in signs)]
+        found = tf.nest.flatten(self._model(values, training=False))
+        self.outputs = found[0].numpy()
+        counts = []
+        for tensor, quantizer, given in zip(
+            found[self._count :], self._quantizers, values[1:], strict=True
+        ):
+            slack = tolerance * tf.reduce_max(tf.abs(tensor))
+            off = quantizer(tensor).numpy() != given
+            near = [quantizer(tensor + s).numpy() == given for s in (-slack, slack)]
+            counts.append((int(off.sum()), int((off & (near[0] | near[1])).sum())))
+        return counts
+
+
+def _sign_before(graph: Graph, call: Call) -> tuple[Any, Any] | None:
+    """The quantizer whose signs a convolution takes, and what it takes them of."""
+    if call.layer.input_quantizer is not None:
+        return call.layer.input_quantizer, call.inputs[0]
+    source = graph.source(call.inputs[0])
+    if not is_sign(source.layer) or len(source.inputs) != 1:
+        return None
+    return source.layer, source.inputs[0]
+
+
+def _in_float64(quantizer: Any, tensor: Any) -> Callable[[Any], Any]:
+    """A quantizer of tensors like `tensor`, with its thresholds, for float64."""
+    if not isinstance(quantizer, tf.keras.layers.Layer):
+        return quantizer
+    copy = clone(quantizer, dtype="float64")
+    copy(tf.zeros([size or 1 for size in tensor.shape], tf.float64))
+    copy.set_weights(quantizer.get_weights())
+    return copy

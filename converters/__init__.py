@@ -9,13 +9,15 @@ from larq_reactnet.converters.exporting import export
 from larq_reactnet.converters.folding import fold
 from larq_reactnet.converters.inspecting import Inspection, count_operators, inspect
 from larq_reactnet.converters.interpreter import Interpreter
+from larq_reactnet.converters.judging import Agreement
 from larq_reactnet.converters.layerwise import Flips, LayerError, count_flips, verify_layers
 from larq_reactnet.converters.metadata import Metadata, add_metadata, read_metadata
 from larq_reactnet.converters.predicting import predict_image, predict_images
+from larq_reactnet.converters.proving import Proof, prove
+from larq_reactnet.converters.replaying import Replay, replay
 from larq_reactnet.converters.report import Report
 from larq_reactnet.converters.torch_checkpoint import load_torch_checkpoint
 from larq_reactnet.converters.verifying import (
-    Agreement,
     predict_tflite,
     verify,
     verify_in_float64,
@@ -31,6 +33,8 @@ __all__ = [
     "Interpreter",
     "LayerError",
     "Metadata",
+    "Proof",
+    "Replay",
     "Report",
     "Timing",
     "add_metadata",
@@ -48,7 +52,9 @@ __all__ = [
     "predict_image",
     "predict_images",
     "predict_tflite",
+    "prove",
     "read_metadata",
+    "replay",
     "verify",
     "verify_in_float64",
     "verify_layers",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters.interpreter import TITLES, Interpreter, engines
 
 import numpy as np
@@ -87,10 +88,10 @@ class Benchmark:
 
 
 def benchmark(
-    flatbuffer: bytes,
+    flatbuffer: tflite.File,
     *,
     engine: str = "auto",
-    threads: Sequence[int] = (1,),
+    num_threads: Sequence[int] = (1,),
     runs: int = 30,
     progress: bool = True,
 ) -> Benchmark:
@@ -101,31 +102,34 @@ def benchmark(
 
     !!! example
         ```python
-        flatbuffer = open("model.tflite", "rb").read()
-        print(lr.converters.benchmark(flatbuffer, threads=(1, 2)))
+        print(lr.converters.benchmark("model.tflite", num_threads=(1, 2)))
         ```
 
     Args:
-        flatbuffer: The content of the file.
+        flatbuffer: The path of a file, or its content.
         engine: `"lce"`, `"runtime"`, or `"auto"` for all that are installed.
-        threads: Numbers of threads, which are timed one after the other.
+        num_threads: Numbers of threads, which are timed one after the other.
         runs: Runs of each engine that count.
         progress: Whether to show a progress bar.
 
     Raises:
-        ValueError: If no engine runs the file, or it is corrupt; or if `threads` or `runs` are no
-            numbers above zero.
+        ValueError: If no engine runs the file, or it is corrupt; or if a number in `num_threads`
+            or `runs` is not above zero.
+        OSError: If there is no such file.
         ImportError: If the engine is not installed.
     """
-    if runs < 1 or not threads or min(threads) < 1:
-        raise ValueError("`threads` and `runs` must be at least 1.")
+    if runs < 1 or not num_threads or min(num_threads) < 1:
+        raise ValueError("`num_threads` and `runs` must be at least 1.")
+    content = tflite.content_of(flatbuffer)
     names = sorted(engines(engine))  # LCE first
     timings: list[Timing] = []
     refusals: list[str] = []
-    with tqdm(total=len(threads) * runs, desc="Timing", leave=False, disable=not progress) as bar:
-        for number in threads:
+    with tqdm(
+        total=len(num_threads) * runs, desc="Timing", leave=False, disable=not progress
+    ) as bar:
+        for number in num_threads:
             with contextlib.ExitStack() as stack:
-                running, refusals = _start(flatbuffer, names, number, stack)
+                running, refusals = _start(content, names, number, stack)
                 if not running:
                     raise ValueError(" ".join(refusals))
                 seconds: dict[str, list[float]] = {title: [] for title in running}
@@ -146,7 +150,7 @@ def _start(
         try:
             for title, xnnpack in _SETTINGS[name].items():
                 running[title] = stack.enter_context(
-                    Interpreter(flatbuffer, engine=name, threads=threads, xnnpack=xnnpack)
+                    Interpreter(flatbuffer, engine=name, num_threads=threads, xnnpack=xnnpack)
                 )
         except ValueError as error:
             refusals.append(str(error))

@@ -21,7 +21,7 @@ import tensorflow as tf
 __all__ = ["Finding", "binary_convolutions", "check"]
 
 
-def check(model: tf.keras.Model, flatbuffer: bytes | None = None) -> list[Finding]:
+def check(model: tf.keras.Model, flatbuffer: tflite.File | None = None) -> list[Finding]:
     """Find the layers of `model` that LCE would not convert as they are meant.
 
     !!! example
@@ -32,8 +32,8 @@ def check(model: tf.keras.Model, flatbuffer: bytes | None = None) -> list[Findin
 
     Args:
         model: Functional or sequential model. It is not changed.
-        flatbuffer: What became of it, to also find the binary convolutions that are not in the
-            file. They are recognized by their weights.
+        flatbuffer: What became of it, the path of a file or its content, to also find the binary
+            convolutions that are not in the file. They are recognized by their weights.
 
     Returns:
         The findings, those that are no more than a cost last. `export` refuses a model for those
@@ -51,7 +51,7 @@ def check(model: tf.keras.Model, flatbuffer: bytes | None = None) -> list[Findin
             if is_binary(graph, call) and id(call.layer) not in faulty:
                 cost += costs(graph, call)
     if flatbuffer is not None:
-        found += _missing(model, tflite.read(flatbuffer))
+        found += _missing(model, tflite.read(tflite.content_of(flatbuffer)))
     return [*dict.fromkeys(found + cost)]
 
 

@@ -29,7 +29,7 @@ _ROWS, _HALF = 5, 3  # versions of DEQUANTIZE with one scale for each row, and o
 _LARGEST_INT8 = 127
 
 
-def compress(flatbuffer: bytes, storage: str = "int8") -> bytes:
+def compress(flatbuffer: tflite.File, storage: str = "int8") -> bytes:
     r"""Store the weights of the last dense layers in one or two bytes each.
 
     With `"int8"`, \\(w = s q\\) with one scale \\(s = \max |w| / 127\\) for the layer: the form
@@ -38,7 +38,7 @@ def compress(flatbuffer: bytes, storage: str = "int8") -> bytes:
     are not.
 
     Args:
-        flatbuffer: A `.tflite`.
+        flatbuffer: A `.tflite`: the path of a file, or its content.
         storage: `"int8"`, `"float16"`, or `"float32"` for none.
 
     Returns:
@@ -49,14 +49,15 @@ def compress(flatbuffer: bytes, storage: str = "int8") -> bytes:
     """
     if storage not in STORAGES:
         raise ValueError(f"`storage` must be one of {STORAGES}, got {storage!r}.")
-    model = tflite.read(flatbuffer)
+    content = tflite.content_of(flatbuffer)
+    model = tflite.read(content)
     heads = _heads(model) if storage != "float32" else []
     for head in heads:
         weights = tflite.constant(model, model.subgraphs[0].tensors[head.inputs[1]])
         assert weights is not None  # of a head
         stored = _as_int8(weights) if storage == "int8" else _as_float16(weights)
         _put_behind_dequantize(model, head, stored)
-    return tflite.write(model) if heads else flatbuffer
+    return tflite.write(model) if heads else content
 
 
 class _Stored(NamedTuple):

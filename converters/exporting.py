@@ -1,25 +1,26 @@
 """One call from a Keras model to a verified one-bit `.tflite`."""
 
-import functools
-from collections.abc import Callable
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from larq_reactnet._files import check_writable, replacing
+from larq_reactnet._latent import latent
 from larq_reactnet.converters._keras.calls import flattened
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.match import match
-from larq_reactnet.converters.checking import binary_convolutions, check
-from larq_reactnet.converters.compressing import STORAGES, compress
+from larq_reactnet.converters.checking import Finding, binary_convolutions, check
 from larq_reactnet.converters.converting import ExportError, convert
 from larq_reactnet.converters.curing import cure
 from larq_reactnet.converters.folding import fold
 from larq_reactnet.converters.inspecting import count_operators
-from larq_reactnet.converters.layerwise import Flips, LayerError, count_flips, verify_layers
 from larq_reactnet.converters.metadata import Metadata, add_metadata
+from larq_reactnet.converters.proving import prove, refuse_unproved
 from larq_reactnet.converters.report import Report
-from larq_reactnet.converters.verifying import Agreement, as_inputs, verify, verify_in_float64
-from larq_reactnet.distillation import Distiller
+from larq_reactnet.converters.storing import store_heads
+from larq_reactnet.converters.verifying import as_inputs, runner, verify_in_float64
+from larq_reactnet.distillation import Distiller, ends_in_softmax
 from larq_reactnet.profiling import ops
 
 import numpy as np
@@ -28,9 +29,7 @@ import tensorflow as tf
 __all__ = ["export"]
 
 _EXACT = 1e-9  # largest difference in float64, relative to the largest output
-_FEW, _FEWER = 8, 2  # inputs that signs are compared for, and that are run in float64
-# Share of inputs that may change their class when dense layers are compressed, and some rounding.
-_LOST = 1e-3 + 1e-9
+_FEWER = 2  # inputs that are run in float64
 
 
 def export(
@@ -49,10 +48,10 @@ def export(
     """Cure, fold, convert, compress and prove equal `model`, then write it.
 
     What `check` finds is cured or refused. Shifts are folded, and float64 shows that it changes
-    nothing. Larq Compute Engine converts the result, and its last dense layers are compressed as
-    far as agreement allows. Then the file is run on real inputs in LCE's interpreter, and
-    compared with `model`. Where larq-reactnet-runtime is installed, the file must get the same
-    classes there.
+    nothing. Larq Compute Engine converts the result, and its last dense layers are stored as small
+    as their outputs allow. Then the file runs on real inputs in every engine that is installed:
+    LCE's interpreter, and larq-reactnet-runtime. Each sign that an engine computes must be that of
+    the Keras model in float64, and the outputs must be those of the Keras model.
 
     !!! example
         ```python
@@ -69,11 +68,13 @@ def export(
             batches. Without it, noise is used: that proves less, and a network is far less sure of
             its answer there.
         verify_limit: Use at most this many inputs.
-        min_agreement: Share of inputs that must get the same class, 0 to 1.
+        min_agreement: Share of inputs that must get the same class, 0 to 1. Only those inputs count
+            for which Keras prefers its class by more than rounding and `storage` explain, and
+            nothing is refused for a number of others that may be chance.
         allow_float: Write the file even if `check` finds layers that stay in float.
         storage: How to store the last dense layers: `"int8"`, `"float16"` or `"float32"`. By
-            default the first of them with which 99.9 % of the inputs get the class that Keras
-            gives, or no more than 0.1 % fewer than with `"float32"`.
+            default the smallest of them that moves no output by more than 1 % of what it varies by
+            (root mean square over the inputs); int8 only if it saves at least 5 % of the file.
         thorough: Also compare each binary convolution of the file, by itself, with its layer.
         metadata: Labels and normalization of the inputs, which the file then carries.
         progress: Whether to say what takes long, and show a progress bar.
@@ -91,84 +92,71 @@ def export(
     model = model.student if isinstance(model, Distiller) else model
     _refuse_unsuitable(model)
     path = check_writable(path)
-    shape = tuple(model.input_shape[1:])
-    verified_with = "given inputs"
-    if verify_with is None:
-        verified_with = "random inputs"
-        verify_with = np.random.default_rng(0).normal(size=(64, *shape))
-    try:
-        inputs = as_inputs(verify_with, shape, verify_limit)
-    except ValueError as error:
-        raise ExportError(str(error)) from error
-
-    findings = check(model)
-    in_the_way = [finding for finding in findings if finding.blocks]
-    refused = [f for f in in_the_way if not allow_float or f.kind == "wrong"]
-    if refused:
-        listing = "\n".join(f"  {finding}" for finding in refused)
-        raise ExportError(
-            f"{model.name!r} has layers that would not be binary in the file, or wrong (pass "
-            f"allow_float=True to accept float ones):\n{listing}"
-        )
-    try:
-        operations = ops(model)
+    with _export_errors():
+        inputs, verified_with = _inputs(model, verify_with, verify_limit)
+        findings, operations = check(model), ops(model)
+        _refuse_findings(model, findings, allow_float)
         deployed, folding_error, not_folded = _deploy(model, inputs[:_FEWER], progress)
-    except ValueError as error:
-        raise ExportError(str(error)) from error
 
-    _say(f"Converting {model.name} with Larq Compute Engine ...", progress)
-    flatbuffer = convert(deployed)
-    expected = binary_convolutions(deployed)
-    became = match(expected, tflite.read(flatbuffer))
-    missing = [layer.name for layer, op in zip(expected, became, strict=True) if op is None]
-    if missing and not allow_float:
-        raise ExportError(
-            f"{len(missing)} of {len(expected)} binary convolutions did not become LceBconv2d: "
-            f"{', '.join(missing)}. Their quantizers must be `larq.math.sign` forward; pass "
-            "allow_float=True to accept float convolutions."
+        _say(f"Converting {model.name} with Larq Compute Engine ...", progress)
+        flatbuffer = convert(deployed)
+        _refuse_missing(deployed, flatbuffer, allow_float)
+
+        def finished(content: bytes) -> bytes:
+            return content if metadata is None else add_metadata(content, metadata)
+
+        run, softmax = runner(inputs, progress=progress), ends_in_softmax(model)
+        stored = store_heads(flatbuffer, run, finished, softmax=softmax, storage=storage)
+        proof = prove(
+            model,
+            deployed,
+            stored.content,
+            inputs,
+            moved=stored.moved,
+            run=run,
+            thorough=thorough,
+            progress=progress,
         )
+        refuse_unproved(proof, min_agreement, verified_with)
 
-    @functools.cache
-    def stored(storage: str) -> bytes:
-        small = compress(flatbuffer, storage)
-        return small if metadata is None else add_metadata(small, metadata)
-
-    def compared(content: bytes) -> Agreement:
-        return verify(model, content, inputs, progress=progress)
-
-    try:
-        if storage is None:
-            storage, reason, agreement = _choose_storage(stored, compared)
-        else:
-            reason, agreement = "as asked for", compared(stored(storage))
-            if storage != "float32" and compress(flatbuffer, storage) == flatbuffer:
-                storage, reason = "float32", "there are none to compress"
-        content = stored(storage)
-        flips = count_flips(deployed, content, inputs[:_FEW])
-        layers = verify_layers(deployed, content, inputs[:_FEWER]) if thorough else []
-    except ValueError as error:
-        raise ExportError(str(error)) from error
-    _refuse_unequal(agreement, min_agreement, verified_with, flips, layers)
     with replacing(path) as temporary:
-        temporary.write_bytes(content)
+        temporary.write_bytes(stored.content)
     return Report(
         path=path,
-        bytes=len(content),
+        bytes=len(stored.content),
         float_bytes=4 * model.count_params(),
         ops=operations,
-        operators=dict(count_operators(content).most_common()),
-        binary_convolutions=len(expected),
-        agreement=agreement,
+        operators=dict(count_operators(stored.content).most_common()),
+        binary_convolutions=len(binary_convolutions(deployed)),
+        proof=proof,
         verified_with=verified_with,
-        flips=tuple(flips),
-        storage=storage,
-        storage_reason=reason,
+        storage=stored.storage,
+        storage_reason=stored.reason,
         folding_error=folding_error,
         not_folded=not_folded,
-        layers=tuple(layers),
-        left_in_float=tuple(map(str, in_the_way)),
+        left_in_float=tuple(str(finding) for finding in findings if finding.blocks),
         cured=tuple(str(finding) for finding in findings if finding.applied),
     )
+
+
+@contextlib.contextmanager
+def _export_errors() -> Iterator[None]:
+    """Raise what is wrong with the model, or with the file that became of it, as ExportError."""
+    try:
+        yield
+    except ExportError:
+        raise
+    except ValueError as error:
+        raise ExportError(str(error)) from error
+
+
+def _inputs(model: tf.keras.Model, given: Any, limit: int) -> tuple[np.ndarray, str]:
+    """The inputs to verify with, and what they are called."""
+    shape, name = tuple(model.input_shape[1:]), "given inputs"
+    if given is None:
+        name = "random inputs"
+        given = np.random.default_rng(0).normal(size=(64, *shape))
+    return as_inputs(given, shape, limit), name
 
 
 def _deploy(
@@ -199,76 +187,27 @@ def _is_same(model: tf.keras.Model, other: tf.keras.Model) -> bool:
     return model.get_config() == other.get_config() and all(map(np.array_equal, *weights))
 
 
-def _choose_storage(
-    stored: Callable[[str], bytes], compared: Callable[[bytes], Agreement]
-) -> tuple[str, str, Agreement]:
-    """The smallest storage of dense layers with (nearly) the agreement of float32, and why."""
-    plain = stored("float32")
-    if stored("int8") == plain:
-        return "float32", "there are none to compress", compared(plain)
-    best: Agreement | None = None
-    others: list[str] = []
-    for storage in STORAGES[:-1]:
-        try:
-            agreement = compared(stored(storage))
-        except ValueError as error:  # a weight or output is too large for it
-            others.append(f"not {storage}: {error}")
-            continue
-        if agreement.same_class < 1 - _LOST and best is None:
-            best = compared(plain)
-        if agreement.same_class >= (1 if best is None else best.same_class) - _LOST:
-            if best is not None:
-                others.append(f"{best.same_class:.2%} with float32")
-            return storage, _reason(agreement, others), agreement
-        others.append(f"{agreement.same_class:.2%} with {storage}")
-    best = best or compared(plain)
-    return "float32", _reason(best, others), best
-
-
-def _reason(agreement: Agreement, others: list[str]) -> str:
-    return ", ".join([f"{agreement.same_class:.2%} get the class that Keras gives", *others])
-
-
-def _refuse_unequal(
-    agreement: Agreement,
-    min_agreement: float,
-    verified_with: str,
-    flips: list[Flips],
-    layers: list[LayerError],
-) -> None:
-    """Raise an ExportError if the file is not equal to the model."""
-    wrong = next((layer for layer in layers if not layer.is_equal), None)
-    if wrong is not None:
+def _refuse_findings(model: tf.keras.Model, findings: Sequence[Finding], allow_float: bool) -> None:
+    """Raise an ExportError if LCE would get a layer wrong, or leave one in float unasked."""
+    refused = [f for f in findings if f.blocks and (not allow_float or f.kind == "wrong")]
+    if refused:
+        listing = "\n".join(f"  {finding}" for finding in refused)
         raise ExportError(
-            f"{wrong.layer} gives other outputs in the file, of the same bits: they differ by "
-            f"{wrong.error:.3g}, and rounding explains {wrong.tolerance:.1g}. Nothing was written."
+            f"{model.name!r} has layers that would not be binary in the file, or wrong (pass "
+            f"allow_float=True to accept float ones):\n{listing}"
         )
-    if agreement.same_class >= min_agreement:
-        _refuse_other_engine(agreement, min_agreement, verified_with)
-        return
-    first = next((layer for layer in flips if layer.flipped), None)
-    where = "no sign differs in front of any binary convolution"
-    if first is not None:
-        where = (
-            f"the first layer whose signs differ is {first.layer}, {first.flipped:,} of "
-            f"{first.signs:,}"
-        )
-    raise ExportError(
-        f"The converted model gives the same class as the Keras model on only "
-        f"{agreement.same_class:.2%} of {agreement.images} {verified_with} (at least "
-        f"{min_agreement:.2%} wanted), with logits up to {agreement.max_distance:.3g} apart; "
-        f"{where}. Nothing was written. Verify with real inputs, and with a trained model."
-    )
 
 
-def _refuse_other_engine(agreement: Agreement, min_agreement: float, verified_with: str) -> None:
-    second = agreement.second
-    if second is not None and second.same_class < min_agreement:
+def _refuse_missing(deployed: tf.keras.Model, flatbuffer: bytes, allow_float: bool) -> None:
+    """Raise an ExportError if a binary convolution is not one in the file."""
+    expected = binary_convolutions(deployed)
+    became = match(expected, tflite.read(flatbuffer))
+    missing = [layer.name for layer, op in zip(expected, became, strict=True) if op is None]
+    if missing and not allow_float:
         raise ExportError(
-            f"The file gets the same class in {second.engine} as in {agreement.engine} on only "
-            f"{second.same_class:.2%} of {second.images} {verified_with} (at least "
-            f"{min_agreement:.2%} wanted), with logits up to {second.max_distance:.3g} apart. "
-            "Nothing was written."
+            f"{len(missing)} of {len(expected)} binary convolutions did not become LceBconv2d: "
+            f"{', '.join(missing)}. Their quantizers must be `larq.math.sign` forward; pass "
+            "allow_float=True to accept float convolutions."
         )
 
 
@@ -308,5 +247,5 @@ def _refuse_unsuitable(model: Any) -> None:
                 "copy the weights with `set_weights`."
             )
     for weight in model.weights:
-        if not np.isfinite(getattr(weight, "latent_variable", weight).numpy()).all():
+        if not np.isfinite(latent(weight).numpy()).all():
             raise ExportError(f"The weight {weight.name} has NaN or infinite values.")

@@ -228,7 +228,7 @@ class Inspection:
         return "\n".join(lines)
 
 
-def inspect(flatbuffer: bytes) -> Inspection:
+def inspect(flatbuffer: tflite.File) -> Inspection:
     """Look into a `.tflite`, be it of Larq Compute Engine or of TensorFlow Lite alone.
 
     Multiply-accumulates are those of convolutions and dense layers, as in `larq_reactnet.ops`.
@@ -236,30 +236,35 @@ def inspect(flatbuffer: bytes) -> Inspection:
 
     !!! example
         ```python
-        found = lr.converters.inspect(Path("model.tflite").read_bytes())
+        found = lr.converters.inspect("model.tflite")
         print(found)
         print(found.bytes_by_kind["binary_weights"], found.binary_share)
         ```
 
     Raises:
-        ValueError: If `flatbuffer` is no TensorFlow Lite model, or a corrupt one.
+        ValueError: If `flatbuffer`, the path of a file or its content, is not a TensorFlow Lite
+            model, or a corrupt one.
+        OSError: If there is no such file.
     """
-    model = tflite.read(flatbuffer)
+    content = tflite.content_of(flatbuffer)
+    model = tflite.read(content)
     try:
-        return _inspect(model, flatbuffer)
+        return _inspect(model, content)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # Operators of a corrupt file may lack anything.
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise ValueError(f"This TensorFlow Lite model is corrupt: {reason}.") from error
 
 
-def count_operators(flatbuffer: bytes) -> Counter[str]:
+def count_operators(flatbuffer: tflite.File) -> Counter[str]:
     """How often each operator occurs; custom ones by their name, like `LceBconv2d`.
 
     Raises:
-        ValueError: If `flatbuffer` is no TensorFlow Lite model, or a corrupt one.
+        ValueError: If `flatbuffer`, the path of a file or its content, is not a TensorFlow Lite
+            model, or a corrupt one.
+        OSError: If there is no such file.
     """
-    model = tflite.read(flatbuffer)
+    model = tflite.read(tflite.content_of(flatbuffer))
     return Counter(
         tflite.op_name(model, operator)
         for graph in model.subgraphs

@@ -161,11 +161,10 @@ def rounding_of(model: tf.keras.Model) -> float:
     """
     roundings = 0
     for layer, calls in calls_of(model):
-        kernel = next(
-            (k for name in KERNELS if (k := getattr(layer, name, None)) is not None), None
-        )
-        real = kernel is not None and not is_binary(layer)
-        roundings += calls * (int(np.prod(kernel.shape[:-1])) if real else 1)
+        kernels = [getattr(layer, name, None) for name in KERNELS]
+        shapes = [kernel.shape[:-1] for kernel in kernels if kernel is not None]
+        summands = [1 if is_binary(layer) else int(np.prod(shape)) for shape in shapes]
+        roundings += calls * (sum(summands) or 1)
     return float(_DEVIATIONS * _CANCELLATION * _UNIT * math.sqrt(roundings))
 
 

@@ -79,7 +79,7 @@ class Flips:
     flipped: int
 
 
-def count_flips(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) -> list[Flips]:
+def count_flips(model: tf.keras.Model, flatbuffer: tflite.File, inputs: np.ndarray) -> list[Flips]:
     """Compare the signs in front of each binary convolution, in the order of the file.
 
     Args:
@@ -93,7 +93,7 @@ def count_flips(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) ->
     Raises:
         ValueError: If the file is corrupt.
     """
-    file = tflite.read(flatbuffer)
+    file = tflite.read(tflite.content_of(flatbuffer))
     pairs = pairs_of(model, file)
     if not pairs:
         return []
@@ -116,7 +116,9 @@ def count_flips(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) ->
     ]
 
 
-def verify_layers(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) -> list[LayerError]:
+def verify_layers(
+    model: tf.keras.Model, flatbuffer: tflite.File, inputs: np.ndarray
+) -> list[LayerError]:
     """Give each binary convolution of the file the very bits that its layer has in Keras.
 
     Its outputs are compared with those of the layer in float64, together with the batch
@@ -133,7 +135,7 @@ def verify_layers(model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray) 
     Raises:
         ValueError: If the file is corrupt, or the model cannot be copied in float64.
     """
-    file = tflite.read(flatbuffer)
+    file = tflite.read(tflite.content_of(flatbuffer))
     pairs = pairs_of(model, file)
     if not pairs:
         return []

@@ -86,20 +86,20 @@ class Metadata:
         object.__setattr__(self, "std", std)
 
 
-def add_metadata(flatbuffer: bytes, metadata: Metadata) -> bytes:
+def add_metadata(flatbuffer: tflite.File, metadata: Metadata) -> bytes:
     """A `.tflite` that computes the same and carries `metadata`.
 
     What it carried before, files in its archive included, is replaced.
 
     Args:
-        flatbuffer: The content of a `.tflite` of one input and one output.
+        flatbuffer: A `.tflite`, the path of a file or its content, of one input and one output.
         metadata: What to put in.
 
     Raises:
         ValueError: If the metadata does not fit the model: it has other numbers of outputs than
             labels, or of channels than of means.
     """
-    model = tflite.read(flatbuffer)
+    model = tflite.read(tflite.content_of(flatbuffer))
     table = schema.write(_describe(model, metadata))
     labels = "".join(f"{label}\n" for label in metadata.labels).encode()
     if max(len(table), len(labels)) > LARGEST:
@@ -129,13 +129,14 @@ def add_metadata(flatbuffer: bytes, metadata: Metadata) -> bytes:
     return file.getvalue()
 
 
-def read_metadata(flatbuffer: bytes) -> Metadata | None:
+def read_metadata(flatbuffer: tflite.File) -> Metadata | None:
     """The metadata in a `.tflite`, ours or that of other programs, or `None` if it has none.
 
     Raises:
         ValueError: If the file, its metadata or the archive with the labels is corrupt.
     """
-    return metadata_of(tflite.read(flatbuffer), flatbuffer)
+    content = tflite.content_of(flatbuffer)
+    return metadata_of(tflite.read(content), content)
 
 
 def metadata_of(model: Any, flatbuffer: bytes) -> Metadata | None:

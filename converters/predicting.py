@@ -23,7 +23,7 @@ TOLERANCE = 1e-3  # of a sum of probabilities
 
 
 def predict_image(
-    flatbuffer: bytes,
+    flatbuffer: tflite.File,
     path: str | Path,
     *,
     top: int = 5,
@@ -35,8 +35,7 @@ def predict_image(
 
     !!! example
         ```python
-        flatbuffer = open("model.tflite", "rb").read()
-        (label, probability), *_ = lr.converters.predict_image(flatbuffer, "photo.jpg")
+        (label, probability), *_ = lr.converters.predict_image("model.tflite", "photo.jpg")
         ```
 
     The photo is turned upright as its EXIF data say, converted to the channels of the model,
@@ -44,7 +43,7 @@ def predict_image(
     Transparency is ignored. Scores that are no probabilities go through a softmax.
 
     Args:
-        flatbuffer: The content of a `.tflite` of a classifier.
+        flatbuffer: A `.tflite` of a classifier: the path of a file, or its content.
         path: A JPEG, PNG, GIF, BMP or WebP file; of an animation, the first frame counts.
         top: Number of classes.
         mean: With `std`, how inputs are normalized: `(pixel - mean) / std`, with pixels from 0 to
@@ -67,7 +66,7 @@ def predict_image(
 
 
 def predict_images(
-    flatbuffer: bytes,
+    flatbuffer: tflite.File,
     paths: Sequence[str | Path],
     *,
     top: int = 5,
@@ -78,9 +77,10 @@ def predict_images(
     """`predict_image` of several photos, with one start of the interpreter."""
     if top < 1:
         raise ValueError(f"`top` must be at least 1, got {top}.")
-    model = tflite.read(flatbuffer)
+    content = tflite.content_of(flatbuffer)
+    model = tflite.read(content)
     shape, classes = _classifier(model)
-    metadata = metadata_of(model, flatbuffer) or Metadata()
+    metadata = metadata_of(model, content) or Metadata()
     given = Metadata(mean=mean, std=std)  # type: ignore[arg-type]  # it takes scalars and lists
     scale = given if given.mean else metadata
     if not scale.mean:
@@ -99,7 +99,7 @@ def predict_images(
         )
     pixels = np.stack([_load(Path(path), shape) for path in paths])
     inputs = (pixels - np.array(scale.mean, np.float32)) / np.array(scale.std, np.float32)
-    found = predict_tflite(flatbuffer, inputs, engine=engine, progress=False)
+    found = predict_tflite(content, inputs, engine=engine, progress=False)
     outputs = np.asarray(found, np.float64)
     if outputs.shape != (len(paths), classes) or not np.isfinite(outputs).all():
         raise ValueError("The .tflite does not give a finite number for each class.")

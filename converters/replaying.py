@@ -88,12 +88,12 @@ class Replay:
 
 def replay(
     model: tf.keras.Model,
-    flatbuffer: bytes,
+    flatbuffer: tflite.File,
     inputs: np.ndarray,
     *,
     engine: str = "lce",
     stored: float = 0.0,
-) -> Replay | None:
+) -> Replay:
     """Run the file, and have the Keras model compute in float64 with the signs that it gave.
 
     Args:
@@ -103,26 +103,19 @@ def replay(
         engine: `"lce"` or `"runtime"`.
         stored: By how much weights that are stored in less than float32 may move a logit.
 
-    Returns:
-        What came out, or `None` if the model or the file is not one that can be replayed: one of
-        its binary convolutions is not in the file, takes signs through other layers, or does not
-        run in float64.
-
     Raises:
-        ValueError: If the file is corrupt, or the engine cannot run it.
+        ValueError: If the file is corrupt, the engine cannot run it, or it cannot be replayed: a
+            binary convolution is not in the file, or takes its signs through another layer than
+            padding of its own, or a layer does not run in float64.
         ImportError: If the engine is not installed.
     """
-    file = tflite.read(flatbuffer)
+    file = tflite.read(tflite.content_of(flatbuffer))
     pairs = pairs_of(model, file)
-    if len(pairs) < len(binary_convolutions(model)):
-        return None
-    try:
-        with float64_errors(model):
-            exact = _Exact(model, pairs)
-    except ValueError:  # a layer that cannot be copied, or knows float32 only
-        return None
-    if not exact.is_whole:
-        return None
+    missing = len(binary_convolutions(model)) - len(pairs)
+    if missing:
+        raise ValueError(f"{missing} binary convolutions of {model.name!r} are not in the file.")
+    with float64_errors(model):
+        exact = _Exact(model, pairs)
     tolerance, softmax = rounding_of(model), ends_in_softmax(model)
     order = list(dict.fromkeys(op.input for _, op in pairs))
     undecided, wrong = (np.zeros(len(pairs), np.int64) for _ in range(2))
@@ -160,8 +153,10 @@ class _Exact:
     """The model in float64, whose binary convolutions take their signs as inputs of the model.
 
     Attributes:
-        is_whole: Whether all of them do.
         outputs: Those of the last `signs_off`.
+
+    Raises:
+        ValueError: If a convolution takes signs that are not given at its input.
     """
 
     def __init__(self, model: tf.keras.Model, pairs: list[tuple[Call, BinaryOp]]):
@@ -171,9 +166,6 @@ class _Exact:
         before: dict[int, Any] = {}  # what signs are taken of, by the index of the convolution
         given: dict[int, Any] = {}
         signs_of = {index: _sign_before(graph, call) for index, (call, _) in enumerate(pairs)}
-        self.is_whole = all(source is not None for source in signs_of.values())
-        if not self.is_whole:
-            return
 
         def replace(call: Call, tensors: dict[int, Any]) -> Any:
             index = ours.get(id(call.outputs[0]))
@@ -221,13 +213,15 @@ class _Exact:
         return counts
 
 
-def _sign_before(graph: Graph, call: Call) -> tuple[Any, Any] | None:
+def _sign_before(graph: Graph, call: Call) -> tuple[Any, Any]:
     """The quantizer whose signs a convolution takes, and what it takes them of."""
     if call.layer.input_quantizer is not None:
         return call.layer.input_quantizer, call.inputs[0]
     source = graph.source(call.inputs[0])
     if not is_sign(source.layer) or len(source.inputs) != 1:
-        return None
+        raise ValueError(
+            f"{call.layer.name} takes signs through {source.layer.name}, which is not a quantizer."
+        )
     return source.layer, source.inputs[0]
 
 

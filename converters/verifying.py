@@ -1,57 +1,36 @@
 """The `.tflite` against the Keras model: both are run on the same inputs and compared."""
 
+import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from larq_reactnet.converters._keras.calls import float64_errors, rebuild
+from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters.interpreter import TITLES, Interpreter, engines
+from larq_reactnet.converters.judging import Agreement, compare, rounding_of
 from larq_reactnet.distillation import ends_in_softmax
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
-__all__ = ["Agreement", "predict_tflite", "verify", "verify_in_float64"]
+__all__ = ["Runner", "as_inputs", "predict_tflite", "verify", "verify_in_float64"]
 
-BATCH = 64
-FEW = 8  # inputs that are also run with LCE's default kernel, the slowest on x86
-SMALLEST_PROBABILITY = 1e-30  # below it, the logarithm would compare noise
+_BATCH = 64
+_FEW = 8  # inputs that are also run with LCE's default kernel, the slowest on x86
 
-
-@dataclass(frozen=True)
-class Agreement:
-    """How the outputs of two models compare.
-
-    Attributes:
-        images: Number of inputs.
-        same_class: Share of inputs with the same arg-max, 0 to 1. With a single output, which has
-            no arg-max, the share of those that differ by less than 1 %.
-        mean_distance: Mean absolute difference of the logits. Of a model that ends in a softmax,
-            logits are the logarithms of its outputs, centered.
-        max_distance: Largest absolute difference of the logits.
-        engine: What ran the file.
-        second: How the file in larq-reactnet-runtime compares with the file in `engine`, if that is
-            LCE's interpreter and both are installed.
-        refusal: Why larq-reactnet-runtime did not run the file, if it is installed and did not.
-    """
-
-    images: int
-    same_class: float
-    mean_distance: float
-    max_distance: float
-    engine: str = TITLES["lce"]
-    second: "Agreement | None" = None
-    refusal: str = ""
-
-    @property
-    def engines(self) -> tuple[str, ...]:
-        """What ran the file, the first of which is compared with Keras."""
-        return (self.engine, *(self.second.engines if self.second else ()))
+# From the content of a file to the outputs of the reference engine.
+Runner = Callable[[bytes], np.ndarray]
 
 
 def verify(
-    model: tf.keras.Model, flatbuffer: bytes, inputs: np.ndarray, *, progress: bool = True
+    model: tf.keras.Model,
+    flatbuffer: tflite.File,
+    inputs: np.ndarray,
+    *,
+    stored: np.ndarray | float = 0.0,
+    run: Runner | None = None,
+    progress: bool = True,
 ) -> Agreement:
     """Run the Keras model and the `.tflite` on `inputs` and compare.
 
@@ -62,39 +41,42 @@ def verify(
 
     Args:
         model: Keras model of one input and one output.
-        flatbuffer: What LCE made of it.
+        flatbuffer: What LCE made of it: the path of a file, or its content.
         inputs: Array of shape `(n, height, width, channels)`.
+        stored: By how much weights that are stored in less than float32 may move a logit: a number
+            for each input, or one for all.
+        run: Gives the outputs of LCE's interpreter, if they are known already.
         progress: Whether to show a progress bar.
 
     Raises:
         ValueError: If an output is not finite or has another shape, LCE's two kernels do not agree,
             or the file is corrupt.
+        OSError: If there is no such file.
         ImportError: If neither LCE nor larq-reactnet-runtime is installed.
     """
-    outputs = [np.asarray(model.predict_on_batch(batch)) for batch in _batches(inputs)]
-    expected = np.concatenate(outputs)
-    softmax = ends_in_softmax(model)
+    content = tflite.content_of(flatbuffer)
+    run = run or runner(inputs, progress=progress)
     *others, engine = engines()  # LCE, where it is installed, is the last
-    found = predict_tflite(flatbuffer, inputs, engine=engine, progress=progress)
-    agreement = _compare(TITLES[engine], found, "Keras model", expected, softmax)
+    outputs = [np.asarray(model.predict_on_batch(batch)) for batch in _batches(inputs)]
+    expected, found = np.concatenate(outputs), run(content)
+    _check_outputs("Keras model", expected, f".tflite in {TITLES[engine]}", found)
+    rules: dict[str, Any] = {"softmax": ends_in_softmax(model), "rounding": rounding_of(model)}
+    agreement = compare(found, expected, stored=stored, engine=TITLES[engine], **rules)
     if engine == "lce":
-        few = predict_tflite(flatbuffer, inputs[:FEW], progress=False, default_kernel=True)
-        if not np.allclose(few, found[:FEW], rtol=1e-4, atol=1e-4):
+        few = predict_tflite(content, inputs[:_FEW], progress=False, default_kernel=True)
+        if not np.allclose(few, found[:_FEW], rtol=1e-4, atol=1e-4):
             raise ValueError("LCE's default and indirect kernels give different outputs.")
     for other in others:
-        # Of the same bits, its binary operators give what LCE's give. The float operators are those
-        # of a newer TensorFlow Lite, with XNNPACK, and round in another way. Of 1,000 test images
-        # of a trained ReActNet, 999 get logits within 1e-4 of LCE's; one gets a sign the other way,
-        # and logits 0.2 apart. With dense layers in int8, whose inputs it rounds in another way
-        # too, they are 0.02 apart on average. So it is classes that must be the same, as with
-        # Keras, and how far apart the logits are is only said.
+        # Of the same bits, its binary operators give exactly what those of LCE give. Its float
+        # operators are those of a newer TensorFlow Lite with XNNPACK, which round in another way.
         try:
-            interpreter = Interpreter(flatbuffer, engine=other)
+            with Interpreter(content, engine=other) as interpreter:
+                there = np.asarray(interpreter.predict(inputs, progress=progress))
         except ValueError as error:
             return replace(agreement, refusal=str(error))
-        with interpreter:
-            there = _run(interpreter, inputs, progress)
-        second = _compare(TITLES[other], there, TITLES[engine], found, softmax)
+        titles = [f".tflite in {TITLES[name]}" for name in (engine, other)]
+        _check_outputs(titles[0], found, titles[1], there)
+        second = compare(there, found, engine=TITLES[other], **rules)
         agreement = replace(agreement, second=second)
     return agreement
 
@@ -122,7 +104,9 @@ def verify_in_float64(
         exact = rebuild(model, dtype="float64")
         deployed = deploy(exact)
         outputs = [
-            np.concatenate([np.asarray(m(image[None].astype(np.float64))) for image in inputs])
+            np.concatenate(
+                [np.asarray(m(image[None].astype(np.float64), training=False)) for image in inputs]
+            )
             for m in (exact, deployed)
         ]
     size = np.abs(outputs[0]).max() or 1.0
@@ -130,7 +114,7 @@ def verify_in_float64(
 
 
 def predict_tflite(
-    flatbuffer: bytes,
+    flatbuffer: tflite.File,
     inputs: np.ndarray,
     *,
     engine: str = "auto",
@@ -140,7 +124,7 @@ def predict_tflite(
     """The outputs of a `.tflite`.
 
     Args:
-        flatbuffer: The content of the file.
+        flatbuffer: The path of the file, or its content.
         inputs: Array of shape `(n, height, width, channels)`.
         engine: `"lce"`, `"runtime"`, or `"auto"`: larq-reactnet-runtime if it is installed and runs
             the file, else LCE.
@@ -153,6 +137,7 @@ def predict_tflite(
 
     Raises:
         ValueError: If the inputs do not fit the model, or it is corrupt.
+        OSError: If there is no such file.
         ImportError: If the engine is not installed.
     """
     kernel = "indirect"
@@ -161,7 +146,16 @@ def predict_tflite(
             raise ValueError("`default_kernel` is LCE's: the engine must not be 'runtime'.")
         engine, kernel = "lce", "default"
     with Interpreter(flatbuffer, engine=engine, kernel=kernel) as interpreter:
-        return _run(interpreter, inputs, progress)
+        outputs = interpreter.predict(inputs, progress=progress)
+    return outputs if isinstance(outputs, np.ndarray) else outputs[0]
+
+
+def runner(inputs: np.ndarray, *, progress: bool = True) -> Runner:
+    """What runs files on `inputs` in the reference engine, each of them once."""
+    *_, engine = engines()
+    return functools.cache(
+        lambda content: predict_tflite(content, inputs, engine=engine, progress=progress)
+    )
 
 
 def as_inputs(data: Any, shape: tuple[int, ...], limit: int) -> np.ndarray:
@@ -189,39 +183,13 @@ def as_inputs(data: Any, shape: tuple[int, ...], limit: int) -> np.ndarray:
     return inputs
 
 
-def _run(interpreter: Interpreter, inputs: np.ndarray, progress: bool) -> np.ndarray:
-    """The outputs for each of `inputs`, as on a device one at a time."""
-    if inputs.shape[1:] != interpreter.input_shapes[0][1:]:
-        raise ValueError(
-            f"The .tflite takes inputs of shape {interpreter.input_shapes[0][1:]}, but these are "
-            f"{inputs.shape[1:]}."
-        )
-    what = f"Running the .tflite in {TITLES[interpreter.engine]}"
-    rows = tqdm(inputs, what, unit="image", leave=False, disable=not progress)
-    return np.concatenate([interpreter.run(row[None])[0] for row in rows])
-
-
-def _compare(
-    engine: str, found: np.ndarray, other: str, expected: np.ndarray, softmax: bool
-) -> Agreement:
-    """How the outputs of the file in an engine compare with other ones."""
-    if found.shape != expected.shape:
-        raise ValueError(
-            f"The .tflite gives {found.shape} in {engine}, and the {other} {expected.shape}."
-        )
-    for name, values in ((other, expected), (f".tflite in {engine}", found)):
+def _check_outputs(one: str, ours: np.ndarray, other: str, theirs: np.ndarray) -> None:
+    """Raise ValueError if outputs cannot be compared."""
+    if ours.shape != theirs.shape:
+        raise ValueError(f"The {one} gives {ours.shape}, and the {other} {theirs.shape}.")
+    for name, values in ((one, ours), (other, theirs)):
         if not np.isfinite(values).all():
             raise ValueError(f"The {name} gives NaN or infinite values on the given inputs.")
-    if expected.shape[-1] > 1:
-        same = expected.argmax(-1) == found.argmax(-1)
-    else:
-        same = np.isclose(found, expected, rtol=1e-2, atol=1e-6)
-    if softmax:
-        expected, found = _logits(expected), _logits(found)
-    distances = np.abs(expected - found)
-    return Agreement(
-        len(found), float(same.mean()), float(distances.mean()), float(distances.max()), engine
-    )
 
 
 def _rows(data: tf.data.Dataset, limit: int) -> Iterator[np.ndarray]:
@@ -236,9 +204,4 @@ def _rows(data: tf.data.Dataset, limit: int) -> Iterator[np.ndarray]:
 
 
 def _batches(inputs: np.ndarray) -> Iterator[np.ndarray]:
-    return (inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH))
-
-
-def _logits(probabilities: np.ndarray) -> np.ndarray:
-    logits = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY))
-    return logits - logits.mean(-1, keepdims=True)
+    return (inputs[start : start + _BATCH] for start in range(0, len(inputs), _BATCH))

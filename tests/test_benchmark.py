@@ -40,7 +40,7 @@ def images(rng):
 
 def test_benchmark(good, pretend, without):
     pretend()
-    found = benchmark(good, threads=(1, 2), runs=3, progress=False)
+    found = benchmark(good, num_threads=(1, 2), runs=3, progress=False)
     names = ["LCE", "LCE, XNNPACK", "larq-reactnet-runtime"]
     assert [(timing.engine, timing.threads) for timing in found.timings] == [
         (name, threads) for threads in (1, 2) for name in names

@@ -73,7 +73,7 @@ def test_outputs_are_those_of_lce(good, images, kernel, options, xnnpack):
     import larq_compute_engine as lce
 
     there = lce.testing.Interpreter(good, use_xnnpack=xnnpack, **options)
-    with Interpreter(good, kernel=kernel, xnnpack=xnnpack, threads=2) as here:
+    with Interpreter(good, kernel=kernel, xnnpack=xnnpack, num_threads=2) as here:
         assert here.input_shapes == there.input_shapes == [(1, 8, 8, 4)]
         for image in images:
             (found,) = here.run(image[None])

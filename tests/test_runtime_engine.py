@@ -211,7 +211,7 @@ def test_several_outputs_are_for_lce(runtime, model, good, images):
         graph.outputs, file.signatureDefs = np.repeat(graph.outputs, 2), None
 
     twice = edited(good, change)
-    with Interpreter(twice, engine="auto", threads=2) as interpreter:
+    with Interpreter(twice, engine="auto", num_threads=2) as interpreter:
         assert interpreter.engine == "lce"
     assert "has 2 outputs" in verify(model, twice, images, progress=False).refusal
 

@@ -1,4 +1,4 @@
-"""An interpreter at the other end of a pipe. Runs in a process of its own, see `interpreter`.
+"""An interpreter at the other end of a pipe. Runs in a process of its own, see `process`.
 
 This file is run as it is and must not import TensorFlow, which takes seconds: the interpreter of
 Larq Compute Engine is an extension that needs NumPy only, and larq-reactnet-runtime imports
@@ -59,10 +59,11 @@ class Runtime:
     def __init__(self, content: bytes, threads: int, *_: int):
         package = importlib.import_module("larq_reactnet_runtime")
         self._interpreter = package.Interpreter(content, num_threads=threads)
-        self.input_shapes = [tensor.shape for tensor in self._interpreter.model.inputs]
+        self.input_shapes = self._interpreter.input_shapes
 
     def predict(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        return [self._interpreter.predict(*inputs)]
+        outputs = self._interpreter.predict(*inputs)
+        return outputs if isinstance(outputs, list) else [outputs]
 
 
 def lce(extension: str) -> Callable[..., Any]:

@@ -4,6 +4,8 @@ The schema is the one that Larq Compute Engine carries. Its objects end in T: a 
 `subgraphs`, `buffers` and `operatorCodes`, a `SubGraphT` has `tensors` and `operators`.
 """
 
+import os
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from larq_reactnet.converters._lce import BCONV2D, BMAXPOOL2D, DEQUANTIZE, QUANTIZE
@@ -18,6 +20,9 @@ SubGraphT: TypeAlias = Any
 TensorT: TypeAlias = Any
 OperatorT: TypeAlias = Any
 
+# A `.tflite`, as the path of a file or as its content.
+File: TypeAlias = str | os.PathLike[str] | bytes
+
 # Inputs that operators of one output must have.
 _NEEDED = {
     QUANTIZE: 1,
@@ -28,11 +33,13 @@ _NEEDED = {
 }
 
 __all__ = [
+    "File",
     "ModelT",
     "OperatorT",
     "SubGraphT",
     "TensorT",
     "constant",
+    "content_of",
     "numpy_types",
     "op_name",
     "op_options",
@@ -49,6 +56,22 @@ def schema() -> Any:
     return tflite_schema
 
 
+def content_of(model: File) -> bytes:
+    """The content of a `.tflite`, given as its path or as the content itself.
+
+    Raises:
+        OSError: If there is no such file.
+    """
+    if isinstance(model, bytes | bytearray | memoryview):
+        return bytes(model)
+    path = Path(model)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file {path}.")
+    if not path.is_file():
+        raise OSError(f"{path} is not an ordinary file.")
+    return path.read_bytes()
+
+
 def read(flatbuffer: bytes) -> ModelT:
     """The `ModelT` in a `.tflite`: all that is not its weights has been read and makes sense.
 
@@ -57,8 +80,9 @@ def read(flatbuffer: bytes) -> ModelT:
     """
     if flatbuffer[4:8] != b"TFL3":
         raise ValueError("This is no TensorFlow Lite model: its file identifier is not TFL3.")
+    model_type = schema().ModelT
     try:
-        model = schema().ModelT.InitFromPackedBuf(flatbuffer, 0)
+        model = model_type.InitFromPackedBuf(flatbuffer, 0)
         _check(model)
         _fill(model)
     except Exception as error:  # the reader of a corrupt file may raise anything

@@ -56,5 +56,5 @@ def benchmark(model: Path, threads: tuple[int, ...], runs: int, engine: str, as_
       larq-reactnet benchmark model.tflite --threads 1,2 --runs 100
       larq-reactnet benchmark model.tflite --engine runtime --json
     """
-    found = lr.converters.benchmark(model.read_bytes(), engine=engine, threads=threads, runs=runs)
+    found = lr.converters.benchmark(model, engine=engine, num_threads=threads, runs=runs)
     click.echo(json.dumps(found.as_dict(), indent=1) if as_json else found)

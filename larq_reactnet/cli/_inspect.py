@@ -34,7 +34,7 @@ def inspect(path: Path, as_json: bool, page: Path | None) -> None:
       larq-reactnet inspect model.tflite --html model.html
       larq-reactnet inspect model.tflite --json > model.json
     """
-    found = lr.converters.inspect(path.read_bytes())
+    found = lr.converters.inspect(path)
     if page is not None:
         from larq_reactnet.converters.inspection_page import html
 

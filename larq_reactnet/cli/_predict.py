@@ -63,7 +63,7 @@ def predict(
       larq-reactnet predict other.tflite photo.jpg --mean 123.7,116.3,103.5 --std 58.4,57.1,57.4
     """
     found = lr.converters.predict_images(
-        model.read_bytes(), photos, top=top, mean=mean or (), std=std or (), engine=engine
+        model, photos, top=top, mean=mean or (), std=std or (), engine=engine
     )
     if as_json:
         rows = [

@@ -142,9 +142,8 @@ def evaluate(what: str, limit: int | None, engine: str, **where: Any) -> None:
       larq-reactnet evaluate model.tflite --dataset digits --engine lce
     """
     if what.endswith(".tflite"):
-        flatbuffer = Path(what).read_bytes()
         images, labels = dataset_of(what, where).test_arrays(limit)
-        outputs = lr.converters.predict_tflite(flatbuffer, images, engine=engine)
+        outputs = lr.converters.predict_tflite(what, images, engine=engine)
     elif engine != "auto":
         raise click.UsageError("--engine is for .tflite files.")
     else:

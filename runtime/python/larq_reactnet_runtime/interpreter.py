@@ -33,7 +33,7 @@ class Interpreter:
     library of this package computes the binary operators in it.
 
     Args:
-        model: Path or content of a file of one float32 input and one float32 output.
+        model: Path or content of a file of one float32 input, and of float32 outputs.
         num_threads: Number of threads.
         isa: Instruction set, such as `"portable"`; by default the best that the CPU has.
         fuse: See `load_delegate`.
@@ -43,6 +43,8 @@ class Interpreter:
         model: What is in the file.
         claimed: Number of binary operators that the library runs, which are all there are.
         engine: Name and version of the package whose interpreter it is.
+        input_shapes: Shapes of the inputs of the model, the batch included.
+        output_shapes: Shapes of its outputs, likewise.
 
     Raises:
         ValueError: If the file is truncated, corrupt, or no model of one input and one output.
@@ -62,10 +64,15 @@ class Interpreter:
     ):
         self._content = _content(model)
         self.model = read(self._content)
-        self._input, self._output = (
-            _only(tensors, kind)
-            for tensors, kind in ((self.model.inputs, "input"), (self.model.outputs, "output"))
-        )
+        if len(self.model.inputs) != 1:
+            raise ValueError(
+                f"The .tflite has {len(self.model.inputs)} inputs: one is supported. Use "
+                "`load_delegate` with an interpreter of your own."
+            )
+        self._input = _batch_of_floats(self.model.inputs[0], "input")
+        self._outputs = [_batch_of_floats(tensor, "output") for tensor in self.model.outputs]
+        self.input_shapes = [self._input.shape]
+        self.output_shapes = [tensor.shape for tensor in self._outputs]
         delegate = _engine.load_delegate(num_threads, isa, fuse=fuse, profile=profile)
         engine = _engine.find()
         self.engine = engine.name
@@ -83,7 +90,8 @@ class Interpreter:
         # A stock interpreter has no binary operators, and has just refused those left to it.
         self.claimed = self.model.binary_operators
         self._input_index = self._interpreter.get_input_details()[0]["index"]
-        self._output_index = self._interpreter.get_output_details()[0]["index"]
+        details = self._interpreter.get_output_details()
+        self._output_indices = [output["index"] for output in details]
         self._batch = self._input.shape[0]
         self._fixed = False  # whether the graph allows no other batch
         self._lock = threading.Lock()
@@ -95,8 +103,8 @@ class Interpreter:
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """Shape of one output, without the axis of the batch."""
-        return self._output.shape[1:]
+        """Shape of the first output, without the axis of the batch."""
+        return self._outputs[0].shape[1:]
 
     @property
     def metadata(self) -> Metadata:
@@ -116,21 +124,24 @@ class Interpreter:
         """
         return self.metadata.labels
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
+    def predict(self, images: np.ndarray) -> np.ndarray | list[np.ndarray]:
         """The outputs for images.
 
         Args:
             images: float32 array of shape `(n, *input_shape)`, normalized as the model wants it.
 
         Returns:
-            float32 array of shape `(n, *output_shape)`.
+            float32 array of shape `(n, *output_shape)`; a list of arrays if there are several
+            outputs.
 
         Raises:
             ValueError: If the images have another type or shape, or numbers that are not finite.
             RuntimeError: If the interpreter fails.
         """
         images = self._checked(images)
-        outputs = np.empty((len(images), *self.output_shape), np.float32)
+        outputs = [
+            np.empty((len(images), *tensor.shape[1:]), np.float32) for tensor in self._outputs
+        ]
         with self._lock:
             done = 0
             while done < len(images):
@@ -142,10 +153,11 @@ class Interpreter:
                     batch = np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), 0)])
                 self._interpreter.set_tensor(self._input_index, batch)
                 self._interpreter.invoke()
-                rows = self._interpreter.get_tensor(self._output_index)
-                outputs[done : done + size] = rows[: len(images) - done]
+                for output, index in zip(outputs, self._output_indices):
+                    rows = self._interpreter.get_tensor(index)
+                    output[done : done + size] = rows[: len(images) - done]
                 done += size
-        return outputs
+        return outputs[0] if len(outputs) == 1 else outputs
 
     def _checked(self, images: np.ndarray) -> np.ndarray:
         if not isinstance(images, np.ndarray):
@@ -169,8 +181,8 @@ class Interpreter:
             return self._batch
         try:
             self._set_batch(size)
-            shape = tuple(self._interpreter.get_output_details()[0]["shape"])
-            self._fixed = shape != (size, *self.output_shape)
+            shapes = [tuple(d["shape"]) for d in self._interpreter.get_output_details()]
+            self._fixed = shapes != [(size, *tensor.shape[1:]) for tensor in self._outputs]
         except (RuntimeError, ValueError):  # such as a reshape to a constant shape
             self._fixed = True
         if self._fixed:
@@ -196,14 +208,8 @@ def _content(model: str | os.PathLike[str] | bytes) -> bytes:
         return file.read()
 
 
-def _only(tensors: tuple[Tensor, ...], kind: str) -> Tensor:
-    """The one tensor that there is, if it has a batch of float32."""
-    if len(tensors) != 1:
-        raise ValueError(
-            f"The .tflite has {len(tensors)} {kind}s: one is supported. Use `load_delegate` with "
-            "an interpreter of your own."
-        )
-    (tensor,) = tensors
+def _batch_of_floats(tensor: Tensor, kind: str) -> Tensor:
+    """`tensor`, if it has a batch of float32."""
     if tensor.dtype != "float32" or not tensor.shape or 0 in tensor.shape:
         raise ValueError(
             f"The {kind} of the .tflite is {tensor.dtype} of shape {tensor.shape}: a batch of "

@@ -9,7 +9,7 @@ from typing import Any
 
 from larq_reactnet.converters._faults.costs import costs
 from larq_reactnet.converters._faults.finding import Finding
-from larq_reactnet.converters._faults.rules import faults, is_binary
+from larq_reactnet.converters._faults.rules import faults, is_binary_convolution
 from larq_reactnet.converters._keras.graph import graphs
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.match import match, oddly_fused
@@ -37,7 +37,7 @@ def check(model: tf.keras.Model, flatbuffer: tflite.File | None = None) -> list[
 
     Returns:
         The findings, those that are no more than a cost last. `export` refuses a model for those
-        that have `blocks`, and mends those that have `applied`.
+        that have `blocks`, and cures those that have `applied`.
 
     Raises:
         ValueError: If `model` is not functional or sequential, or `flatbuffer` is no `.tflite`.
@@ -48,7 +48,7 @@ def check(model: tf.keras.Model, flatbuffer: tflite.File | None = None) -> list[
         found += [fault.finding for fault in here]
         faulty = {id(fault.layer) for fault in here}
         for call in graph.calls:
-            if is_binary(graph, call) and id(call.layer) not in faulty:
+            if is_binary_convolution(graph, call) and id(call.layer) not in faulty:
                 cost += costs(graph, call)
     if flatbuffer is not None:
         found += _missing(model, tflite.read(tflite.content_of(flatbuffer)))
@@ -60,7 +60,7 @@ def binary_convolutions(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
     binary, faulty = set(), set()
     for graph in graphs(model):
         faulty |= {id(fault.layer) for fault in faults(graph)}
-        binary |= {id(call.layer) for call in graph.calls if is_binary(graph, call)}
+        binary |= {id(call.layer) for call in graph.calls if is_binary_convolution(graph, call)}
     return [
         layer
         for layer, calls in calls_of(model)

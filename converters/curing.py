@@ -1,4 +1,4 @@
-"""A copy of a model in which everything is mended that LCE would get wrong and can be helped."""
+"""A copy of a model without those faults that can be cured without changing its function."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,11 +34,11 @@ __all__ = ["CURES", "cure"]
 _LARGE = 1e30  # above any threshold
 
 # From a call, its graph, and the new tensors by the id of the old ones, to the new output.
-Mend = Callable[[Call, Graph, dict[int, Any]], Any]
+Cure = Callable[[Call, Graph, dict[int, Any]], Any]
 
 
 def cure(model: tf.keras.Model) -> tf.keras.Model:
-    """Mend every finding of `check` that is `applied`, without changing the function.
+    """Cure every finding of `check` that is `applied`, without changing the function.
 
     For inference only: the copy is not meant to be trained.
 
@@ -52,7 +52,7 @@ def cure(model: tf.keras.Model) -> tf.keras.Model:
 
     Returns:
         A functional model of the same inputs and outputs, or `model` itself if there is nothing
-        to mend.
+        to cure.
 
     Raises:
         ValueError: If a layer cannot be copied.
@@ -60,11 +60,11 @@ def cure(model: tf.keras.Model) -> tf.keras.Model:
     model = _cure_inner(model)
     graph = Graph(model)
     found = faults(graph)
-    for rule, mend in CURES.items():
+    for name, cure_ in CURES.items():
         # Calls are known by their outputs.
-        ours = {id(fault.call.outputs[0]): fault for fault in found if fault.rule == rule}
+        ours = {id(fault.call.outputs[0]): fault for fault in found if fault.cured_by == name}
         if ours:
-            model = rebuild(model, _replacing(ours, mend, graph))
+            model = rebuild(model, _replacing(ours, cure_, graph))
             graph = Graph(model)
             found = faults(graph)
     return model
@@ -84,10 +84,10 @@ def _cure_inner(model: tf.keras.Model) -> tf.keras.Model:
     return rebuild(model, replace)
 
 
-def _replacing(found: dict[int, Fault], mend: Mend, graph: Graph) -> Any:
+def _replacing(found: dict[int, Fault], cure_: Cure, graph: Graph) -> Any:
     def replace(call: Call, tensors: dict[int, Any]) -> Any:
         fault = found.get(id(call.outputs[0]))
-        return None if fault is None else mend(fault.call, graph, tensors)
+        return None if fault is None else cure_(fault.call, graph, tensors)
 
     return replace
 
@@ -148,15 +148,15 @@ def _geometry(padding: Call, convolution: Call) -> tuple[Amounts, Sizes, Window]
     return pad.amounts, sizes, view
 
 
-def _rewritten(rewrite: Rewrite) -> Mend:
-    def mend(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+def _rewritten(rewrite: Rewrite) -> Cure:
+    def cure_(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
         return rewrite(call.layer, tensors[id(call.inputs[0])], graph.name(call))
 
-    return mend
+    return cure_
 
 
-# By the rule of a fault. Later ones find what earlier ones have made.
-CURES: dict[str, Mend] = {
+# By the `cured_by` of a fault. Later ones find what earlier ones have made.
+CURES: dict[str, Cure] = {
     "form": _plain_sign,
     "lost": _sign_again,
     "ones": _pad_before_sign,

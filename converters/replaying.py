@@ -175,7 +175,9 @@ class _Exact:
             before[index] = tensors[id(tensor)]
             self._quantizers[index] = _in_float64(quantizer, tensor)
             shape = call.inputs[0].shape
-            given[index] = tf.keras.layers.Input(batch_shape=(1, *shape[1:]), dtype="float64")
+            given[index] = tf.keras.layers.Input(
+                batch_shape=(1, *shape[1:]), dtype="float64", name=f"signs{index}_{call.layer.name}"
+            )
             copy = clone(call.layer, dtype="float64", input_quantizer=None)
             result = run_call(call, copy, {**tensors, id(call.inputs[0]): given[index]})
             own = getattr(call.layer.input_quantizer, "weights", ())

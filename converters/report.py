@@ -33,7 +33,7 @@ class Report:
             relative to the largest output; None if there was nothing to cure or fold.
         not_folded: Why nothing was folded, if it could not be.
         left_in_float: What `check` found, if `allow_float=True` was given.
-        cured: What `check` found and `cure` mended.
+        cured: What `check` found and `cure` cured.
     """
 
     path: Path

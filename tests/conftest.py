@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import larq_reactnet as lr
-from larq_reactnet.converters import interpreter
 
 import larq as lq
 import numpy as np
@@ -22,17 +21,18 @@ gc.freeze()
 
 # A package in place of larq-reactnet-runtime, for models of 8x8 images and 4 classes.
 RUNTIME = """
-import os, time, types
+import os, time
 import numpy as np
 
 class Interpreter:
     def __init__(self, content, num_threads=1):
         {start}
-        self.model = types.SimpleNamespace(inputs=[types.SimpleNamespace(shape=(1, 8, 8, 3))])
+        self.input_shapes = [(1, 8, 8, 3)]
 
     def predict(self, images):
         {answer}
 """
+PACKAGES = {"lce": "larq_compute_engine", "runtime": "larq_reactnet_runtime"}
 MEANS = "return images.mean((1, 2), np.float32) @ np.eye(3, 4, dtype=np.float32)"
 
 CIFAR10 = Path(__file__).resolve().parents[2] / "shared" / "data" / "tfds"
@@ -107,15 +107,13 @@ def rng():
 
 @pytest.fixture
 def without(monkeypatch):
-    """A function that hides engines. Processes of the runtime that are waiting are not used."""
-    monkeypatch.setattr(interpreter, "_spare", {})
+    """A function that hides engines."""
 
     def hide(*names):
         for name in names:
-            monkeypatch.setitem(sys.modules, interpreter._PACKAGES[name], None)
+            monkeypatch.setitem(sys.modules, PACKAGES[name], None)
 
-    yield hide
-    interpreter._end_spare()
+    return hide
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What `check` names and nobody can mend but the user, and the models that have nothing wrong.
+"""What `check` names and nobody can cure but the user, and the models that have nothing wrong.
 
 Each fault is shown with `converters.convert`, which gives what `lce.convert_keras_model` does.
 """
@@ -347,13 +347,13 @@ def test_command(tmp_path):
     model_of(conv(padding="same"), conv(name="grouped", groups=2)).save(str(path))
     result = run(path)
     assert result.exit_code == 0, result.output
-    assert "1 cured by export, 0 to mend by you." in result.output
+    assert "1 cured by export, 0 left to you." in result.output
     for word in ("grouped", "export", "cost"):
         assert word in result.output
     binary_model("ste_tern").save(str(path))
     result = run(path)
     assert result.exit_code == 1
-    assert "0 cured by export, 1 to mend by you." in result.output
+    assert "0 cured by export, 1 left to you." in result.output
     assert "Traceback" not in result.output
     result = run(path, "--json")
     assert result.exit_code == 1

@@ -1,4 +1,4 @@
-"""Each fault that `export` mends: shown with plain LCE, and right in the file that it writes.
+"""Each fault that `export` cures: shown with plain LCE, and right in the file that it writes.
 
 `converters.convert` gives what `lce.convert_keras_model` does, sooner. The one exception, which is
 shown with the latter, depends on the batch being of unknown size.
@@ -189,7 +189,7 @@ CURED = {
                 activation="relu",
             )
         ),
-        "2 groups of channels that are no multiple of 32",
+        "2 groups of channels that are not a multiple of 32",
         2,
     ),
     "a map smaller than the kernel": (
@@ -250,7 +250,7 @@ def test_cure(name, rng, tmp_path):
     else:
         assert binary == 0
 
-    # The same function, and nothing more to mend.
+    # The same function, and nothing more to cure.
     cured = cure(model)
     np.testing.assert_allclose(cured(images), expected, rtol=1e-5, atol=1e-5)
     assert not faults_of(check(cured))
@@ -264,7 +264,7 @@ def test_cure(name, rng, tmp_path):
     assert report.operators.get("LceBconv2d", 0) == report.binary_convolutions == count
     assert report.cured == tuple(map(str, findings))
     assert not report.left_in_float
-    assert "mended" in str(report)
+    assert "cured" in str(report)
     assert report.agreement.max_distance < 1e-4
 
 

@@ -117,7 +117,6 @@ def test_bad_arguments(good):
 
 def test_without_lce(good, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "larq_compute_engine", None)
-    monkeypatch.setattr("larq_reactnet.converters.interpreter.read", tflite.read)
     with pytest.raises(ImportError):
         Interpreter(good)
 

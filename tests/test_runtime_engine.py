@@ -22,6 +22,7 @@ from larq_reactnet.converters import (
     verify,
 )
 from larq_reactnet.converters import interpreter as engines
+from larq_reactnet.converters._engine import worker
 
 import numpy as np
 import pytest
@@ -145,26 +146,7 @@ def test_files_that_it_does_not_run(good, model, images, pretend, start, message
 # Its process.
 
 
-def test_process_is_kept_for_the_next_file(good, images, pretend):
-    pretend()
-    kept = None
-    for _ in range(2):
-        with Interpreter(good, engine="runtime") as first:
-            assert kept in (None, first._process)
-            (expected,) = first.run(images[:1])
-            with Interpreter(good, engine="runtime") as second:
-                kept = second._process
-                assert kept is not first._process
-        with pytest.raises(ValueError, match="has no model"):
-            first.run(images[:1])
-        assert engines._spare == {os.getpid(): kept}
-    kept.kill()  # as if memory had run out
-    kept.wait()
-    with Interpreter(good, engine="runtime") as interpreter:
-        np.testing.assert_array_equal(interpreter.run(images[:1])[0], expected)
-
-
-def test_process_that_still_computes_is_not_kept(good, images, pretend, monkeypatch):
+def test_process_that_still_computes_is_ended(good, images, pretend, monkeypatch):
     """Its answer would be taken for that to the next request."""
     pretend()
 
@@ -172,12 +154,14 @@ def test_process_that_still_computes_is_not_kept(good, images, pretend, monkeypa
         raise KeyboardInterrupt
 
     with Interpreter(good, engine="runtime") as interpreter:
-        process = interpreter._process
-        monkeypatch.setattr(engines.worker, "receive", interrupt)
+        child = interpreter._process.pid
+        monkeypatch.setattr(worker, "receive", interrupt)
         with pytest.raises(KeyboardInterrupt):
             interpreter.run(images[:1])
-    assert process.poll() is not None
-    assert not engines._spare
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
+        with pytest.raises(ValueError, match="has no model"):
+            interpreter.run(images[:1])
 
 
 def test_process_that_does_not_answer(good, images, pretend):
@@ -186,7 +170,6 @@ def test_process_that_does_not_answer(good, images, pretend):
         interpreter._limit = 0.5
         with pytest.raises(ValueError, match=r"runtime gave no answer for 0\.5 seconds"):
             interpreter.run(images[:1])
-    assert not engines._spare
 
 
 # The runtime itself.
@@ -205,15 +188,19 @@ def test_outputs_are_those_of_lce(runtime, model, good, images):
     assert not agreement.refusal
 
 
-def test_several_outputs_are_for_lce(runtime, model, good, images):
+def test_several_outputs(runtime, good, images):
     def change(file):
         graph = file.subgraphs[0]
         graph.outputs, file.signatureDefs = np.repeat(graph.outputs, 2), None
 
-    twice = edited(good, change)
-    with Interpreter(twice, engine="auto", num_threads=2) as interpreter:
-        assert interpreter.engine == "lce"
-    assert "has 2 outputs" in verify(model, twice, images, progress=False).refusal
+    twice, expected = edited(good, change), predict_tflite(good, images, progress=False)
+    for engine in ("auto", "lce"):
+        with Interpreter(twice, num_threads=2, engine=engine) as interpreter:
+            assert interpreter.engine == ("runtime" if engine == "auto" else "lce")
+            outputs = interpreter.predict(images)
+        assert isinstance(outputs, list)
+        for output in outputs:
+            np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.timeout(120)
@@ -226,8 +213,7 @@ def test_corrupt_files(runtime, good):
                 if interpreter.input_shapes == [(1, 8, 8, 3)]:
                     interpreter.run(np.ones((1, 8, 8, 3), np.float32))
         interpreter.load(good)
-        process = interpreter._process
-        os.kill(process.pid, signal.SIGKILL)
+        os.kill(interpreter._process.pid, signal.SIGKILL)
         with pytest.raises(ValueError, match="runtime stopped with code -9"):
             interpreter.run(np.ones((1, 8, 8, 3), np.float32))
 
@@ -247,13 +233,13 @@ def test_report_names_the_engines(model, good, images, pretend, tmp_path, monkey
         export(model, path, **arguments)
     assert not path.exists()
     report = str(export(model, path, min_agreement=0, **arguments))
-    assert re.search("proved equal in +LCE's interpreter, larq-reactnet-runtime\n", report)
+    assert re.search("run in +LCE's interpreter, larq-reactnet-runtime\n", report)
     assert re.search(r"second engine +same class as the first on [\d.]+%, logits \d", report)
 
-    engines._end_spare()
     pretend(start="raise ValueError('no such operator')")
     report = str(export(model, path, **arguments))
-    assert re.search("proved equal in +LCE's interpreter\n", report)
+    assert re.search("run in +LCE's interpreter\n", report)
+    assert re.search("proved equal +in LCE's interpreter: [\\d,]+ signs", report)
     assert re.search("not run in +larq-reactnet-runtime refuses .*: no such operator\n", report)
 
 

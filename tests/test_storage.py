@@ -1,11 +1,9 @@
 """How `export` stores dense layers: which of three ways, why, and the bytes that it takes."""
 
-import importlib
 import re
 
 import larq_reactnet as lr
 from larq_reactnet.converters import (
-    Agreement,
     ExportError,
     compress,
     convert,
@@ -13,6 +11,7 @@ from larq_reactnet.converters import (
     export,
     fold,
     predict_tflite,
+    storing,
 )
 from larq_reactnet.converters._tflite import file as tflite
 
@@ -24,87 +23,104 @@ from faulty_models import noise
 from tflite_edits import dense_layers, network
 
 layers = tf.keras.layers
-choose_storage = importlib.import_module("larq_reactnet.converters.exporting")._choose_storage
 
 
-# Agreement by storage (None for a ValueError), the storage that is taken, and why.
+def stored(error, sizes, storage=None):
+    """What `store_heads` takes if each storage has such an error and size.
+
+    Args:
+        error: By storage, the distance of outputs that vary by 1, or None if it cannot be used.
+        sizes: By storage, the bytes of the file.
+        storage: What is asked for.
+    """
+    outputs = np.array([[-1.0], [1.0]])
+
+    def compressed(content, storage):
+        if error.get(storage, 0) is None:
+            raise ValueError(f"{storage} is bad")
+        return storage.encode().ljust(sizes[storage])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storing, "compress", compressed)
+        plain = b"float32".ljust(sizes["float32"])
+        return storing.store_heads(
+            plain,
+            lambda content: outputs + error.get(content.decode().strip(), 0.0),
+            softmax=False,
+            storage=storage,
+        )
+
+
+LARGE, SMALL = ({"int8": a, "float16": b, "float32": 1000} for a, b in ((400, 600), (590, 600)))
+
 CHOICES = {
-    "int8 is as good": ((1.0, 1.0, 1.0), "int8", "^100.00% get the class that Keras gives$"),
-    "int8 loses 0.1 %": ((0.999, 1.0, 1.0), "int8", "^99.90% get"),
-    "int8 loses 0.1 % of less": ((0.906, 0.907, 0.907), "int8", "90.60% .*, 90.70% with float32"),
-    "int8 loses more": ((0.9989, 1.0, 1.0), "float16", "^100.00% .*, 99.89% with int8"),
-    "int8 is better": ((0.6, 0.5, 0.5), "int8", "60.00% .*, 50.00% with float32"),
-    "both lose": ((0.5, 0.99, 1.0), "float32", "^100.00% .*50.00% with int8, 99.00% with float16"),
-    "float16 loses 0.1 %": ((0.5, 0.499, 0.5), "int8", "50.00%"),
-    "float16 loses 0.1 % of less": ((0.1, 0.899, 0.9), "float16", "89.90% .*90.00% with float32"),
-    "no int8": ((None, 1.0, 1.0), "float16", "not int8: int8 is bad"),
-    "no float16": ((0.9, None, 1.0), "float32", "90.00% with int8, not float16: float16 is bad"),
-    "neither": ((None, None, 0.7), "float32", "^70.00% .*not int8: .*, not float16: "),
+    "int8 is exact enough": ({"int8": 0.01}, LARGE, "int8", "saves 60% .*0.01 of their spread$"),
+    "int8 is not": ({"int8": 0.0101}, LARGE, "float16", "saves 40% .*int8 would move .* 0.01 of"),
+    "int8 saves too little": ({"int8": 0}, SMALL, "float16", "; int8 would save 1.7% more$"),
+    "neither": ({"int8": 1, "float16": 1}, LARGE, "float32", "int8 would .*; float16 would "),
+    "no int8": ({"int8": None}, LARGE, "float16", "not int8: int8 is bad"),
+    "no float16": ({"float16": None}, SMALL, "int8", "not float16: float16 is bad"),
+    "no number": ({"int8": np.nan, "float16": np.nan}, LARGE, "float32", "by nan of their"),
+    "none can": ({"int8": None, "float16": None}, LARGE, "float32", "not int8: .*; not float16: "),
+    "nothing to store": ({}, dict.fromkeys(LARGE, 1000), "float32", "there are none to compress"),
 }
 
 
 @pytest.mark.parametrize("name", CHOICES)
 def test_choice_of_storage(name):
-    shares, wanted, why = CHOICES[name]
-    shares = dict(zip((b"int8", b"float16", b"float32"), shares, strict=True))
-
-    def compared(content):
-        if shares[content] is None:
-            raise ValueError(f"{content.decode()} is bad")
-        return Agreement(1000, shares[content], 0.0, 0.0)
-
-    storage, reason, agreement = choose_storage(str.encode, compared)
-    assert storage == wanted
-    assert agreement.same_class == shares[wanted.encode()]
-    assert re.search(why, reason), reason
+    error, sizes, wanted, why = CHOICES[name]
+    if name == "nothing to store":
+        found = storing.store_heads(convert(network(8)), lambda _: np.eye(2), softmax=False)
+    else:
+        found = stored(error, sizes)
+    assert found.storage == wanted
+    assert re.search(why, found.reason), found.reason
 
 
-def test_each_thousandth_counts_in_full():
-    """That 0.1 % is no matter of rounding."""
-    for best in range(1, 1001):
-        shares = {b"int8": (best - 1) / 1000, b"float16": 1.0, b"float32": best / 1000}
-        chosen = choose_storage(str.encode, lambda c: Agreement(1000, shares[c], 0.0, 0.0))  # noqa: B023
-        assert chosen[0] == "int8", best
+def test_storage_that_was_asked_for():
+    found = stored({"int8": 0.5}, LARGE, "int8")
+    assert found.reason == "as asked for"
+    np.testing.assert_allclose(found.moved, [0.5, 0.5])
 
 
-def test_nothing_to_choose():
-    agreement = Agreement(1000, 1.0, 0.0, 0.0)
-    chosen = choose_storage(lambda storage: b"same", lambda content: agreement)
-    assert chosen == ("float32", "there are none to compress", agreement)
-
-
-def test_export_takes_what_is_exact_enough(tmp_path, rng):
-    """A class of which the weights are 1000 times as large takes all steps of int8."""
+def test_each_output_is_judged_by_its_own_spread(tmp_path, rng):
+    """A score beside a number of pixels: int8 must be exact enough for both."""
     model, path = network(), tmp_path / "model.tflite"
-    images = noise(model, rng, 600)
-    best = np.sort(model.predict(images, verbose=0))[:, -2:]
-    images = images[np.argsort(best[:, 1] - best[:, 0])[-40:]]  # those that it is sure of
+    images = noise(model, rng, 40)
     report = export(model, path, verify_with=images, progress=False)
     assert report.storage == "int8"
-    assert "dense layers          int8: " in str(report)
+    assert report.agreement.relative_error < 0.01
+    assert "dense layers          int8: saves " in str(report)
 
-    def with_class(factor):
-        kernel, bias = network().get_layer("head").get_weights()
-        kernel[:, 0] *= factor
-        bias[0] = -1e3 * factor
-        model.get_layer("head").set_weights([kernel, bias])
+    head, bn = model.get_layer("head"), model.layers[2]
+    kernel, bias = head.get_weights()
 
-    with_class(1e3)
-    report = export(model, path, verify_with=images, progress=False)
+    def with_weights(of_output, of_feature):
+        changed = kernel.copy()
+        changed[:, 0] *= of_output
+        changed[0, 0] = of_feature
+        head.set_weights([changed, bias])
+        return export(model, path, verify_with=images, progress=False)
+
+    report = with_weights(1e3, 1e3 * kernel[0, 0])  # the output has a scale of its own
+    assert report.storage == "int8"
+    assert report.agreement.relative_error < 0.01
+
+    # A large weight of a feature that is constant: int8 has no steps left for the other weights.
+    gamma, *others = bn.get_weights()
+    bn.set_weights([gamma * (np.arange(16) > 0), *others])
+    report = with_weights(1.0, 1e3)
     assert report.storage == "float16"
-    assert report.agreement.same_class >= 0.999
-    assert "% with int8" in report.storage_reason
-    ((*_, values),) = dense_layers(tflite.read(path.read_bytes()))
-    assert values.dtype == np.float16
-    for storage, dtype in (("int8", np.int8), ("float32", np.float32)):
+    assert "int8 would move outputs by " in report.storage_reason
+    assert report.agreement.relative_error < 0.01
+    for storage, dtype in (("int8", np.int8), ("float16", np.float16), ("float32", np.float32)):
         arguments = {"storage": storage, "min_agreement": 0, "verify_with": images[:9]}
         report = export(model, path, progress=False, **arguments)
         assert (report.storage, report.storage_reason) == (storage, "as asked for")
         ((*_, values),) = dense_layers(tflite.read(path.read_bytes()))
         assert values.dtype == dtype
 
-    with_class(1e6)
-    report = export(model, path, verify_with=images, progress=False)
+    report = with_weights(1.0, 1e6)
     assert report.storage == "float32"
     assert "not float16: float16 cannot hold a weight" in report.storage_reason
     before = path.read_bytes()

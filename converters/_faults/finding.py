@@ -45,16 +45,16 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Fault:
-    """A finding, where it is, and how to mend it.
+    """A finding with its place in the graph, and the cure for it.
 
     Attributes:
         finding: The finding.
         layer: The layer that it is about.
         call: The call that a cure replaces.
-        rule: Name of the cure in `cure.CURES`, if there is one.
+        cured_by: Name of the cure in `CURES` of `curing`, if there is one.
     """
 
     finding: Finding
     layer: tf.keras.layers.Layer
     call: Call
-    rule: str = ""
+    cured_by: str = ""

@@ -32,7 +32,7 @@ layers = tf.keras.layers
 Sizes = tuple[int, int]
 Amounts = tuple[tuple[int, int], tuple[int, int]]
 
-_CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+_WITH_WINDOW = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def padding_of(call: Call) -> Padding | None:
 
 def window(layer: tf.keras.layers.Layer) -> Window | None:
     """The window of a two-dimensional convolution without padding of its own, or None."""
-    is_convolution = isinstance(layer, _CONVOLUTIONS)
+    is_convolution = isinstance(layer, _WITH_WINDOW)
     if not is_convolution or isinstance(layer, layers.Conv2DTranspose):
         return None
     if layer.padding != "valid" or layer.data_format != "channels_last":

@@ -1,4 +1,4 @@
-"""What LCE does to the layers of a Keras model, by which `check` finds and `cure` mends."""
+"""The rules by which `check` finds faults, and `cure` knows where its cures belong."""
 
 from typing import Any
 
@@ -32,12 +32,12 @@ from larq_reactnet.converters._lce import WORD
 import larq as lq
 import tensorflow as tf
 
-__all__ = ["faults", "is_binary"]
+__all__ = ["faults", "is_binary_convolution"]
 
 
 layers = tf.keras.layers
-_CONVOLUTIONS = (lq.layers.QuantConv2D,)
-_DENSE = (lq.layers.QuantDense,)
+_BINARY_CONVOLUTION = (lq.layers.QuantConv2D,)
+_BINARY_DENSE = (lq.layers.QuantDense,)
 
 # Give nothing but their inputs, at other places; but LCE does not make them of bits.
 _KEEP_VALUES = (
@@ -53,13 +53,14 @@ _KEEP_VALUES = (
 def faults(graph: Graph) -> list[Fault]:
     """The findings in one graph that are more than a cost."""
     found = [fault for call in graph.calls for fault in _binary_faults(graph, call)]
-    replaced = {id(fault.layer) for fault in found if fault.rule == "zeros"}
+    replaced = {id(fault.layer) for fault in found if fault.cured_by == "zeros"}
     shifts = [fault for call in graph.calls for fault in _shift(graph, call)]
     return found + [fault for fault in shifts if id(fault.layer) not in replaced]
 
 
-def is_binary(graph: Graph, call: Call) -> bool:
-    return isinstance(call.layer, _CONVOLUTIONS) and _is_meant_binary(graph, call)
+def is_binary_convolution(graph: Graph, call: Call) -> bool:
+    """Whether `call` is of a convolution that is meant to have binary inputs and weights."""
+    return isinstance(call.layer, _BINARY_CONVOLUTION) and _is_meant_binary(graph, call)
 
 
 def _is_meant_binary(graph: Graph, call: Call) -> bool:
@@ -80,7 +81,7 @@ def _binary_faults(graph: Graph, call: Call) -> list[Fault]:
     if not _is_meant_binary(graph, call):
         return []
     layer = call.layer
-    if not isinstance(layer, _CONVOLUTIONS + _DENSE):
+    if not isinstance(layer, _BINARY_CONVOLUTION + _BINARY_DENSE):
         kind = type(layer).__name__
         return [
             _fault(
@@ -99,14 +100,14 @@ def _binary_faults(graph: Graph, call: Call) -> list[Fault]:
 
 
 def _fault(
-    call: Call, problem: str, cure: str, kind: str = "float", rule: str = "", where: Any = None
+    call: Call, problem: str, cure: str, kind: str = "float", cured_by: str = "", where: Any = None
 ) -> Fault:
-    finding = Finding(call.layer.name, problem, cure, kind, bool(rule))
-    return Fault(finding, call.layer, where or call, rule)
+    finding = Finding(call.layer.name, problem, cure, kind, bool(cured_by))
+    return Fault(finding, call.layer, where or call, cured_by)
 
 
 def _judged(call: Call, where: Call, verdict: Verdict) -> Fault:
-    return _fault(call, *verdict, where=where)
+    return _fault(call, verdict.problem, verdict.cure, verdict.kind, verdict.cured_by, where=where)
 
 
 def _input(graph: Graph, call: Call) -> list[Fault]:
@@ -128,7 +129,7 @@ def _input(graph: Graph, call: Call) -> list[Fault]:
         ]
     verdicts = [(sign, examine_sign(sign.layer, sign.outputs[0].shape[-1])) for sign in behind]
     found = [_judged(call, sign, verdict) for sign, verdict in verdicts if verdict is not None]
-    if isinstance(layer, _DENSE) or any(fault.finding.blocks for fault in found):
+    if isinstance(layer, _BINARY_DENSE) or any(fault.finding.blocks for fault in found):
         return found
     if padding and padding.value == 0:
         return [*found, _zeros_after_sign(call, source)]
@@ -137,7 +138,7 @@ def _input(graph: Graph, call: Call) -> list[Fault]:
     if not is_sign(source.layer):
         what = "padding" if padding else type(source.layer).__name__
         problem = f"{what} between the sign and it is not binary, so it stays in float"
-        return [*found, _fault(call, problem, "give it an `input_quantizer` too", rule="lost")]
+        return [*found, _fault(call, problem, "give it an `input_quantizer` too", cured_by="lost")]
     return found
 
 
@@ -158,7 +159,7 @@ def _zeros_after_sign(call: Call, padding: Call) -> Fault:
     problem = "explicit zero padding after a sign is not binary, so the convolution stays in float"
     sizes, view, pad = sizes_of(padding.inputs[0]), window(call.layer), padding_of(padding)
     if sizes and view and pad and trimmed(sizes, pad.amounts, view) == same(sizes, view):
-        return _fault(call, problem, "use padding='same' instead", rule="zeros")
+        return _fault(call, problem, "use padding='same' instead", cured_by="zeros")
     return _fault(
         call,
         problem,
@@ -182,7 +183,7 @@ def _ones_after_sign(call: Call, padding: Call) -> list[Fault]:
 def _structure(call: Call) -> list[Fault]:
     """Whether LCE has a kernel for a layer of binary inputs and weights."""
     layer, shape = call.layer, call.inputs[0].shape
-    if isinstance(layer, _DENSE):
+    if isinstance(layer, _BINARY_DENSE):
         rewrites = len(shape) == 2 and gives_the_same(as_convolution, layer, shape)
         return [
             _fault(
@@ -190,7 +191,7 @@ def _structure(call: Call) -> list[Fault]:
                 f"LCE has no binary dense kernel, so {type(layer).__name__} stays in float",
                 "write it as a QuantConv2D with padding='valid': the first dense layer with the "
                 "height and width of its input as kernel size, the following ones with 1",
-                rule="dense" if rewrites else "",
+                cured_by="dense" if rewrites else "",
             )
         ]
     found = []
@@ -199,13 +200,13 @@ def _structure(call: Call) -> list[Fault]:
         what = (
             f"LCE's default kernel refuses a binary convolution in {layer.groups} groups"
             if is_refused
-            else f"LCE has no binary kernel for {layer.groups} groups of channels that are no "
-            f"multiple of {WORD}, so it stays in float"
+            else f"LCE has no binary kernel for {layer.groups} groups of channels that are not "
+            f"a multiple of {WORD}, so it stays in float"
         )
         cure = "split it into QuantConv2D layers without groups"
         rewrites = None not in shape[1:] and gives_the_same(split, layer, shape)
-        kind, rule = "refused" if is_refused else "float", "groups" if rewrites else ""
-        found.append(_fault(call, what, cure, kind, rule))
+        kind, cured_by = "refused" if is_refused else "float", "groups" if rewrites else ""
+        found.append(_fault(call, what, cure, kind, cured_by))
     if layer.padding != "same":
         return found
     if layer.pad_values not in (0, 1):
@@ -221,8 +222,8 @@ def _structure(call: Call) -> list[Fault]:
             f"{view.extents[1]} kernel, where LCE computes zero padding wrongly"
         )
         rewrites = layer.groups > 1 or gives_the_same(with_ones, layer, shape)
-        rule = "small" if rewrites else ""
-        found.append(_fault(call, problem, "use `pad_values=1.0`", "wrong", rule))
+        cured_by = "small" if rewrites else ""
+        found.append(_fault(call, problem, "use `pad_values=1.0`", "wrong", cured_by))
     return found
 
 

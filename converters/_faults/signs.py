@@ -1,6 +1,6 @@
 """Whether quantizers give what LCE makes bits of: signs as inputs, one magnitude in each filter."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from larq_reactnet._latent import binary_kernel
 from larq_reactnet.converters._lce import BCONV2D, SAME_MAGNITUDE, convert_function
@@ -13,8 +13,21 @@ import tensorflow as tf
 
 __all__ = ["Verdict", "examine_kernel", "examine_sign", "gives_one", "is_quantized", "is_sign"]
 
-# What is wrong with a quantizer: the problem, its cure, the kind of finding and the rule of `cure`.
-Verdict = tuple[str, str, str, str]
+
+class Verdict(NamedTuple):
+    """What is wrong with a quantizer.
+
+    Attributes:
+        problem: What would happen.
+        cure: What to do about it.
+        kind: See `Finding`.
+        cured_by: See `Fault`.
+    """
+
+    problem: str
+    cure: str
+    kind: str = "float"
+    cured_by: str = ""
 
 
 _KNOWN_CLASSES = (
@@ -77,10 +90,10 @@ def examine_sign(quantizer: Any, channels: int) -> Verdict | None:
             f"LCE does not recognize its input quantizer {name} as a sign, so it stays in float"
         )
         if not getattr(quantizer, "weights", None) and _is_plain_sign(quantizer, values):
-            return problem, "use 'ste_sign', which gives the same", "float", "form"
+            return Verdict(problem, "use 'ste_sign', which gives the same", cured_by="form")
         if becomes_bits:
-            return f"LCE makes another sign of its input quantizer {name}", _CURE, "wrong", ""
-        return problem, _CURE, "float", ""
+            return Verdict(f"LCE makes another sign of its input quantizer {name}", _CURE, "wrong")
+        return Verdict(problem, _CURE)
     kind = "wrong" if becomes_bits else "float"
     if not np.isin(values, (-1, 0, 1)).all() or not (values == -1).any():
         problem = f"its input quantizer {name} does not give -1 and +1, so it stays in float"
@@ -89,18 +102,16 @@ def examine_sign(quantizer: Any, channels: int) -> Verdict | None:
         problem = f"its input quantizer {name} is ternary, {then}"
     else:
         problem = f"its input quantizer {name} gives 0 at 0, so it stays in float"
-    return problem, _CURE, kind, ""
+    return Verdict(problem, _CURE, kind)
 
 
 def examine_kernel(layer: tf.keras.layers.Layer) -> Verdict | None:
     """What is wrong with the kernel quantizer of a `QuantConv2D` or `QuantDense`."""
     quantizer = layer.kernel_quantizer
     if quantizer is None:
-        return (
+        return Verdict(
             "its inputs are binary but its weights are not, so it stays in float",
             "train step 2 first (`larq_reactnet.binarize_weights`)",
-            "float",
-            "",
         )
     name = getattr(quantizer, "__name__", type(quantizer).__name__)
     kernel = np.asarray(binary_kernel(layer))
@@ -108,26 +119,20 @@ def examine_kernel(layer: tf.keras.layers.Layer) -> Verdict | None:
     first = magnitude[0]
     if (magnitude == 0).any():
         if (first > 0).any() and (magnitude.max(axis=0) > 0).all():
-            return (
+            return Verdict(
                 f"its kernel quantizer {name} gives zeros, so its weights stay in float",
                 "use one of two values, such as 'react_sign' or 'ste_sign'",
-                "float",
-                "",
             )
         dead = int(np.argmin(magnitude.max(axis=0)))
-        return (
+        return Verdict(
             f"all weights of its filter {dead} are zero",
             "initialize or train it again",
-            "float",
-            "",
         )
     if (np.abs(magnitude - first) > SAME_MAGNITUDE * first).any():
-        return (
+        return Verdict(
             f"its kernel quantizer {name} gives more than one magnitude in an output filter, so "
             "its weights stay in float",
             "scale weights per output filter only, as 'react_sign' and 'bnnplus_sign' do",
-            "float",
-            "",
         )
     return None
 

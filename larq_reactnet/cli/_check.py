@@ -24,7 +24,7 @@ def check(
 
     Nothing is converted. "export" in the last column: `larq-reactnet export` applies the cure
     itself. "you": it refuses the model until you do. "-": it is right, and could be cheaper. The
-    exit code is 1 if there is something for you to mend.
+    exit code is 1 if there is something left for you to do.
 
     \b
     Examples:
@@ -60,6 +60,6 @@ def _print(findings: list[lr.converters.Finding]) -> None:
     cured = sum(finding.applied for finding in findings)
     left = sum(finding.blocks for finding in findings)
     if cured + left:
-        click.echo(f"{cured} cured by export, {left} to mend by you.")
+        click.echo(f"{cured} cured by export, {left} left to you.")
     else:
         click.echo("Nothing that LCE would get wrong or leave in float.")

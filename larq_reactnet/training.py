@@ -14,8 +14,9 @@ from larq_reactnet._provenance import commit, hardware
 from larq_reactnet._version import __version__
 from larq_reactnet.callbacks import RunHistory
 from larq_reactnet.packed import save_packed
-from larq_reactnet.runs import Run, load_weights
+from larq_reactnet.runs import Run
 from larq_reactnet.two_step import carry_over
+from larq_reactnet.weights_files import load_weights
 from larq_reactnet.zoo.datasets import Dataset
 from larq_reactnet.zoo.recipes import Recipe, Step
 

@@ -10,7 +10,7 @@ import sys
 import time
 
 import larq_reactnet as lr
-from larq_reactnet.runs import Run, load_model
+from larq_reactnet.training.runs import Run, load_model
 from larq_reactnet.zoo import pretrained, recipes
 from larq_reactnet.zoo.recipes import two_step
 from larq_reactnet.zoo.ship import recipe_of, ship

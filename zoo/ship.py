@@ -16,7 +16,7 @@ from typing import Any
 
 from larq_reactnet import zoo
 from larq_reactnet._files import replacing
-from larq_reactnet.runs import Run
+from larq_reactnet.training.runs import Run
 from larq_reactnet.zoo._download import sha256_of
 from larq_reactnet.zoo.pretrained import FOLDER, Weights, list_weights, load, read_table
 

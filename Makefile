@@ -61,7 +61,7 @@ docs: $(BIN)/larq-reactnet
 
 # The zoo's table of parameters and operations, after a change of its models.
 sizes: $(BIN)/larq-reactnet
-	$(BIN)/python -m larq_reactnet.zoo.sizes
+	$(BIN)/python tools/sizes.py
 
 benchmark: $(BIN)/larq-reactnet
 	$(BIN)/python benchmarks/training.py

@@ -17,7 +17,7 @@ from typing import Any
 
 import larq_reactnet as lr
 from larq_reactnet._files import replacing
-from larq_reactnet.runs import Run
+from larq_reactnet.training.runs import Run
 
 from tabulate import tabulate
 

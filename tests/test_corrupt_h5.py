@@ -5,7 +5,7 @@ import subprocess
 
 from larq_reactnet import _hdf5
 from larq_reactnet._process import start
-from larq_reactnet.runs import load_model
+from larq_reactnet.training.runs import load_model
 
 import h5py
 import numpy as np

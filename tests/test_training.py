@@ -3,17 +3,14 @@
 import csv
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 
 import larq_reactnet as lr
-from larq_reactnet.runs import Run, load_model
-from larq_reactnet.zoo import pretrained, recipes
+from larq_reactnet.training import Run, load_model
 from larq_reactnet.zoo.recipes import two_step
-from larq_reactnet.zoo.ship import recipe_of, ship
 
 import numpy as np
 import pytest
@@ -135,46 +132,6 @@ def test_refusals(whole, tmp_path):
     with pytest.raises(ValueError, match="No recipe is called 'x'"):
         lr.training.train("x", tmp_path / "run")
     assert os.listdir(tmp_path) == ["file"]
-
-
-def test_ship(whole, tmp_path, monkeypatch):
-    """The weights of a run become a row and a file, if a recipe has the values of the run."""
-    weights = tmp_path / "weights"
-    weights.mkdir()
-    (weights / "weights.csv").write_text((pretrained.FOLDER / "weights.csv").read_text())
-    with pytest.raises(ValueError, match="No recipe has the values of this run"):
-        recipe_of(Run(whole).read()["arguments"])
-    recipe = two_step("bnn_plus_alexnet", **VALUES)
-    monkeypatch.setattr(recipes, "list_recipes", lambda: ["tiny"])
-    monkeypatch.setattr(recipes, "load", lambda name: recipe)
-
-    run = Run(tmp_path / "run")
-    shutil.copytree(whole, run.folder)
-    run.write({**run.read(), "commit": "0" * 40})
-    row = ship(run.folder, weights=weights)
-    assert (row.recipe, row.seed, row.commit) == ("tiny", 0, "0" * 40)
-    assert row.options == {"width": 0.05}
-    assert row.top1 == round(100 * run.read()["results"]["accuracy"], 2)
-    assert (weights / row.location).read_bytes() == run.packed.read_bytes()
-    before = pretrained.list_weights()
-    after = [*pretrained.read_table(weights / "weights.csv")]
-    assert [other for other in after if other != row] == before
-    assert ship(run.folder, weights=weights) == row  # in place of the former one
-    assert len(pretrained.read_table(weights / "weights.csv")) == len(before) + 1
-
-    for changes, match in (
-        ({"commit": "0" * 40 + "-dirty"}, "was not made by a commit"),
-        ({"commit": None}, "was not made by a commit"),
-        ({"results": {"accuracy": 0.999, "hours": 1}}, "The packed weights reach"),
-    ):
-        run.write({**run.read(), "commit": "0" * 40, **changes})
-        with pytest.raises(ValueError, match=match):
-            ship(run.folder, weights=weights)
-    content = run.read()
-    del content["results"]
-    run.write(content)
-    with pytest.raises(ValueError, match="is not finished"):
-        ship(run.folder, weights=weights)
 
 
 def test_corrupt_folder(whole, tmp_path):

@@ -255,16 +255,6 @@ def test_unknown_weights(name):
         small(name, weights="imagenet64")
 
 
-@models("name")
-def test_size_in_the_table(name):
-    """`python -m larq_reactnet.zoo.sizes` writes the table."""
-    assert sizes.read()[name] == sizes.measure(name)
-
-
-def test_the_table_has_no_other_models():
-    assert list(sizes.read()) == MODELS
-
-
 @pytest.mark.parametrize(
     ("name", "bops", "flops", "ops"),
     [

@@ -25,8 +25,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from larq_reactnet.packed import load_packed
-from larq_reactnet.runs import load_weights
+from larq_reactnet.weights_files import load_weights
 from larq_reactnet.zoo._download import fetch, sha256_of
 
 import tensorflow as tf
@@ -43,7 +42,6 @@ __all__ = [
 ]
 
 FOLDER = Path(__file__).with_name("weights")
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ def load(model: tf.keras.Model, weights: str | os.PathLike[str], name: str) -> N
     weights = os.fspath(weights)
     is_known = any(weights in (row.dataset, row.recipe) for row in list_weights(name))
     if not is_known and os.path.isfile(weights):
-        _load_file(model, Path(weights))
+        load_weights(model, weights)
         return
     try:
         row = find(name, weights, include_top=len(model.output_shape) == 2)
@@ -162,22 +160,12 @@ def load(model: tf.keras.Model, weights: str | os.PathLike[str], name: str) -> N
         raise ValueError(reason) from None
     path = row.file()
     try:
-        _load_file(model, path)
+        load_weights(model, path)
     except ValueError as error:
         raise ValueError(
             f"These weights of {name} are for {row}, and the default for all other arguments. "
             f"{error}"
         ) from error
-
-
-def _load_file(model: tf.keras.Model, path: Path) -> None:
-    """Load a file of Keras or a packed one, told apart by content and suffix."""
-    with path.open("rb") as file:
-        is_hdf5 = file.read(len(_HDF5)) == _HDF5
-    if is_hdf5 or path.suffix in (".h5", ".hdf5", ".keras"):
-        load_weights(model, path)
-    else:
-        load_packed(model, path)
 
 
 @functools.cache

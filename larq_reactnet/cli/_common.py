@@ -8,7 +8,7 @@ from typing import Any
 
 import larq_reactnet as lr
 from larq_reactnet.converters.interpreter import ENGINES
-from larq_reactnet.runs import Run, load_model
+from larq_reactnet.training.runs import Run, load_model
 
 import click
 import tensorflow as tf

@@ -14,7 +14,7 @@ from larq_reactnet.cli._common import (
     user_errors,
 )
 from larq_reactnet.cli._export import metadata_of
-from larq_reactnet.runs import Run
+from larq_reactnet.training.runs import Run
 from larq_reactnet.zoo.recipes import Recipe, two_step
 
 import click

@@ -6,15 +6,15 @@ XLA runs what is exported as a function of values only, without the model.
 import json
 
 import larq_reactnet as lr
-from larq_reactnet._compile import compiled
 from larq_reactnet.converters._keras.calls import rebuild
-from larq_reactnet.exported_step import export_step, programs_of
+from larq_reactnet.training.compiling import compiled
 from larq_reactnet.zoo.recipes import Recipe, Step
 
 import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
+from exported_step import export_step, programs_of
 
 # Private, in this test only: TensorFlow has no public way to run a program of XLA.
 from tensorflow.compiler.tf2xla.python.xla import call_module

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from larq_reactnet import zoo
-from larq_reactnet._compile import compiled
 from larq_reactnet._files import replacing
-from larq_reactnet._provenance import commit, hardware
 from larq_reactnet._version import __version__
 from larq_reactnet.callbacks import RunHistory
 from larq_reactnet.packed import save_packed
-from larq_reactnet.runs import Run, load_weights
+from larq_reactnet.training.compiling import compiled
+from larq_reactnet.training.provenance import commit, hardware
+from larq_reactnet.training.runs import Run
 from larq_reactnet.two_step import carry_over
+from larq_reactnet.weights_files import load_weights
 from larq_reactnet.zoo.datasets import Dataset
 from larq_reactnet.zoo.recipes import Recipe, Step
 
@@ -47,7 +48,7 @@ def train(
 
     Each step starts from the weights of the one before. If the process is killed, the same call
     goes on after the last complete epoch, with the same batches and thus to the same result. What a
-    run folder holds is said in `larq_reactnet.runs`.
+    run folder holds is said in `larq_reactnet.training.runs`.
 
     !!! example
         ```python

@@ -13,25 +13,16 @@
 
 import csv
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from larq_reactnet import _hdf5
+from larq_reactnet import weights_files, zoo
 from larq_reactnet._files import replacing
-from larq_reactnet.layers import rotates
 
 import tensorflow as tf
 
 __all__ = ["Run", "load_model"]
-
-# Functions of TensorFlow that a model in a file may call, as those do that are built with operators
-# and functions on Keras tensors. Others could write files or run Python.
-_FUNCTIONS = re.compile(
-    r"(__operators__|math|nn|image)\.\w+|cast|clip_by_value|concat|expand_dims|pad|reshape|reverse"
-    r"|split|squeeze|stack|tile|transpose|where|zeros_like|ones_like"
-)
 
 
 @dataclass(frozen=True)
@@ -92,8 +83,6 @@ class Run:
         Raises:
             ValueError: If the training is not finished, or a file is corrupt.
         """
-        from larq_reactnet import zoo
-
         arguments = self.read()["arguments"]
         if not self.weights.is_file():
             raise ValueError(
@@ -102,33 +91,8 @@ class Run:
         model = zoo.create(
             arguments["model"], **{**arguments["options"], "weights": None, **options}
         )
-        load_weights(model, self.weights)
+        weights_files.load_weights(model, self.weights)
         return model
-
-
-def load_weights(model: tf.keras.Model, path: Path) -> None:
-    """Load a file of weights.
-
-    Raises:
-        ValueError: If it is corrupt or of another model.
-    """
-    try:
-        _hdf5.check(path)
-        _refuse_other_padding(model, path)
-        model.load_weights(str(path))
-    except Exception as error:  # h5py and Keras raise many kinds
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"{path} does not hold the weights of {model.name}: {reason}") from error
-
-
-def _refuse_other_padding(model: tf.keras.Model, path: Path) -> None:
-    """Raise ValueError if one of model and file is for rotated images, and the other is not."""
-    import h5py
-
-    with h5py.File(path) as file:
-        is_rotated = "rotate" in file.get("model_weights", file)  # where `model.save` has them
-    if is_rotated != rotates(model):
-        raise ValueError("one is for models with `torch_padding=True`, the other is not")
 
 
 def load_model(path: str | Path) -> tf.keras.Model:
@@ -139,39 +103,6 @@ def load_model(path: str | Path) -> tf.keras.Model:
         OSError: If there is no such file or folder.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no file or folder {path}.")
     if path.is_dir():
         return Run(path).load_model()
-    try:
-        _hdf5.check(path)
-        _refuse_code(path)
-        return tf.keras.models.load_model(path, compile=False)
-    except Exception as error:  # h5py and Keras raise many kinds
-        reason = str(error).strip().split("\n")[-1]
-        raise ValueError(f"{path} is not a Keras model in HDF5 format: {reason}") from error
-
-
-def _refuse_code(path: Path) -> None:
-    """Raise ValueError if the model in an `.h5` file has a layer with Python code in it."""
-    import h5py
-
-    with h5py.File(path) as file:
-        if "model_config" not in file.attrs:
-            raise ValueError("it holds weights only; give the folder of the run.")
-        config = json.loads(file.attrs["model_config"])
-
-    def walk(node: Any) -> None:
-        if isinstance(node, dict):
-            if node.get("class_name") in ("Lambda", "__lambda__"):
-                raise ValueError("it has a Lambda layer, whose code is not run from a file.")
-            if node.get("class_name") in ("TFOpLambda", "SlicingOpLambda"):
-                function = str(node.get("config", {}).get("function"))
-                if not _FUNCTIONS.fullmatch(function):
-                    raise ValueError(f"it calls tf.{function}, which is not done from a file.")
-            node = [*node.values()]
-        if isinstance(node, list):
-            for child in node:
-                walk(child)
-
-    walk(config)
+    return weights_files.load_model(path)

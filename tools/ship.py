@@ -1,6 +1,6 @@
 """Put the weights of a finished run into the package, with their row in the table.
 
-    python -m larq_reactnet.zoo.ship runs/reactnet_a_quarter --data-dir ~/tensorflow_datasets
+    python tools/ship.py runs/reactnet_a_quarter --data-dir ~/tensorflow_datasets
 
 The run must be of a recipe as it is in the repository, from a clean commit. The accuracy of the row
 is measured anew, with the packed weights that are shipped.
@@ -16,7 +16,7 @@ from typing import Any
 
 from larq_reactnet import zoo
 from larq_reactnet._files import replacing
-from larq_reactnet.runs import Run
+from larq_reactnet.training import Run
 from larq_reactnet.zoo._download import sha256_of
 from larq_reactnet.zoo.pretrained import FOLDER, Weights, list_weights, load, read_table
 

@@ -1,0 +1,7 @@
+"""Trainings of the zoo's networks by recipes, each in a folder of its own that can be resumed."""
+
+from larq_reactnet.training.compiling import compiled
+from larq_reactnet.training.loop import network_of, train
+from larq_reactnet.training.runs import Run, load_model
+
+__all__ = ["Run", "compiled", "load_model", "network_of", "train"]

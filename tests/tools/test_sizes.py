@@ -1,0 +1,30 @@
+"""The zoo's table of sizes holds what is measured."""
+
+import larq_reactnet as lr
+from larq_reactnet.zoo.sizes import TABLE, read
+
+import pytest
+import sizes
+
+MODELS = lr.zoo.list_models()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in MODELS]
+)
+def test_size_in_the_table(name):
+    assert read()[name] == sizes.measure(name)
+
+
+def test_the_table_has_no_other_models():
+    assert list(read()) == MODELS
+
+
+def test_table_is_written(tmp_path, monkeypatch):
+    """As it is in the package, were these all models."""
+    monkeypatch.setattr(sizes, "TABLE", tmp_path / "sizes.csv")
+    monkeypatch.setattr(sizes, "list_models", lambda: ["binarynet"])
+    sizes.main()
+    written = (tmp_path / "sizes.csv").read_text().splitlines()
+    rows = TABLE.read_text().splitlines()
+    assert written == [rows[0], *(row for row in rows if row.startswith("binarynet,"))]

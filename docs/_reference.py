@@ -5,6 +5,7 @@ get signature and docstring from a decorator when they are imported.
 """
 
 import ast
+import configparser
 import importlib
 import inspect
 import re
@@ -15,17 +16,19 @@ import griffe
 
 __all__ = ["AsImported", "lay_out"]
 
-_PACKAGES = (
-    "larq_reactnet",
-    "larq_reactnet.zoo",
-    "larq_reactnet.zoo.recipes",
-    "larq_reactnet.converters",
-)
+_SETUP = Path(__file__).resolve().parents[1] / "setup.cfg"
+
+
+def _packages() -> list[str]:
+    """The packages of the distribution, of which `setup.cfg` has the only list."""
+    setup = configparser.ConfigParser()
+    setup.read(_SETUP)
+    return setup["options"]["packages"].split()
 
 
 def lay_out(folder: Path) -> None:
     """Link the modules in `folder` as they are imported, however the package is installed."""
-    for name in _PACKAGES:
+    for name in _packages():
         package = folder / name.replace(".", "/")
         package.mkdir()
         for source in importlib.import_module(name).__path__:

@@ -3,12 +3,12 @@
 
 #include <cstddef>
 
+#include "shape.h"
 #include "tensor.h"
 
 namespace larq_reactnet_runtime {
 
 // The numbers are those in the file.
-enum class Padding { kSame = 0, kValid = 1 };
 enum class Activation { kNone = 0, kRelu = 1, kReluN1To1 = 2, kRelu6 = 3 };
 
 // How a window moves over an image, without its size.

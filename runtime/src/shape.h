@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "options.h"
 #include "tensor.h"
 
 namespace larq_reactnet_runtime {
@@ -31,6 +30,9 @@ inline std::string Text(const Shape& shape) {
   for (const int size : shape) text += (text.empty() ? "" : "x") + std::to_string(size);
   return text.empty() ? "a scalar" : text;
 }
+
+// Whether a window may reach over the border of an image. The numbers are those in the file.
+enum class Padding { kSame = 0, kValid = 1 };
 
 // One axis of an image and of the window on it.
 struct Axis {

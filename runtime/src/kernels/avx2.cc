@@ -6,7 +6,7 @@
 // bits of a patch: how many of them differ. So to compare and to count are one instruction.
 #include <immintrin.h>
 
-#include "tiles.h"
+#include "kernels/tiles.h"
 
 namespace larq_reactnet_runtime {
 namespace {

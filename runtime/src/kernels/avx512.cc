@@ -5,9 +5,9 @@
 // worth twice as much. So of four words only one has to be counted ("Harley-Seal").
 #include <immintrin.h>
 
-#include "lanes_avx512.h"
-#include "pack_avx512.h"
-#include "tiles.h"
+#include "kernels/lanes_avx512.h"
+#include "kernels/pack_avx512.h"
+#include "kernels/tiles.h"
 
 namespace larq_reactnet_runtime {
 namespace {

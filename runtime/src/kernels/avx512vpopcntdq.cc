@@ -1,9 +1,9 @@
 // Binary convolution with AVX-512 VPOPCNTDQ, which counts the bits of 16 words in one instruction.
 #include <immintrin.h>
 
-#include "lanes_avx512.h"
-#include "pack_avx512.h"
-#include "tiles.h"
+#include "kernels/lanes_avx512.h"
+#include "kernels/pack_avx512.h"
+#include "kernels/tiles.h"
 
 namespace larq_reactnet_runtime {
 namespace {

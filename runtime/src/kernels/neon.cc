@@ -1,5 +1,5 @@
 // Binary convolution with NEON, which counts the bits of bytes in one instruction.
-#include "neon_tile.h"
+#include "kernels/neon_tile.h"
 
 namespace larq_reactnet_runtime {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <arm_neon.h>
 
-#include "tiles.h"
+#include "kernels/tiles.h"
 
 namespace larq_reactnet_runtime {
 namespace {

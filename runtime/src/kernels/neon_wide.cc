@@ -7,7 +7,7 @@
 // left with two exclusive ors and one selection for two words; only half as many words, the
 // carries, have to be counted. That is five instructions for 256 bits, where counting all of them
 // takes six.
-#include "neon_tile.h"
+#include "kernels/neon_tile.h"
 
 namespace larq_reactnet_runtime {
 namespace {

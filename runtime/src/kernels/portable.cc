@@ -1,6 +1,6 @@
 // Binary convolution with 64-bit words, for processors without code of their own.
-#include "../bits.h"
-#include "tiles.h"
+#include "base/bits.h"
+#include "kernels/tiles.h"
 
 namespace larq_reactnet_runtime {
 namespace {

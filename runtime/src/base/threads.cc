@@ -1,5 +1,5 @@
 // A pool of threads. The ranges depend on nothing but the number of threads.
-#include "threads.h"
+#include "base/threads.h"
 
 #include <algorithm>
 #include <chrono>

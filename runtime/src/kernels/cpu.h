@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "base/tensor.h"
 #include "kernels/kernel.h"
-#include "tensor.h"
 
 namespace larq_reactnet_runtime {
 

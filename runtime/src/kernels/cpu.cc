@@ -1,5 +1,5 @@
 // Which instruction sets this library and this processor have.
-#include "cpu.h"
+#include "kernels/cpu.h"
 
 #include <cstdlib>
 #include <vector>

@@ -6,12 +6,12 @@
 #include <string_view>
 #include <vector>
 
-#include "abi.h"
-#include "buffer.h"
-#include "fusion.h"
+#include "base/buffer.h"
+#include "base/profile.h"
+#include "graph/fusion.h"
 #include "kernels/kernel.h"
-#include "op.h"
-#include "profile.h"
+#include "ops/op.h"
+#include "tflite/abi.h"
 
 namespace larq_reactnet_runtime {
 

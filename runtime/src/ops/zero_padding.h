@@ -3,9 +3,9 @@
 
 #include <vector>
 
-#include "buffer.h"
-#include "filters.h"
-#include "shape.h"
+#include "base/buffer.h"
+#include "base/shape.h"
+#include "ops/filters.h"
 
 namespace larq_reactnet_runtime {
 

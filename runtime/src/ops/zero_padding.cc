@@ -1,5 +1,5 @@
 // Padding with zeros: the corrections for each kind of output pixel.
-#include "zero_padding.h"
+#include "ops/zero_padding.h"
 
 #include <map>
 #include <utility>

@@ -1,5 +1,5 @@
 // Copies what is under the window of a convolution.
-#include "patches.h"
+#include "ops/patches.h"
 
 #include <algorithm>
 #include <cstring>

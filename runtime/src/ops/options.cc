@@ -1,9 +1,9 @@
 // The options of LCE's operators: each must be there and have one of the values that LCE knows.
-#include "options.h"
+#include "ops/options.h"
 
 #include <initializer_list>
 
-#include "flexbuffer.h"
+#include "base/flexbuffer.h"
 
 namespace larq_reactnet_runtime {
 namespace {

@@ -1,15 +1,15 @@
 // LceBconv2d: takes patches of the input, some output pixels at a time, and calls a kernel.
-#include "bconv2d.h"
+#include "ops/bconv2d.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
-#include "buffer.h"
-#include "filters.h"
-#include "patches.h"
-#include "shape.h"
-#include "zero_padding.h"
+#include "base/buffer.h"
+#include "base/shape.h"
+#include "ops/filters.h"
+#include "ops/patches.h"
+#include "ops/zero_padding.h"
 
 namespace larq_reactnet_runtime {
 namespace {

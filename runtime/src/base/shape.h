@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "tensor.h"
+#include "base/tensor.h"
 
 namespace larq_reactnet_runtime {
 

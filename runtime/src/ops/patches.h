@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
-#include "filters.h"
+#include "base/shape.h"
 #include "kernels/kernel.h"
-#include "shape.h"
+#include "ops/filters.h"
 
 namespace larq_reactnet_runtime {
 

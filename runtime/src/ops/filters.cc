@@ -1,5 +1,5 @@
 // Packs filters into blocks: for each step, the words of all filters of a block side by side.
-#include "filters.h"
+#include "ops/filters.h"
 
 #include <cstring>
 

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "kernels/kernel.h"
-#include "op.h"
+#include "ops/op.h"
 
 namespace larq_reactnet_runtime {
 

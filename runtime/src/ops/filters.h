@@ -1,11 +1,11 @@
 // The filters of a binary convolution and all that belongs to one of them, in a kernel's blocks.
 #pragma once
 
-#include "buffer.h"
+#include "base/buffer.h"
+#include "base/shape.h"
+#include "base/tensor.h"
 #include "kernels/kernel.h"
-#include "options.h"
-#include "shape.h"
-#include "tensor.h"
+#include "ops/options.h"
 
 namespace larq_reactnet_runtime {
 

@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-#include "tensor.h"
+#include "base/tensor.h"
 
 namespace larq_reactnet_runtime {
 

@@ -1,7 +1,7 @@
 // LceBMaxPool2d. A maximum is negative if all are: the bits of all pixels and-ed.
-#include "bmaxpool2d.h"
+#include "ops/bmaxpool2d.h"
 
-#include "shape.h"
+#include "base/shape.h"
 
 namespace larq_reactnet_runtime {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <cstddef>
 
-#include "shape.h"
-#include "tensor.h"
+#include "base/shape.h"
+#include "base/tensor.h"
 
 namespace larq_reactnet_runtime {
 

@@ -1,15 +1,15 @@
 // From nodes of the graph to a list of our own operators, and what is needed to run them.
-#include "partition.h"
+#include "tflite/partition.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
 
-#include "bconv2d.h"
-#include "bmaxpool2d.h"
-#include "options.h"
-#include "quantize.h"
-#include "shape.h"
+#include "base/shape.h"
+#include "ops/bconv2d.h"
+#include "ops/bmaxpool2d.h"
+#include "ops/options.h"
+#include "ops/quantize.h"
 
 namespace larq_reactnet_runtime {
 namespace {

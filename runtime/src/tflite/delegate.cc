@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "abi.h"
-#include "cpu.h"
-#include "fusion.h"
-#include "partition.h"
-#include "profile.h"
-#include "threads.h"
+#include "base/profile.h"
+#include "base/threads.h"
+#include "graph/fusion.h"
+#include "kernels/cpu.h"
+#include "tflite/abi.h"
+#include "tflite/partition.h"
 
 namespace larq_reactnet_runtime {
 namespace {

@@ -1,5 +1,5 @@
 // Signs as bits, on any processor.
-#include "bits.h"
+#include "base/bits.h"
 
 namespace larq_reactnet_runtime {
 namespace {

@@ -2,9 +2,9 @@
 // convolution to which others are joined has some more.
 #pragma once
 
+#include "base/tensor.h"
+#include "base/threads.h"
 #include "kernels/kernel.h"
-#include "tensor.h"
-#include "threads.h"
 
 namespace larq_reactnet_runtime {
 

@@ -1,11 +1,11 @@
 // LceQuantize and LceDequantize, for float32 and int8. A row is all channels of a pixel.
-#include "quantize.h"
+#include "ops/quantize.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "bits.h"
-#include "shape.h"
+#include "base/bits.h"
+#include "base/shape.h"
 
 namespace larq_reactnet_runtime {
 namespace {

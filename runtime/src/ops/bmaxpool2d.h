@@ -3,8 +3,8 @@
 
 #include <memory>
 
-#include "op.h"
-#include "options.h"
+#include "ops/op.h"
+#include "ops/options.h"
 
 namespace larq_reactnet_runtime {
 

@@ -1,5 +1,5 @@
 // Reads the options of an operator. Every access to the bytes goes through `Unsigned` or `IsKey`.
-#include "flexbuffer.h"
+#include "base/flexbuffer.h"
 
 #include <cstring>
 

@@ -1,10 +1,10 @@
 // Follows the output of each binary convolution from node to node, as far as an epilogue can.
-#include "fusion.h"
+#include "graph/fusion.h"
 
 #include <algorithm>
 #include <string_view>
 
-#include "shape.h"
+#include "base/shape.h"
 
 namespace larq_reactnet_runtime {
 namespace {

@@ -1,10 +1,10 @@
 // Writes how long each operator took.
-#include "profile.h"
+#include "base/profile.h"
 
 #include <cinttypes>
 #include <cstdio>
 
-#include "shape.h"
+#include "base/shape.h"
 
 namespace larq_reactnet_runtime {
 

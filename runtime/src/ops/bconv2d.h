@@ -4,8 +4,8 @@
 #include <memory>
 
 #include "kernels/kernel.h"
-#include "op.h"
-#include "options.h"
+#include "ops/op.h"
+#include "ops/options.h"
 
 namespace larq_reactnet_runtime {
 

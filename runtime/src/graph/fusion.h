@@ -5,8 +5,8 @@
 #include <set>
 #include <vector>
 
-#include "abi.h"
 #include "kernels/kernel.h"
+#include "tflite/abi.h"
 
 namespace larq_reactnet_runtime {
 

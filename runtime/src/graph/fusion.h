@@ -1,12 +1,14 @@
 // Decides which float operators are joined to a binary convolution, to run in its epilogue.
 #pragma once
 
+#include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <vector>
 
+#include "graph/graph.h"
 #include "kernels/kernel.h"
-#include "tflite/abi.h"
 
 namespace larq_reactnet_runtime {
 
@@ -23,7 +25,11 @@ struct Chain {
 // Chains by the node of their convolution.
 using Chains = std::map<int, Chain>;
 
-// `claimed` are the nodes of the plan that are binary operators that can be run.
-Chains FindChains(TfLiteContext* context, const std::set<int>& claimed);
+// Asks the interpreter what it would make of some nodes if they were replaced. Gives the tensors that
+// others read of what they write, if the nodes would become one node; nothing if they would not.
+using Preview = std::function<std::optional<std::vector<int>>(const std::vector<int>& nodes)>;
+
+// `claimed` are the nodes of the graph that are binary operators that can be run.
+Chains FindChains(const Graph& graph, const std::set<int>& claimed, const Preview& preview);
 
 }  // namespace larq_reactnet_runtime

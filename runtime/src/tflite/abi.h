@@ -19,6 +19,8 @@ enum TfLiteAllocationType : int { kTfLiteMmapRo = 1 };
 
 enum TfLiteQuantizationType : int { kTfLiteNoQuantization = 0, kTfLiteAffineQuantization = 1 };
 
+enum TfLiteFusedActivation : int { kTfLiteActNone = 0 };
+
 inline constexpr int kTfLiteBuiltinAdd = 0;
 inline constexpr int kTfLiteBuiltinConcatenation = 2;
 inline constexpr int kTfLiteBuiltinPrelu = 54;
@@ -29,6 +31,18 @@ inline constexpr int64_t kTfLiteDelegateFlagsAllowDynamicTensors = 1;
 struct TfLiteIntArray {
   int size;
   int data[1];  // in fact `size` of them
+};
+
+// Parameters of the operators ADD and CONCATENATION.
+struct TfLiteAddParams {
+  TfLiteFusedActivation activation;
+  // More follows, which is not needed here.
+};
+
+struct TfLiteConcatenationParams {
+  int axis;
+  TfLiteFusedActivation activation;
+  // More follows, which is not needed here.
 };
 
 struct TfLiteQuantizationParams {

@@ -14,6 +14,8 @@
 #include "kernels/cpu.h"
 #include "tflite/abi.h"
 #include "tflite/partition.h"
+#include "tflite/read_graph.h"
+#include "tflite/tensors.h"
 
 namespace larq_reactnet_runtime {
 namespace {
@@ -150,8 +152,7 @@ Reason FindNodes(TfLiteContext* context, const Kernel& kernel, std::set<int>* cl
 // Puts nodes of ours, one for each partition, in the place of those of the graph.
 Reason Replace(TfLiteContext* context, TfLiteDelegate* delegate, const std::set<int>& nodes) {
   if (nodes.empty()) return {};
-  std::vector<int> replaced = {static_cast<int>(nodes.size())};  // as in a TfLiteIntArray
-  replaced.insert(replaced.end(), nodes.begin(), nodes.end());
+  const IntArray replaced(nodes.begin(), nodes.end());
   TfLiteRegistration registration{};
   registration.init = InitKernel;
   registration.free = FreeKernel;
@@ -159,9 +160,8 @@ Reason Replace(TfLiteContext* context, TfLiteDelegate* delegate, const std::set<
   registration.invoke = RunKernel;
   registration.custom_name = "LarqReactnetRuntime";
   registration.version = 1;
-  const auto* array = reinterpret_cast<const TfLiteIntArray*>(replaced.data());
-  if (context->ReplaceNodeSubsetsWithDelegateKernels(context, registration, array, delegate) !=
-      kTfLiteOk) {
+  if (context->ReplaceNodeSubsetsWithDelegateKernels(context, registration, replaced.get(),
+                                                     delegate) != kTfLiteOk) {
     return "the interpreter does not take the delegate";
   }
   return {};
@@ -174,7 +174,12 @@ Reason Claim(TfLiteContext* context, TfLiteDelegate* delegate) {
   Reason reason = FindNodes(context, From(delegate)->kernel, &nodes);
   if (!reason.empty()) return reason;
   Chains* chains = &From(delegate)->chains;
-  *chains = From(delegate)->fuses ? FindChains(context, nodes) : Chains();
+  if (From(delegate)->fuses) {
+    const auto preview = [context](const std::vector<int>& joined) {
+      return PreviewPartition(context, joined);
+    };
+    *chains = FindChains(ReadGraph(context), nodes, preview);
+  }
   for (const auto& [convolution, chain] : *chains) {
     reason = Replace(context, delegate, {chain.nodes.begin(), chain.nodes.end()});
     if (!reason.empty()) return reason;

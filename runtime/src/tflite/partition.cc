@@ -10,29 +10,13 @@
 #include "ops/bmaxpool2d.h"
 #include "ops/options.h"
 #include "ops/quantize.h"
+#include "tflite/tensors.h"
 
 namespace larq_reactnet_runtime {
 namespace {
 
-Type TypeOf(const TfLiteTensor& tensor) {
-  switch (tensor.type) {
-    case kTfLiteFloat32:
-      return Type::kFloat32;
-    case kTfLiteInt8:
-      return Type::kInt8;
-    case kTfLiteInt32:
-      return Type::kInt32;
-  }
-  return Type::kOther;
-}
-
 size_t BytesOf(Type type, const Shape& shape) {
   return static_cast<size_t>(Elements(shape)) * (type == Type::kInt8 ? 1 : 4);
-}
-
-Shape ShapeOf(const TfLiteTensor& tensor) {
-  if (tensor.dims == nullptr) return {};
-  return Shape(tensor.dims->data, tensor.dims->data + tensor.dims->size);
 }
 
 // Whether a tensor, or its concatenation with itself along the channels, has a shape.
@@ -42,10 +26,6 @@ bool Fits(const Shape& tensor, bool is_twice, Shape shape) {
     shape.back() /= 2;
   }
   return tensor == shape;
-}
-
-bool IsTensor(const TfLiteContext& context, int index) {
-  return index >= 0 && static_cast<size_t>(index) < context.tensors_size;
 }
 
 // What operators know of a tensor; nothing of one that is not given.

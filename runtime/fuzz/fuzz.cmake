@@ -11,6 +11,7 @@ add_executable(fuzz_options EXCLUDE_FROM_ALL fuzz/options.cc src/ops/options.cc
   src/base/flexbuffer.cc)
 add_executable(fuzz_graph EXCLUDE_FROM_ALL fuzz/graph.cc fuzz/interpreter.cc fuzz/network.cc)
 foreach(FUZZER fuzz_options fuzz_graph)
+  target_include_directories(${FUZZER} PRIVATE src)
   target_compile_options(${FUZZER} PRIVATE -Wall -Wextra ${FUZZ_OPTIONS})
   target_link_options(${FUZZER} PRIVATE -fsanitize=fuzzer,address,undefined)
 endforeach()

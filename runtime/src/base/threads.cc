@@ -59,7 +59,10 @@ void Threads::Spin(Done done) const {
 
 void Threads::Run(int64_t items, int64_t unit,
                   const std::function<void(int, int64_t, int64_t)>& work) {
-  const Range range{items, unit, &work};
+  Range range;
+  range.items = items;
+  range.unit = unit;
+  range.work = &work;
   if (count_ == 1 || items <= unit) {
     if (items > 0) work(0, 0, items);
     return;

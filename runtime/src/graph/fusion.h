@@ -1,7 +1,9 @@
 // Decides which float operators are joined to a binary convolution, to run in its epilogue.
 #pragma once
 
+#include <algorithm>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -12,14 +14,24 @@
 
 namespace larq_reactnet_runtime {
 
+// A tensor for each slot; kNoTensor where there is none, as in all slots at first.
+struct SlotTensors {
+  SlotTensors() { std::fill(std::begin(tensors), std::end(tensors), kNoTensor); }
+
+  int& operator[](int slot) { return tensors[slot]; }
+  int operator[](int slot) const { return tensors[slot]; }
+
+  int tensors[kSlotCount];
+};
+
 // Nodes that are run as one: a binary convolution, float operators that follow it, and LceQuantize.
 // Between them is nothing that another node reads, but for the last float tensor.
 struct Chain {
-  std::vector<int> nodes;                                   // the convolution first
-  int operands[kSlotCount] = {-1, -1, -1, -1, -1, -1, -1};  // tensors: summands and slopes
+  std::vector<int> nodes;  // the convolution first
+  SlotTensors operands;    // summands and slopes
   int twice = 0;  // slots, as bits, of summands whose channels are added once and then once more
-  int output = -1;                                          // the last float tensor
-  int signs = -1;                                           // of LceQuantize, if it is in the chain
+  int output = kNoTensor;  // the last float tensor
+  int signs = kNoTensor;   // of LceQuantize, if it is in the chain
 };
 
 // Chains by the node of their convolution.

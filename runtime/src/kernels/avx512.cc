@@ -112,9 +112,20 @@ struct Counter {
 
 void Convolve(const Tile& tile) { ConvolveTile<Counter>(tile); }
 
+constexpr Kernel MakeAvx512() {
+  Kernel kernel;
+  kernel.name = "avx512";
+  kernel.filters = Counter::kFilters;
+  kernel.words = 1;
+  kernel.pixels = Counter::kPixels;
+  kernel.convolve = Convolve;
+  kernel.pack_signs = PackSigns;
+  return kernel;
+}
+
 }  // namespace
 
-const Kernel kAvx512 = {"avx512",         Counter::kFilters, 1,
-                        Counter::kPixels, Convolve,          PackSigns};
+constexpr Kernel kAvx512 = MakeAvx512();
+static_assert(IsComplete(kAvx512));
 
 }  // namespace larq_reactnet_runtime

@@ -51,8 +51,20 @@ struct Counter {
 
 void Convolve(const Tile& tile) { ConvolveTile<Counter>(tile); }
 
+constexpr Kernel MakePortable() {
+  Kernel kernel;
+  kernel.name = "portable";
+  kernel.filters = Counter::kFilters;
+  kernel.words = 2;
+  kernel.pixels = Counter::kPixels;
+  kernel.convolve = Convolve;
+  kernel.pack_signs = PackSigns;
+  return kernel;
+}
+
 }  // namespace
 
-const Kernel kPortable = {"portable", Counter::kFilters, 2, Counter::kPixels, Convolve, PackSigns};
+constexpr Kernel kPortable = MakePortable();
+static_assert(IsComplete(kPortable));
 
 }  // namespace larq_reactnet_runtime

@@ -9,6 +9,16 @@
 
 namespace larq_reactnet_runtime {
 
+// The order of the operator's inputs in a file.
+enum Bconv2dInput {
+  kImageInput,
+  kFilterInput,
+  kMultiplierInput,
+  kBiasInput,
+  kThresholdsInput,
+  kBconv2dInputs  // how many
+};
+
 // The constants of the operator. Those that its type of output does not need may be missing.
 struct Bconv2dConstants {
   Tensor filter, multiplier, bias, thresholds;

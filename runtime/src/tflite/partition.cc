@@ -54,7 +54,7 @@ Joined DescribeJoined(const TfLiteContext& context, const Chain& chain) {
   joined.is_any = true;
   joined.twice = chain.twice;
   for (int slot = 0; slot < kSlotCount; ++slot) {
-    if (chain.operands[slot] < 0) continue;
+    if (chain.operands[slot] == kNoTensor) continue;
     joined.slots |= 1 << slot;
     if (kSlots[slot] == Stage::kAddTensor) continue;
     joined.constants[slot] = Describe(context, chain.operands[slot]);
@@ -92,8 +92,11 @@ Reason MakeOp(const TfLiteContext& context, const TfLiteNode& node, std::string_
   Bconv2dOptions options;
   const Reason reason = Read(node.custom_initial_data, size, &options);
   if (!reason.empty()) return reason;
-  const Bconv2dConstants constants{Describe(context, inputs[1]), Describe(context, inputs[2]),
-                                   Describe(context, inputs[3]), Describe(context, inputs[4])};
+  Bconv2dConstants constants;
+  constants.filter = Describe(context, inputs[kFilterInput]);
+  constants.multiplier = Describe(context, inputs[kMultiplierInput]);
+  constants.bias = Describe(context, inputs[kBiasInput]);
+  constants.thresholds = Describe(context, inputs[kThresholdsInput]);
   const Joined joined = chain == nullptr ? Joined() : DescribeJoined(context, *chain);
   const Reason misfit = CheckJoined(joined, constants.filter);
   if (!misfit.empty()) return misfit;
@@ -121,7 +124,7 @@ bool IsOurs(std::string_view name) {
 
 Reason MakeStep(const TfLiteContext& context, const TfLiteNode& node, std::string_view name,
                 const Kernel& kernel, const Chain* chain, Step* step) {
-  const int inputs = name == "LceBconv2d" ? 5 : 1;
+  const int inputs = name == "LceBconv2d" ? kBconv2dInputs : 1;
   if (node.inputs == nullptr || node.outputs == nullptr || node.inputs->size != inputs ||
       node.outputs->size != 1) {
     return "it has not " + std::to_string(inputs) + " inputs and one output";
@@ -177,13 +180,15 @@ Reason Partition::Init(TfLiteContext* context, const TfLiteDelegateParams& param
     const Reason reason =
         MakeStep(*context, *node, registration->custom_name, kernel, chain, &step);
     if (!reason.empty()) return std::string(registration->custom_name) + ": " + reason;
-    if (chain != nullptr && chain->signs >= 0 && !is_output(step.output)) step.output = -1;
+    if (chain != nullptr && chain->signs != kNoTensor && !is_output(step.output)) {
+      step.output = kNoTensor;
+    }
     places_[step.input];
-    for (const int added : step.added) {
-      if (added >= 0) places_[added];
+    for (const int added : step.added.tensors) {
+      if (added != kNoTensor) places_[added];
     }
     for (const int output : {step.output, step.signs}) {
-      if (output >= 0) places_[output].is_inside = !is_output(output);
+      if (output != kNoTensor) places_[output].is_inside = !is_output(output);
     }
     steps_.push_back(std::move(step));
   }
@@ -201,7 +206,7 @@ Reason Partition::Prepare(TfLiteContext* context, int threads) {
     step.op->Prepare(input, threads);
     for (int slot = 0; slot < kSlotCount; ++slot) {
       const int added = step.added[slot];
-      if (added < 0) continue;
+      if (added == kNoTensor) continue;
       ReadShape(*context, added);
       const Shape& shape = places_[added].shape;
       const bool is_twice = (step.twice >> slot & 1) != 0;
@@ -210,8 +215,10 @@ Reason Partition::Prepare(TfLiteContext* context, int threads) {
                " is added to one of the shape " + Text(output) + " (set the option fuse to 0)";
       }
     }
-    if (step.output >= 0) reason = SetOutput(context, step.output, output, step.op->output_type());
-    if (reason.empty() && step.signs >= 0) {
+    if (step.output != kNoTensor) {
+      reason = SetOutput(context, step.output, output, step.op->output_type());
+    }
+    if (reason.empty() && step.signs != kNoTensor) {
       output.back() = WordsOf(output.back());
       reason = SetOutput(context, step.signs, output, Type::kInt32);
     }
@@ -243,10 +250,12 @@ Reason Partition::Run(TfLiteContext* context, Threads* threads, Profile* profile
     void *input = nullptr, *signs = nullptr;
     Values values;
     Reason reason = Find(*context, step.input, &input);
-    if (reason.empty() && step.output >= 0) reason = Find(*context, step.output, &values.output);
-    if (reason.empty() && step.signs >= 0) reason = Find(*context, step.signs, &signs);
+    if (reason.empty() && step.output != kNoTensor) {
+      reason = Find(*context, step.output, &values.output);
+    }
+    if (reason.empty() && step.signs != kNoTensor) reason = Find(*context, step.signs, &signs);
     for (int slot = 0; slot < kSlotCount && reason.empty(); ++slot) {
-      if (step.added[slot] < 0) continue;
+      if (step.added[slot] == kNoTensor) continue;
       void* added = nullptr;
       reason = Find(*context, step.added[slot], &added);
       values.added[slot] = static_cast<const float*>(added);
@@ -273,7 +282,7 @@ void Partition::Measure(const Step& step, const Values& values, Threads* threads
   Profile::Entry* entry = profile->At(step.node);
   entry->name = step.op->Name();
   entry->input = places_.at(step.input).shape;
-  entry->output = places_.at(step.output >= 0 ? step.output : step.signs).shape;
+  entry->output = places_.at(step.output != kNoTensor ? step.output : step.signs).shape;
   entry->products = step.op->Products();
   entry->fastest = std::min(entry->fastest, taken);
   entry->total += taken;

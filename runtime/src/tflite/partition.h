@@ -19,13 +19,13 @@ namespace larq_reactnet_runtime {
 bool IsOurs(std::string_view name);
 
 // An operator, and which tensors of the graph are its input and output, and what else it has if
-// others are joined to it. Those that there are not are -1; so is an output that nothing reads.
+// others are joined to it. Those that there are not are kNoTensor; so is an output that nothing reads.
 struct Step {
   std::unique_ptr<Op> op;
-  int input = -1, output = -1;
-  int added[kSlotCount] = {-1, -1, -1, -1, -1, -1, -1};
+  int input = kNoTensor, output = kNoTensor;
+  SlotTensors added;
   int twice = 0;  // slots of summands that have half as many channels
-  int signs = -1;
+  int signs = kNoTensor;
   int node = -1;
 };
 

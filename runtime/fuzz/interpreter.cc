@@ -110,7 +110,8 @@ void FakeInterpreter::AddTensor(const FakeTensor& tensor, size_t index) {
   target.type = tensor.type;
   target.allocation_type =
       tensor.is_constant ? kTfLiteMmapRo : static_cast<TfLiteAllocationType>(2);
-  target.params = {tensor.scale, tensor.zero_point};
+  target.params.scale = tensor.scale;
+  target.params.zero_point = tensor.zero_point;
   target.is_variable = tensor.is_variable;
   target.quantization.type = tensor.is_quantized ? kTfLiteAffineQuantization : kTfLiteNoQuantization;
   target.sparsity = tensor.is_sparse ? this : nullptr;
@@ -218,8 +219,10 @@ void FakeInterpreter::Fill(Params* params, const Subset& subset, TfLiteDelegate*
   params->nodes = WithSize(subset.nodes);
   params->inputs = WithSize(subset.inputs);
   params->outputs = WithSize(subset.outputs);
-  params->params = {delegate, AsArray(&params->nodes), AsArray(&params->inputs),
-                    AsArray(&params->outputs)};
+  params->params.delegate = delegate;
+  params->params.nodes_to_replace = AsArray(&params->nodes);
+  params->params.input_tensors = AsArray(&params->inputs);
+  params->params.output_tensors = AsArray(&params->outputs);
 }
 
 TfLiteStatus FakeInterpreter::Replace(const TfLiteRegistration& registration,

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "../src/abi.h"
+#include "tflite/abi.h"
 
 namespace larq_reactnet_runtime::fuzz {
 

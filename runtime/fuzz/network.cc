@@ -6,6 +6,9 @@
 #include <string>
 #include <utility>
 
+#include "graph/graph.h"
+#include "ops/bconv2d.h"
+
 namespace larq_reactnet_runtime::fuzz {
 namespace {
 
@@ -122,8 +125,8 @@ class Builder {
       return Put("LceQuantize", {current_}, Tensor(kTfLiteInt32, With((channels_ + 31) / 32)), {});
     }
     if (choice % 5 == 1) return PutBuiltin(kBuiltinNegative, {current_});
-    int other = choice % 5 == 2 ? (choice & 32) != 0 ? Doubled() : Earlier() : -1;
-    if (other < 0) {
+    int other = choice % 5 == 2 ? (choice & 32) != 0 ? Doubled() : Earlier() : kNoTensor;
+    if (other == kNoTensor) {
       const std::vector<int> ones(static_cast<size_t>(bytes_.Below(4)), 1);
       other = Constant(kTfLiteFloat32, ones);
       graph_.tensors.back().shape.push_back(channels_);
@@ -206,13 +209,14 @@ class Builder {
     const bool is_wrong = bytes_.Below(16) == 15;
     if (is_wrong) target[static_cast<size_t>(1 + bytes_.Below(3))] = 1 + bytes_.Below(70);
     const int words = (channels_ + 31) / 32 / groups;
-    std::vector<int> inputs = {current_, Constant(kTfLiteInt32, {filters, height, width, words}),
-                               -1, -1, -1};
+    std::vector<int> inputs(kBconv2dInputs, kNoTensor);
+    inputs[kImageInput] = current_;
+    inputs[kFilterInput] = Constant(kTfLiteInt32, {filters, height, width, words});
     if (type == kTfLiteInt32) {
-      inputs[4] = Constant(kTfLiteInt32, {filters});
+      inputs[kThresholdsInput] = Constant(kTfLiteInt32, {filters});
     } else {
-      inputs[2] = Constant(kTfLiteFloat32, {filters});
-      inputs[3] = Constant(kTfLiteFloat32, {filters});
+      inputs[kMultiplierInput] = Constant(kTfLiteFloat32, {filters});
+      inputs[kBiasInput] = Constant(kTfLiteFloat32, {filters});
     }
     const Options options = {{"channels_in", channels_},
                              {"dilation_height_factor", dilation_height},

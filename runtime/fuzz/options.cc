@@ -1,6 +1,6 @@
 // Fuzzes what reads the options of operators: whatever the bytes are, each option that is taken lies
 // within its limits, and nothing beside the bytes is read.
-#include "../src/options.h"
+#include "ops/options.h"
 
 #include <cstdint>
 #include <cstdlib>

@@ -6,7 +6,7 @@
 // bits of a patch: how many of them differ. So to compare and to count are one instruction.
 #include <immintrin.h>
 
-#include "tiles.h"
+#include "kernels/tiles.h"
 
 namespace larq_reactnet_runtime {
 namespace {
@@ -189,8 +189,21 @@ void PackSigns(const float* values, size_t count, uint32_t* words) {
   *words = word;
 }
 
+constexpr Kernel MakeAvx2() {
+  Kernel kernel;
+  kernel.name = "avx2";
+  kernel.filters = kBlock;
+  kernel.words = 1;
+  kernel.pixels = Counter<2>::kPixels;
+  kernel.convolve = Convolve;
+  kernel.pack_signs = PackSigns;
+  kernel.arrange = Arrange;
+  return kernel;
+}
+
 }  // namespace
 
-const Kernel kAvx2 = {"avx2", kBlock, 1, Counter<2>::kPixels, Convolve, PackSigns, Arrange};
+constexpr Kernel kAvx2 = MakeAvx2();
+static_assert(IsComplete(kAvx2));
 
 }  // namespace larq_reactnet_runtime

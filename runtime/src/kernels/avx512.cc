@@ -5,9 +5,9 @@
 // worth twice as much. So of four words only one has to be counted ("Harley-Seal").
 #include <immintrin.h>
 
-#include "lanes_avx512.h"
-#include "pack_avx512.h"
-#include "tiles.h"
+#include "kernels/lanes_avx512.h"
+#include "kernels/pack_avx512.h"
+#include "kernels/tiles.h"
 
 namespace larq_reactnet_runtime {
 namespace {
@@ -112,9 +112,20 @@ struct Counter {
 
 void Convolve(const Tile& tile) { ConvolveTile<Counter>(tile); }
 
+constexpr Kernel MakeAvx512() {
+  Kernel kernel;
+  kernel.name = "avx512";
+  kernel.filters = Counter::kFilters;
+  kernel.words = 1;
+  kernel.pixels = Counter::kPixels;
+  kernel.convolve = Convolve;
+  kernel.pack_signs = PackSigns;
+  return kernel;
+}
+
 }  // namespace
 
-const Kernel kAvx512 = {"avx512",         Counter::kFilters, 1,
-                        Counter::kPixels, Convolve,          PackSigns};
+constexpr Kernel kAvx512 = MakeAvx512();
+static_assert(IsComplete(kAvx512));
 
 }  // namespace larq_reactnet_runtime

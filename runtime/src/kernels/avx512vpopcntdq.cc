@@ -1,9 +1,9 @@
 // Binary convolution with AVX-512 VPOPCNTDQ, which counts the bits of 16 words in one instruction.
 #include <immintrin.h>
 
-#include "lanes_avx512.h"
-#include "pack_avx512.h"
-#include "tiles.h"
+#include "kernels/lanes_avx512.h"
+#include "kernels/pack_avx512.h"
+#include "kernels/tiles.h"
 
 namespace larq_reactnet_runtime {
 namespace {
@@ -109,10 +109,22 @@ void Convolve(const Tile& tile) {
   ConvolveTile<Counter>(tile);
 }
 
+constexpr Kernel MakeAvx512Vpopcntdq() {
+  Kernel kernel;
+  kernel.name = "avx512vpopcntdq";
+  kernel.filters = Counter::kFilters;
+  kernel.words = 1;
+  kernel.pixels = Counter::kPixels;
+  kernel.convolve = Convolve;
+  kernel.pack_signs = PackSigns;
+  kernel.prepared_steps = kPreparedSteps;
+  kernel.prepare = Prepare;
+  return kernel;
+}
+
 }  // namespace
 
-const Kernel kAvx512Vpopcntdq = {
-    "avx512vpopcntdq", Counter::kFilters, 1,       Counter::kPixels, Convolve,
-    PackSigns,         nullptr,           kPreparedSteps, Prepare};
+constexpr Kernel kAvx512Vpopcntdq = MakeAvx512Vpopcntdq();
+static_assert(IsComplete(kAvx512Vpopcntdq));
 
 }  // namespace larq_reactnet_runtime

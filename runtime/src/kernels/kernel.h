@@ -20,11 +20,17 @@ enum class Stage { kAddConstant, kAddTensor, kPrelu };
 inline constexpr Stage kSlots[] = {Stage::kAddConstant, Stage::kAddTensor,   Stage::kAddConstant,
                                    Stage::kPrelu,       Stage::kAddConstant, Stage::kAddTensor,
                                    Stage::kAddConstant};
-inline constexpr int kSlotCount = 7;
+inline constexpr int kSlotCount = sizeof(kSlots) / sizeof(kSlots[0]);
 
-// Sets of slots, as bits. That of ReActNet is: add the shortcut, PRELU, add a constant.
+// The slots of ReActNet: add the shortcut, PRELU, add a constant.
+inline constexpr int kShortcutSlot = 1, kPreluSlot = 3, kShiftSlot = 4;
+static_assert(kSlots[kShortcutSlot] == Stage::kAddTensor);
+static_assert(kSlots[kPreluSlot] == Stage::kPrelu);
+static_assert(kSlots[kShiftSlot] == Stage::kAddConstant);
+
+// Sets of slots, as bits.
 inline constexpr int kAllSlots = (1 << kSlotCount) - 1;
-inline constexpr int kReactnetSlots = 1 << 1 | 1 << 3 | 1 << 4;
+inline constexpr int kReactnetSlots = 1 << kShortcutSlot | 1 << kPreluSlot | 1 << kShiftSlot;
 
 // From a doubled count of unequal bits to an output. Arrays have a value for each filter of each
 // block, also for those that only fill up the last block.
@@ -65,13 +71,15 @@ struct Tile {
   size_t signs_stride = 0;
 };
 
+// Each kernel sets its fields by their names, and then says static_assert(IsComplete(...)).
 struct Kernel {
-  const char* name;
-  int filters;  // of a block
-  int words;    // of a step
-  int pixels;   // computed at once
-  void (*convolve)(const Tile& tile);
-  void (*pack_signs)(const float* values, size_t count, uint32_t* words);
+  const char* name = nullptr;
+  int filters = 0;  // of a block
+  int words = 0;    // of a step
+  int pixels = 0;   // computed at once
+  void (*convolve)(const Tile& tile) = nullptr;
+  // Null in a kernel that is only there as the `wide` of another one.
+  void (*pack_signs)(const float* values, size_t count, uint32_t* words) = nullptr;
   // Puts the words of all filters of a block, for one step, in the order in which `convolve` wants
   // them; null if they are.
   void (*arrange)(uint32_t* words) = nullptr;
@@ -83,6 +91,15 @@ struct Kernel {
   const Kernel* wide = nullptr;
   int least_wide = 0, most_wide = 0;
 };
+
+// Does a kernel have all that each needs, and of what belongs together both or nothing?
+constexpr bool IsComplete(const Kernel& kernel) {
+  return kernel.name != nullptr && kernel.filters > 0 && kernel.words > 0 && kernel.pixels > 0 &&
+         kernel.convolve != nullptr &&
+         (kernel.prepare != nullptr) == (kernel.prepared_steps > 0) &&
+         (kernel.wide != nullptr) == (kernel.most_wide > 0) &&
+         kernel.least_wide <= kernel.most_wide;
+}
 
 extern const Kernel kPortable;
 extern const Kernel kAvx2;

@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#include "lanes.h"
+#include "kernels/lanes.h"
 
 namespace larq_reactnet_runtime {
 namespace {

@@ -1,5 +1,5 @@
 // Binary convolution with NEON, which counts the bits of bytes in one instruction.
-#include "neon_tile.h"
+#include "kernels/neon_tile.h"
 
 namespace larq_reactnet_runtime {
 namespace {
@@ -108,11 +108,23 @@ void PackSigns(const float* values, size_t count, uint32_t* words) {
   *words = word;
 }
 
+constexpr Kernel MakeNeon() {
+  Kernel kernel;
+  kernel.name = "neon";
+  kernel.filters = Counter::kFilters;
+  kernel.words = 1;
+  kernel.pixels = Counter::kPixels;
+  kernel.convolve = Convolve;
+  kernel.pack_signs = PackSigns;
+  kernel.wide = &kNeonWide;  // faster for patches of 4 words or more, and can count up to 300
+  kernel.least_wide = 4;
+  kernel.most_wide = 300;
+  return kernel;
+}
+
 }  // namespace
 
-// The other kernel is faster for patches of 4 words or more, and can count up to 300.
-const Kernel kNeon = {"neon",   Counter::kFilters, 1,       Counter::kPixels,
-                      Convolve, PackSigns,         nullptr, 0,
-                      nullptr,  &kNeonWide,        4,       300};
+constexpr Kernel kNeon = MakeNeon();
+static_assert(IsComplete(kNeon));
 
 }  // namespace larq_reactnet_runtime

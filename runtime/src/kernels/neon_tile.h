@@ -4,7 +4,7 @@
 
 #include <arm_neon.h>
 
-#include "tiles.h"
+#include "kernels/tiles.h"
 
 namespace larq_reactnet_runtime {
 namespace {
@@ -59,7 +59,7 @@ struct Cursor {
   explicit Cursor(const Tile& tile)
       : patches(tile.patches),
         corrections(tile.corrections),
-        added(tile.added[1] + static_cast<size_t>(tile.channel) % tile.added_stride[1]),
+        added(tile.added[kShortcutSlot] + static_cast<size_t>(tile.channel) % tile.added_stride[kShortcutSlot]),
         output(static_cast<float*>(tile.output) + tile.channel),
         signs(reinterpret_cast<uint8_t*>(tile.signs) + tile.channel / 8) {}
 
@@ -82,8 +82,8 @@ template <class Counter, int kPixels, bool kIsCorrected>
                                             doubled);
     at.patches += kPixels * tile.patch_stride;
     const Pair multiplier(epilogue.multiplier + tile.block), bias(epilogue.bias + tile.block);
-    const Pair slope(epilogue.constants[3] + tile.block);
-    const Pair constant(epilogue.constants[4] + tile.block);
+    const Pair slope(epilogue.constants[kPreluSlot] + tile.block);
+    const Pair constant(epilogue.constants[kShiftSlot] + tile.block);
     const uint32x4_t high_places = vld1q_u32(places), both_places = vld1q_u32(places + 4);
 #pragma GCC unroll 4
     for (int i = 0; i < kPixels; ++i) {
@@ -100,7 +100,7 @@ template <class Counter, int kPixels, bool kIsCorrected>
       vst1q_f32(at.output, result.low);
       vst1q_f32(at.output + 4, result.high);
       StoreSigns(result, high_places, both_places, at.signs);
-      at.added += tile.added_stride[1];
+      at.added += tile.added_stride[kShortcutSlot];
       at.output += tile.output_stride;
       at.signs += tile.signs_stride * sizeof(uint32_t);
     }
@@ -126,7 +126,7 @@ inline void ConvolveNeon(const Tile& tile) {
   const bool is_reactnet = epilogue.output == Output::kJoined && epilogue.slots == kReactnetSlots &&
                            !epilogue.is_clamped && tile.output != nullptr &&
                            tile.signs != nullptr && tile.channels == kBlock &&
-                           tile.channel % kBlock == 0 && tile.added_stride[1] % kBlock == 0;
+                           tile.channel % kBlock == 0 && tile.added_stride[kShortcutSlot] % kBlock == 0;
   if (!is_reactnet) return ConvolveTile<Counter>(tile);
   if (tile.corrections != nullptr) return ConvolveReactnet<Counter, true>(tile);
   ConvolveReactnet<Counter, false>(tile);

@@ -7,7 +7,7 @@
 // left with two exclusive ors and one selection for two words; only half as many words, the
 // carries, have to be counted. That is five instructions for 256 bits, where counting all of them
 // takes six.
-#include "neon_tile.h"
+#include "kernels/neon_tile.h"
 
 namespace larq_reactnet_runtime {
 namespace {
@@ -232,9 +232,21 @@ void Prepare(uint32_t* row, int steps, bool is_filter) {
   }
 }
 
+constexpr Kernel MakeNeonWide() {
+  Kernel kernel;
+  kernel.name = "neon";
+  kernel.filters = kBlock;
+  kernel.words = kWords;
+  kernel.pixels = Counter::kPixels;
+  kernel.convolve = Convolve;
+  kernel.prepared_steps = kMinSteps;
+  kernel.prepare = Prepare;
+  return kernel;
+}
+
 }  // namespace
 
-const Kernel kNeonWide = {"neon",  kBlock,  kWords,    Counter::kPixels, Convolve,
-                          nullptr, nullptr, kMinSteps, Prepare};
+constexpr Kernel kNeonWide = MakeNeonWide();
+static_assert(IsComplete(kNeonWide));
 
 }  // namespace larq_reactnet_runtime

@@ -1,6 +1,6 @@
 // Binary convolution with 64-bit words, for processors without code of their own.
-#include "../bits.h"
-#include "tiles.h"
+#include "base/bits.h"
+#include "kernels/tiles.h"
 
 namespace larq_reactnet_runtime {
 namespace {
@@ -51,8 +51,20 @@ struct Counter {
 
 void Convolve(const Tile& tile) { ConvolveTile<Counter>(tile); }
 
+constexpr Kernel MakePortable() {
+  Kernel kernel;
+  kernel.name = "portable";
+  kernel.filters = Counter::kFilters;
+  kernel.words = 2;
+  kernel.pixels = Counter::kPixels;
+  kernel.convolve = Convolve;
+  kernel.pack_signs = PackSigns;
+  return kernel;
+}
+
 }  // namespace
 
-const Kernel kPortable = {"portable", Counter::kFilters, 2, Counter::kPixels, Convolve, PackSigns};
+constexpr Kernel kPortable = MakePortable();
+static_assert(IsComplete(kPortable));
 
 }  // namespace larq_reactnet_runtime

@@ -1,8 +1,8 @@
 // Walks over the pixels of a tile, as many at once as registers hold. Compiled for each kernel.
 #pragma once
 
-#include "../epilogue.h"
-#include "kernel.h"
+#include "kernels/epilogue.h"
+#include "kernels/kernel.h"
 
 namespace larq_reactnet_runtime {
 namespace {

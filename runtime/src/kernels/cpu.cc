@@ -1,0 +1,69 @@
+// Which instruction sets this library and this processor have.
+#include "kernels/cpu.h"
+
+#include <cstdlib>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace larq_reactnet_runtime {
+namespace {
+
+#if defined(__x86_64__)
+// What the processor has and the system keeps for each thread. `__builtin_cpu_supports` would ask
+// the compiler's runtime library, and zig's knows of nothing.
+struct Features {
+  bool avx2 = false, avx512 = false, vpopcntdq = false;
+
+  Features() {
+    constexpr unsigned kOsXsave = 1u << 27, kAvx2 = 1u << 5, kVpopcntdq = 1u << 14;
+    constexpr unsigned kFDqBwVl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+    constexpr unsigned kYmm = 0x6, kZmm = 0xE6;  // registers that are kept
+    unsigned eax, ebx, ecx, edx;
+    if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || (ecx & kOsXsave) == 0) return;
+    unsigned kept, high;
+    asm("xgetbv" : "=a"(kept), "=d"(high) : "c"(0));
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return;
+    avx2 = (kept & kYmm) == kYmm && (ebx & kAvx2) != 0;
+    avx512 = avx2 && (kept & kZmm) == kZmm && (ebx & kFDqBwVl) == kFDqBwVl;
+    vpopcntdq = avx512 && (ecx & kVpopcntdq) != 0;
+  }
+};
+#endif
+
+// The kernels that can run here, best first.
+std::vector<const Kernel*> Available() {
+  std::vector<const Kernel*> kernels;
+#if defined(__x86_64__)
+  const Features features;
+  if (features.vpopcntdq) kernels.push_back(&kAvx512Vpopcntdq);
+  if (features.avx512) kernels.push_back(&kAvx512);
+  if (features.avx2) kernels.push_back(&kAvx2);
+#elif defined(__aarch64__)
+  kernels.push_back(&kNeon);  // every 64-bit ARM has it
+#endif
+  kernels.push_back(&kPortable);
+  return kernels;
+}
+
+}  // namespace
+
+Reason ChooseKernel(std::string name, const Kernel** kernel) {
+  const std::vector<const Kernel*> kernels = Available();
+  const char* wanted = std::getenv("LARQ_REACTNET_ISA");
+  if (name == "auto" && wanted != nullptr && *wanted != 0) name = wanted;
+  std::string names = "auto";
+  for (const Kernel* candidate : kernels) {
+    if (name == "auto" || name == candidate->name) {
+      *kernel = candidate;
+      return {};
+    }
+    names += std::string(", ") + candidate->name;
+  }
+  return "the instruction set (option isa, or LARQ_REACTNET_ISA) must be one of " + names +
+         " on this machine, got " + name;
+}
+
+}  // namespace larq_reactnet_runtime

@@ -1,0 +1,56 @@
+// The filters of a binary convolution and all that belongs to one of them, in a kernel's blocks.
+#pragma once
+
+#include "base/buffer.h"
+#include "base/shape.h"
+#include "base/tensor.h"
+#include "kernels/kernel.h"
+#include "ops/options.h"
+
+namespace larq_reactnet_runtime {
+
+// Groups of input channels are convolved on their own. Blocks do not hold filters of two groups.
+class Filters {
+ public:
+  Filters() = default;
+  Filters(const Tensor& filter, int groups, const Kernel& kernel);
+
+  int groups() const { return groups_; }
+  int filters_of_group() const { return filters_of_group_; }
+  int blocks_of_group() const { return blocks_of_group_; }
+  int height() const { return height_; }
+  int width() const { return width_; }
+  int words() const { return words_; }  // of one pixel of one filter
+  int patch_words() const { return height_ * width_ * words_; }
+  int steps() const { return steps_; }
+  bool is_prepared() const {
+    return kernel_->prepare != nullptr && steps_ >= kernel_->prepared_steps;
+  }
+
+  // Places in arrays that have a value for each filter of each block.
+  size_t places() const { return static_cast<size_t>(groups_) * BlockPlaces(); }
+  size_t PlaceOf(int filter) const;
+  size_t PlaceOfBlock(int group, int block) const;
+
+  // Copies the filters to where the kernel wants them.
+  void Pack();
+
+  const uint32_t* BlockAt(int group, int block) const;
+
+  // How many bits one pixel of a filter has.
+  int CountBits(int filter, int pixel) const;
+
+ private:
+  size_t BlockPlaces() const {
+    return static_cast<size_t>(blocks_of_group_) * static_cast<size_t>(kernel_->filters);
+  }
+  const char* Source(int filter, int pixel) const;
+
+  const Kernel* kernel_ = nullptr;
+  const void* source_ = nullptr;  // in the file, maybe at an odd address
+  int groups_ = 0, filters_of_group_ = 0, blocks_of_group_ = 0;
+  int height_ = 0, width_ = 0, words_ = 0, steps_ = 0;
+  Buffer<uint32_t> packed_;
+};
+
+}  // namespace larq_reactnet_runtime

@@ -68,7 +68,6 @@ def benchmark(title: str, rounds: int) -> dict[str, object]:
             Path(folder, "model.tflite"),
             verify_with=image,
             min_agreement=0,  # random weights; equality is what the tests prove
-            storage="int8",
             progress=False,
         )
         export_seconds = time.perf_counter() - began

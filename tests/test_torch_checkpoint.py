@@ -198,8 +198,10 @@ def decided(name, images):
     return reference
 
 
-def test_exported_model_gives_the_classes_of_pytorch(tmp_path, rng):
-    name = "reactnet_18"
+@pytest.mark.parametrize(
+    ("name", "binary", "real"), [("reactnet_a", 26, 1), ("reactnet_18", 16, 4)]
+)
+def test_exported_model_gives_the_classes_of_pytorch(tmp_path, rng, name, binary, real):
     images = rng.normal(size=(10, 8, 8, 3)).repeat(8, 1).repeat(8, 2).astype(np.float32)
     reference = decided(name, images)
     logits, _ = run(reference, images)
@@ -210,8 +212,8 @@ def test_exported_model_gives_the_classes_of_pytorch(tmp_path, rng):
     path = tmp_path / "model.tflite"
     report = lr.converters.export(model, path, verify_with=images, progress=False)
     assert report.operators["REVERSE_V2"] == 1
-    assert report.operators["LceBconv2d"] == 16
-    assert report.operators["CONV_2D"] == 4
+    assert report.operators["LceBconv2d"] == binary
+    assert report.operators["CONV_2D"] == real
     found = lr.converters.predict_tflite(path.read_bytes(), images, progress=False)
     np.testing.assert_array_equal(found.argmax(-1), logits.argmax(-1))
 

@@ -34,14 +34,6 @@ SAVED_ALIKE = (
     "resnet18",
     "xnornet",
 )
-# And as far as exporting them is.
-EXPORTED_ALIKE = (
-    "binary_alexnet",
-    "binary_densenet28",
-    "bnn_plus_alexnet_imagenet",
-    "quicknet",
-    "reactnet_c",
-)
 # Convolutions that `export` joins with another one.
 JOINED = {"reactnet_a": 5}
 REAL = ("mobilenet_v1", "resnet18", "resnet34")
@@ -166,7 +158,7 @@ def test_weights_files(trained, tmp_path):
     assert_same_outputs(model, twin, images[:4])
 
 
-@trained_models(*(name for name in DEEPER if "dilated" not in name), *EXPORTED_ALIKE)
+@trained_models(*(name for name in DEEPER if "dilated" not in name))
 def test_export(trained, tmp_path):
     model, images = trained
     findings = [finding for finding in lr.converters.check(model) if finding.blocks]

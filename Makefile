@@ -52,9 +52,10 @@ lint: $(BIN)/larq-reactnet
 
 # mypy does not follow an editable install into zoo/ and converters/, so it gets a plain one.
 types: $(BIN)/larq-reactnet
-	rm -rf build/types
+	rm -rf build/types build/lib build/bdist.*
 	$(BIN)/python -m pip install --quiet --no-deps --target build/types .
 	cd build/types && MYPYPATH=. ../../$(BIN)/mypy -p larq_reactnet
+	cd build/types && MYPYPATH=. ../../$(BIN)/mypy ../../tools
 
 docs: $(BIN)/larq-reactnet
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

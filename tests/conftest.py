@@ -35,8 +35,6 @@ class Interpreter:
 PACKAGES = {"lce": "larq_compute_engine", "runtime": "larq_reactnet_runtime"}
 MEANS = "return images.mean((1, 2), np.float32) @ np.eye(3, 4, dtype=np.float32)"
 
-CIFAR10 = Path(__file__).resolve().parents[2] / "shared" / "data" / "tfds"
-
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
@@ -94,10 +92,12 @@ def digits():
 
 @pytest.fixture
 def cifar10_dir():
-    """Folder of the prepared CIFAR-10."""
-    if not (CIFAR10 / "cifar10").is_dir():
-        pytest.skip(f"CIFAR-10 is not in {CIFAR10}")
-    return str(CIFAR10)
+    """The folder in which tensorflow-datasets has prepared CIFAR-10: the variable DATA_DIR."""
+    folder = os.environ.get("DATA_DIR", "")
+    if not folder:
+        pytest.skip("the variable DATA_DIR names no folder with a prepared CIFAR-10")
+    assert Path(folder, "cifar10").is_dir(), f"CIFAR-10 is not in DATA_DIR={folder}"
+    return folder
 
 
 @pytest.fixture

@@ -1,24 +1,29 @@
 """The step that `model.fit` runs, as files for a machine that has XLA but no TensorFlow.
 
 `export_step` traces the model's own `train_step`, with its optimizer, schedule, losses and
-constraints. The files are for a kit beside this repository, `../shared/gpu`, whose README says what
-to carry in which call:
+constraints. The files are for a kit of scripts in another folder, called KIT here, whose README
+says which files each call to the other machine must carry:
 
     # here: as `training.train` does
     network = network_of(recipe, step, data)  # of step 2: carry_over(network, network_of(...))
     model = compiled(network, recipe, step, 50_000 // recipe.batch_size, teacher)
     export_step(model, recipe.batch_size, ".gpu/3/step", mean=data.mean, std=data.std)
     # here, in an environment with the JAX of the other machine
-    python ../shared/gpu/bridge.py .gpu/3/step && rm .gpu/3/step/*.hlo
+    python KIT/bridge.py .gpu/3/step && rm .gpu/3/step/*.hlo
     # there, and with `--resume /tmp/run` in further calls; EPOCHS is step.epochs
     python3 train_loop.py step --data . --out /tmp/run --epochs EPOCHS --minutes 8
     # here, with the kit's load_weights.py; then the next step of the recipe, if there is one
     load_weights(network, ".gpu/3/step", "result/final.npz")
 
-The learning rate follows the optimizer's `iterations`, which are state. The kit's loop sets its own
-in a slot that no program reads: `--lr`, `--schedule` and `--warmup` change nothing, and the `lr` it
-prints is not the step's. The loop drops the last, smaller batch of an epoch, so `steps_per_epoch`
-is `images // batch_size`. It moves images over their mean color, where `zoo.datasets` has black.
+Three things differ from `model.fit`:
+
+- The learning rate follows the optimizer's `iterations`, which are part of the state. The kit's
+  loop sets a learning rate of its own in a slot that no program reads. So its options `--lr`,
+  `--schedule` and `--warmup` change nothing, and the `lr` that it prints is not the one in use.
+- The loop leaves out the last, smaller batch of an epoch, so `steps_per_epoch` is
+  `images // batch_size`.
+- Where shifted images leave a gap, the loop fills it with their mean color, `zoo.datasets` with
+  black.
 """
 
 import io
@@ -177,7 +182,7 @@ def _network(model: tf.keras.Model) -> tf.keras.Model:
 
 
 def _program(function: Callable[..., Any], inputs: list[tf.TensorSpec], results: int) -> Program:
-    """`function`, which gives so many `results`, with its state made explicit."""
+    """`function`, which returns as many values as `results` says, with its state made explicit."""
     compiled = tf.function(function, jit_compile=True, input_signature=inputs)
     concrete = compiled.get_concrete_function()
     variables = {id(variable.handle): variable for variable in concrete.graph.variables}

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from larq_reactnet._latent import latent
 from larq_reactnet.profiling import flat_layers
 from larq_reactnet.quantizers import BNNPlusSign
 
@@ -116,7 +117,7 @@ def carry_over(
     ]
     for layer in became_binary:
         if isinstance(layer.kernel_quantizer, BNNPlusSign):
-            layer.kernel_quantizer.reset_alpha(layer.kernel.latent_variable)
+            layer.kernel_quantizer.reset_alpha(latent(layer.kernel))
     if print_fn is not None:
         print_fn(
             f"{step1.name}: carried over all {len(pairs)} weights "
@@ -137,7 +138,7 @@ def _kernel_quantizer(layer: tf.keras.layers.Layer) -> type | None:
 
 def _variables(layer: tf.keras.layers.Layer) -> list[tf.Variable]:
     """The variables of a layer; for a kernel, its latent one."""
-    return [getattr(variable, "latent_variable", variable) for variable in layer.weights]
+    return [latent(variable) for variable in layer.weights]
 
 
 def _is_scale(variable: tf.Variable, layer: tf.keras.layers.Layer) -> bool:

@@ -36,6 +36,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from larq_reactnet._latent import latent
 from larq_reactnet.distillation import Distiller
 
 import numpy as np
@@ -141,7 +142,7 @@ def export_step(
     train, inference = programs_of(model, batch_size)
     network = _network(model)
     # What Larq trains of a quantized kernel is its latent variable.
-    own = [getattr(variable, "latent_variable", variable) for variable in network.variables]
+    own = [latent(variable) for variable in network.variables]
     state = list({id(v): v for v in (*train.state, *inference.state, *own)}.values())
     place, model_index = ({id(v): index for index, v in enumerate(vs)} for vs in (state, own))
     lists = (train.state, train.updated, inference.state)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from larq_reactnet._latent import latent
 from larq_reactnet.distillation import Distiller
 from larq_reactnet.profiling import KERNELS, flat_layers
 from larq_reactnet.zoo.recipes import Recipe, Step
@@ -87,7 +88,7 @@ class WarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
 def decay_weights(network: tf.keras.Model, strength: float) -> None:
     """Add `strength / 2` times the sum of squares of all kernels to the losses of `network`."""
     kernels = [
-        getattr(kernel, "latent_variable", kernel)
+        latent(kernel)
         for layer in flat_layers(network)
         for name in KERNELS
         if (kernel := getattr(layer, name, None)) is not None

@@ -78,8 +78,6 @@ class AsImported(griffe.Extension):
             target = module.members.get(str(attribute.value))
             if isinstance(target, griffe.Class):
                 _rename(module, target.name, attribute.name)
-        # Its models are made by name only.
-        _rename(pkg["zoo.larq_zoo"], "_larq_zoo", "create")
 
 
 def _rename(module: griffe.Module, old: str, new: str) -> None:

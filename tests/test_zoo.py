@@ -275,6 +275,32 @@ def test_operations_of_half_a_mobilenet():
     assert lr.profiling.ops(model).ops == pytest.approx(1.49e8, rel=0.005)
 
 
+@models("name")
+def test_constructor(name):
+    """It is in `lr.zoo`, under the name of the model without underscores."""
+    constructor = lr.zoo.get(name).constructor
+    assert constructor.__name__.lower() == name.replace("_", "")
+    assert getattr(lr.zoo, constructor.__name__) is constructor
+    assert constructor.__name__ in lr.zoo.__all__
+
+
+def test_constructors_are_registered():
+    names = [name for name in lr.zoo.__all__ if name[0].isupper() and name != "Entry"]
+    assert sorted(names) == sorted(lr.zoo.get(name).constructor.__name__ for name in MODELS)
+
+
+def test_list_models():
+    assert lr.zoo.list_models("") == lr.zoo.list_models("*") == MODELS == sorted(MODELS)
+    assert lr.zoo.list_models("quicknet") == ["quicknet"]
+    assert lr.zoo.list_models("quicknet*") == ["quicknet", "quicknet_large", "quicknet_small"]
+    assert lr.zoo.list_models(["*net_[ab]", "resnet18"]) == ["reactnet_a", "reactnet_b", "resnet18"]
+    assert lr.zoo.list_models(("no*", "none")) == lr.zoo.list_models([]) == []
+    with_weights = lr.zoo.list_models(pretrained=True)
+    assert with_weights == [name for name in MODELS if lr.zoo.pretrained.list_weights(name)]
+    assert 0 < len(with_weights) < len(MODELS)
+    assert lr.zoo.list_models("re*", pretrained=True) == ["reactnet_a", "real_to_binary_net"]
+
+
 def test_registry():
     with pytest.raises(ValueError, match="Did you mean 'reactnet_a'"):
         lr.zoo.create("reactnet_aa")

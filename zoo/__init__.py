@@ -1,6 +1,6 @@
 """Every network of the BNN+ and ReActNet papers, by constructor or by name, and data to train them.
 
-Larq Zoo's own models are here by name only: `create("quicknet")`.
+Every model has a constructor here and a name for `create`: `QuickNet()` is `create("quicknet")`.
 """
 
 from larq_reactnet.zoo import datasets, larq_zoo, pretrained, recipes
@@ -10,6 +10,21 @@ from larq_reactnet.zoo.bnn_plus_alexnet import BNNPlusAlexNet, BNNPlusAlexNetIma
 from larq_reactnet.zoo.bnn_plus_dorefanet import BNNPlusDoReFaNet
 from larq_reactnet.zoo.bnn_plus_resnet import BNNPlusResNet18
 from larq_reactnet.zoo.bnn_plus_vgg import BNNPlusVGGSmall
+from larq_reactnet.zoo.larq_zoo import (
+    BinaryAlexNet,
+    BinaryDenseNet28,
+    BinaryDenseNet37,
+    BinaryDenseNet37Dilated,
+    BinaryDenseNet45,
+    BinaryResNetE18,
+    BiRealNet18,
+    DoReFaNet,
+    QuickNet,
+    QuickNetLarge,
+    QuickNetSmall,
+    RealToBinaryNet,
+    XNORNet,
+)
 from larq_reactnet.zoo.meliusnet import MeliusNet22, MeliusNet29, MeliusNet42, MeliusNet59
 from larq_reactnet.zoo.mobilenet import MobileNetV1
 from larq_reactnet.zoo.reactnet import ReActNetA, ReActNetB, ReActNetC
@@ -23,21 +38,34 @@ __all__ = [
     "BNNPlusDoReFaNet",
     "BNNPlusResNet18",
     "BNNPlusVGGSmall",
+    "BiRealNet18",
     "BiRealNet34",
+    "BinaryAlexNet",
+    "BinaryDenseNet28",
+    "BinaryDenseNet37",
+    "BinaryDenseNet37Dilated",
+    "BinaryDenseNet45",
     "BinaryNet",
+    "BinaryResNetE18",
+    "DoReFaNet",
     "Entry",
     "MeliusNet22",
     "MeliusNet29",
     "MeliusNet42",
     "MeliusNet59",
     "MobileNetV1",
+    "QuickNet",
+    "QuickNetLarge",
+    "QuickNetSmall",
     "ReActNet18",
     "ReActNet34",
     "ReActNetA",
     "ReActNetB",
     "ReActNetC",
+    "RealToBinaryNet",
     "ResNet18",
     "ResNet34",
+    "XNORNet",
     "create",
     "datasets",
     "get",

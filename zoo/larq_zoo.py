@@ -6,7 +6,6 @@ which it refuses for `Lambda` layers and plain functions.
 """
 
 import importlib
-from dataclasses import dataclass
 from typing import Any
 
 from larq_reactnet._larq_zoo import FUNCTIONS, LarqZooInitializer, LarqZooQuantizer
@@ -15,50 +14,34 @@ from larq_reactnet.zoo.registry import register, variant_of
 
 import tensorflow as tf
 
-__all__: list[str] = []
+__all__ = [
+    "BiRealNet18",
+    "BinaryAlexNet",
+    "BinaryDenseNet28",
+    "BinaryDenseNet37",
+    "BinaryDenseNet37Dilated",
+    "BinaryDenseNet45",
+    "BinaryResNetE18",
+    "DoReFaNet",
+    "QuickNet",
+    "QuickNetLarge",
+    "QuickNetSmall",
+    "RealToBinaryNet",
+    "XNORNet",
+]
 
+_ARXIV = "https://arxiv.org/abs/"
+_BACK = {"paper": "Back to Simplicity", "year": 2019, "url": f"{_ARXIV}1906.08637"}
+_QUICKNET = {"paper": "QuickNet", "year": 2020, "url": f"{_ARXIV}2011.09398"}
 
-@dataclass(frozen=True)
-class _Model:
-    """A constructor of Larq Zoo, the smallest images that it takes, and where it comes from.
-
-    Attributes:
-        small_size: Size of images for tests: below it, maps get smaller than the 3x3 kernels, whose
-            zero padding LCE then computes wrongly.
-    """
-
-    constructor: str
-    smallest: int
-    paper: str
-    year: int
-    arxiv: str
-    small_size: int = 32
-
-
-_BACK = ("Back to Simplicity", 2019, "1906.08637")
-_QUICKNET = ("QuickNet", 2020, "2011.09398")
-
-_MODELS = {
-    "binary_alexnet": _Model("literature.BinaryAlexNet", 57, "BinaryNet", 2016, "1602.02830", 57),
-    "binary_densenet28": _Model("literature.BinaryDenseNet28", 8, *_BACK),
-    "binary_densenet37": _Model("literature.BinaryDenseNet37", 8, *_BACK),
-    "binary_densenet37_dilated": _Model("literature.BinaryDenseNet37Dilated", 8, *_BACK),
-    "binary_densenet45": _Model("literature.BinaryDenseNet45", 8, *_BACK),
-    "binary_resnet_e18": _Model("literature.BinaryResNetE18", 8, *_BACK),
-    "birealnet18": _Model("literature.BiRealNet", 32, "Bi-Real Net", 2018, "1808.00278", 96),
-    "dorefanet": _Model("literature.DoReFaNet", 44, "DoReFa-Net", 2016, "1606.06160", 44),
-    "quicknet": _Model("sota.QuickNet", 29, *_QUICKNET),
-    "quicknet_large": _Model("sota.QuickNetLarge", 29, *_QUICKNET),
-    "quicknet_small": _Model("sota.QuickNetSmall", 29, *_QUICKNET),
-    "real_to_binary_net": _Model(
-        "literature.RealToBinaryNet", 32, "Real-to-Binary", 2020, "2003.11535", 96
-    ),
-    "xnornet": _Model("literature.XNORNet", 217, "XNOR-Net", 2016, "1603.05279", 217),
-}
+# Where a `small_size` is given below, the maps of smaller images would be smaller than the 3x3
+# kernels, whose zero padding LCE then computes wrongly, or the network does not take such images.
 
 
 def _larq_zoo(
     name: str,
+    original: str,
+    smallest: int,
     *,
     input_shape: tuple[int | None, ...] | None = None,
     input_tensor: tf.Tensor | None = None,
@@ -67,18 +50,18 @@ def _larq_zoo(
     num_classes: int = 1000,
     classifier_activation: str | None = "softmax",
 ) -> tf.keras.Model:
-    """A model of Larq Zoo."""
-    module, _, constructor = _MODELS[name].constructor.partition(".")
-    inputs = image_input(input_shape, input_tensor, _MODELS[name].smallest)
+    """The model that the constructor `original` of Larq Zoo makes, as one of this zoo."""
+    module, _, constructor = original.partition(".")
+    inputs = image_input(input_shape, input_tensor, smallest)
     # Imported here, because it loads tensorflow-datasets.
-    original = getattr(importlib.import_module(f"larq_zoo.{module}"), constructor)(
+    theirs = getattr(importlib.import_module(f"larq_zoo.{module}"), constructor)(
         input_shape=tuple(inputs.shape[1:]),
         weights=None,
         include_top=include_top,
         num_classes=num_classes,
     )
-    # Larq Zoo takes no Keras tensor as input, so the layers are called anew, on ours.
-    model = tf.keras.models.clone_model(original, inputs, clone_function=_serializable)
+    # Larq Zoo does not take a Keras tensor as input, so the layers are called anew, on ours.
+    model = tf.keras.models.clone_model(theirs, inputs, clone_function=_serializable)
     outputs = model.output
     if include_top:
         logits = model.layers[-1].input
@@ -106,22 +89,98 @@ def _serializable(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
     return type(layer).from_config(config)
 
 
-def _enter(name: str, model: _Model) -> None:
-    """Register `model`."""
-
-    def constructor(**kwargs: Any) -> tf.keras.Model:
-        return _larq_zoo(name, **kwargs)
-
-    constructor.__name__ = model.constructor.rpartition(".")[2]
-    constructor.__doc__ = f"Larq Zoo's {constructor.__name__} ({model.paper}, {model.year})."
-    register(
-        name,
-        paper=model.paper,
-        year=model.year,
-        url=f"https://arxiv.org/abs/{model.arxiv}",
-        small_size=model.small_size,
-    )(variant_of(_larq_zoo)(constructor))
+@register("binary_alexnet", paper="BinaryNet", year=2016, url=f"{_ARXIV}1602.02830", small_size=57)
+@variant_of(_larq_zoo)
+def BinaryAlexNet(**kwargs: Any) -> tf.keras.Model:
+    """BinaryNet on AlexNet (Hubara et al., 2016)."""
+    return _larq_zoo("binary_alexnet", "literature.BinaryAlexNet", 57, **kwargs)
 
 
-for _name, _model in _MODELS.items():
-    _enter(_name, _model)
+@register("binary_densenet28", **_BACK)
+@variant_of(_larq_zoo)
+def BinaryDenseNet28(**kwargs: Any) -> tf.keras.Model:
+    """BinaryDenseNet-28 (Bethge et al., 2019)."""
+    return _larq_zoo("binary_densenet28", "literature.BinaryDenseNet28", 8, **kwargs)
+
+
+@register("binary_densenet37", **_BACK)
+@variant_of(_larq_zoo)
+def BinaryDenseNet37(**kwargs: Any) -> tf.keras.Model:
+    """BinaryDenseNet-37 (Bethge et al., 2019)."""
+    return _larq_zoo("binary_densenet37", "literature.BinaryDenseNet37", 8, **kwargs)
+
+
+@register("binary_densenet37_dilated", **_BACK)
+@variant_of(_larq_zoo)
+def BinaryDenseNet37Dilated(**kwargs: Any) -> tf.keras.Model:
+    """BinaryDenseNet-37 with dilated convolutions in its last blocks (Bethge et al., 2019)."""
+    return _larq_zoo("binary_densenet37_dilated", "literature.BinaryDenseNet37Dilated", 8, **kwargs)
+
+
+@register("binary_densenet45", **_BACK)
+@variant_of(_larq_zoo)
+def BinaryDenseNet45(**kwargs: Any) -> tf.keras.Model:
+    """BinaryDenseNet-45 (Bethge et al., 2019)."""
+    return _larq_zoo("binary_densenet45", "literature.BinaryDenseNet45", 8, **kwargs)
+
+
+@register("binary_resnet_e18", **_BACK)
+@variant_of(_larq_zoo)
+def BinaryResNetE18(**kwargs: Any) -> tf.keras.Model:
+    """BinaryResNetE-18 (Bethge et al., 2019)."""
+    return _larq_zoo("binary_resnet_e18", "literature.BinaryResNetE18", 8, **kwargs)
+
+
+@register("birealnet18", paper="Bi-Real Net", year=2018, url=f"{_ARXIV}1808.00278", small_size=96)
+@variant_of(_larq_zoo)
+def BiRealNet18(**kwargs: Any) -> tf.keras.Model:
+    """Bi-Real Net 18 (Liu et al., 2018)."""
+    return _larq_zoo("birealnet18", "literature.BiRealNet", 32, **kwargs)
+
+
+@register("dorefanet", paper="DoReFa-Net", year=2016, url=f"{_ARXIV}1606.06160", small_size=44)
+@variant_of(_larq_zoo)
+def DoReFaNet(**kwargs: Any) -> tf.keras.Model:
+    """DoReFa-Net on AlexNet (Zhou et al., 2016), whose activations have two bits."""
+    return _larq_zoo("dorefanet", "literature.DoReFaNet", 44, **kwargs)
+
+
+@register("quicknet", **_QUICKNET)
+@variant_of(_larq_zoo)
+def QuickNet(**kwargs: Any) -> tf.keras.Model:
+    """QuickNet (Bannink et al., 2020)."""
+    return _larq_zoo("quicknet", "sota.QuickNet", 29, **kwargs)
+
+
+@register("quicknet_large", **_QUICKNET)
+@variant_of(_larq_zoo)
+def QuickNetLarge(**kwargs: Any) -> tf.keras.Model:
+    """QuickNet Large (Bannink et al., 2020)."""
+    return _larq_zoo("quicknet_large", "sota.QuickNetLarge", 29, **kwargs)
+
+
+@register("quicknet_small", **_QUICKNET)
+@variant_of(_larq_zoo)
+def QuickNetSmall(**kwargs: Any) -> tf.keras.Model:
+    """QuickNet Small (Bannink et al., 2020)."""
+    return _larq_zoo("quicknet_small", "sota.QuickNetSmall", 29, **kwargs)
+
+
+@register(
+    "real_to_binary_net",
+    paper="Real-to-Binary",
+    year=2020,
+    url=f"{_ARXIV}2003.11535",
+    small_size=96,
+)
+@variant_of(_larq_zoo)
+def RealToBinaryNet(**kwargs: Any) -> tf.keras.Model:
+    """Real-to-Binary Net (Martinez et al., 2020)."""
+    return _larq_zoo("real_to_binary_net", "literature.RealToBinaryNet", 32, **kwargs)
+
+
+@register("xnornet", paper="XNOR-Net", year=2016, url=f"{_ARXIV}1603.05279", small_size=217)
+@variant_of(_larq_zoo)
+def XNORNet(**kwargs: Any) -> tf.keras.Model:
+    """XNOR-Net on AlexNet (Rastegari et al., 2016)."""
+    return _larq_zoo("xnornet", "literature.XNORNet", 217, **kwargs)

@@ -1,13 +1,14 @@
 """Name -> constructor: what `create`, the command line and the tests iterate over."""
 
 import difflib
+import fnmatch
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from larq_reactnet.zoo.pretrained import options_of
+from larq_reactnet.zoo.pretrained import list_weights, options_of
 
 import tensorflow as tf
 
@@ -117,9 +118,27 @@ def variant_of(family: Callable[..., Any], **defaults: Any) -> Callable[[Constru
     return decorate
 
 
-def list_models() -> list[str]:
-    """The names of all models, sorted."""
-    return sorted(_ENTRIES)
+def list_models(filter: str | Sequence[str] = "", *, pretrained: bool = False) -> list[str]:
+    """The names of the models, sorted.
+
+    !!! example
+        ```python
+        lr.zoo.list_models("reactnet*")
+        lr.zoo.list_models(["*quicknet*", "meliusnet*"], pretrained=True)
+        ```
+
+    Args:
+        filter: Only names that match this pattern, where `*` stands for any text, or one of several
+            patterns. The module `fnmatch` says what else a pattern may have.
+        pretrained: Only models with a row in the table of pretrained weights, which
+            `zoo.pretrained.list_weights` gives. (`mobilenet_v1` has none: its `weights="imagenet"`
+            are those of `tf.keras.applications`.)
+    """
+    patterns = [filter] if isinstance(filter, str) else filter
+    names = {name for name in _ENTRIES for p in patterns if fnmatch.fnmatchcase(name, p or "*")}
+    if pretrained:
+        names &= {row.model for row in list_weights()}
+    return sorted(names)
 
 
 def get(name: str) -> Entry:

@@ -8,14 +8,7 @@
 #include "bytes.h"
 #include "interpreter.h"
 #include "network.h"
-
-extern "C" {
-larq_reactnet_runtime::TfLiteDelegate* tflite_plugin_create_delegate(const char* const* keys,
-                                                                     const char* const* values,
-                                                                     size_t count,
-                                                                     void (*report)(const char*));
-void tflite_plugin_destroy_delegate(larq_reactnet_runtime::TfLiteDelegate* delegate);
-}
+#include "tflite/exports.h"
 
 namespace {
 

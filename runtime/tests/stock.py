@@ -1,5 +1,6 @@
 """The library in a stock interpreter: LiteRT where it is installed, otherwise TensorFlow's."""
 
+import ctypes
 import importlib.util
 import os
 from pathlib import Path
@@ -36,12 +37,10 @@ def delegate(**options):
 
 
 def available():
-    """The instruction sets of this machine: a wrong name gets an error with all right ones."""
-    try:
-        delegate(isa="none")
-    except ValueError as error:
-        names = str(error).split("one of auto, ")[1].split(" on this machine")[0]
-    return names.split(", ")
+    """The instruction sets that the library has code for and this machine has, best first."""
+    function = ctypes.CDLL(str(LIBRARY)).larq_reactnet_runtime_instruction_sets
+    function.restype = ctypes.c_char_p
+    return function().decode().split(",")
 
 
 ISAS = available()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
 import sys
@@ -117,18 +118,19 @@ def load_delegate(
 
 
 def instruction_sets() -> tuple[str, ...]:
-    """Those that the library has for this CPU, best first; the last one is `"portable"`.
+    """The instruction sets of this CPU that the library has code for, best first.
+
+    Each may be given as `isa`; the last one is `"portable"`.
 
     Raises:
-        ImportError: If no TensorFlow Lite interpreter is installed.
         FileNotFoundError: If this package was installed without its library.
     """
-    try:
-        load_delegate(isa="?")
-    except ValueError as error:  # the library names them when it is asked for another one
-        names = str(error).split("one of auto, ")[-1].split(" on this machine")[0]
-        return tuple(names.split(", "))
-    raise AssertionError("The library takes an instruction set that there is not.")
+    function = ctypes.CDLL(str(library_path())).larq_reactnet_runtime_instruction_sets
+    function.restype = ctypes.c_char_p
+    names: bytes | None = function()
+    if names is None:
+        raise MemoryError("The library has no memory for the names of its instruction sets.")
+    return tuple(names.decode().split(","))
 
 
 def _title(name: str, package: Any) -> str:

@@ -50,20 +50,26 @@ std::vector<const Kernel*> Available() {
 
 }  // namespace
 
+std::string KernelNames(const char* separator) {
+  std::string names;
+  for (const Kernel* kernel : Available()) {
+    if (!names.empty()) names += separator;
+    names += kernel->name;
+  }
+  return names;
+}
+
 Reason ChooseKernel(std::string name, const Kernel** kernel) {
-  const std::vector<const Kernel*> kernels = Available();
   const char* wanted = std::getenv("LARQ_REACTNET_ISA");
   if (name == "auto" && wanted != nullptr && *wanted != 0) name = wanted;
-  std::string names = "auto";
-  for (const Kernel* candidate : kernels) {
+  for (const Kernel* candidate : Available()) {
     if (name == "auto" || name == candidate->name) {
       *kernel = candidate;
       return {};
     }
-    names += std::string(", ") + candidate->name;
   }
-  return "the instruction set (option isa, or LARQ_REACTNET_ISA) must be one of " + names +
-         " on this machine, got " + name;
+  return "the instruction set (option isa, or LARQ_REACTNET_ISA) must be one of auto, " +
+         KernelNames(", ") + " on this machine, got " + name;
 }
 
 }  // namespace larq_reactnet_runtime

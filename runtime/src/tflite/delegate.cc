@@ -1,4 +1,6 @@
-// The library's two functions, by which an interpreter loads it as an external delegate.
+// The functions that the library exports, and the delegate that they make and end.
+#include "tflite/exports.h"
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -226,9 +228,9 @@ Reason ReadOptions(const char* const* keys, const char* const* values, size_t co
 
 extern "C" {
 
-__attribute__((visibility("default"))) larq_reactnet_runtime::TfLiteDelegate*
-tflite_plugin_create_delegate(const char* const* keys, const char* const* values, size_t count,
-                              void (*report_error)(const char*)) {
+larq_reactnet_runtime::TfLiteDelegate* tflite_plugin_create_delegate(
+    const char* const* keys, const char* const* values, size_t count,
+    void (*report_error)(const char*)) {
   using namespace larq_reactnet_runtime;
   Reason reason;
   try {
@@ -249,14 +251,22 @@ tflite_plugin_create_delegate(const char* const* keys, const char* const* values
   return nullptr;
 }
 
-__attribute__((visibility("default"))) void tflite_plugin_destroy_delegate(
-    larq_reactnet_runtime::TfLiteDelegate* delegate) {
+void tflite_plugin_destroy_delegate(larq_reactnet_runtime::TfLiteDelegate* delegate) {
   using namespace larq_reactnet_runtime;
   if (delegate == nullptr) return;
   const std::unique_ptr<Delegate> ours(From(delegate));
   if (ours->profile_path.empty()) return;
   const Reason reason = ours->profile.WriteCsv(ours->profile_path);
   if (!reason.empty()) std::fprintf(stderr, "larq_reactnet_runtime: %s\n", reason.c_str());
+}
+
+const char* larq_reactnet_runtime_instruction_sets() {
+  try {
+    static const std::string names = larq_reactnet_runtime::KernelNames(",");
+    return names.c_str();
+  } catch (const std::exception&) {
+    return nullptr;
+  }
 }
 
 }  // extern "C"

@@ -33,12 +33,14 @@ class Measurement:
         data: Whether the command takes `--data-dir`.
         file: A file that the command writes, which is kept instead of what it prints.
         paragraphs: How many of the last paragraphs of what it prints are kept.
+        by_hand: Whether what is kept is shorter than what it prints, and was written by hand.
     """
 
     command: str
     data: bool = False
     file: str = ""
     paragraphs: int = 1
+    by_hand: bool = False
 
 
 # In this order: some need files that others wrote.
@@ -50,6 +52,7 @@ MEASUREMENTS = {
     "shipped": Measurement("python benchmarks/shipped.py", data=True),
     "peers": Measurement("python benchmarks/peers.py"),
     "export": Measurement("python benchmarks/export.py"),
+    "runtime": Measurement("python benchmarks/runtime.py", by_hand=True),
 }
 
 
@@ -157,12 +160,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", choices=["all", [], *MEASUREMENTS])
+    measured = [name for name, measurement in MEASUREMENTS.items() if not measurement.by_hand]
+    parser.add_argument("names", nargs="*", help=f"all, or of {', '.join(measured)}")
     parser.add_argument("--data-dir", help="where tensorflow-datasets keeps CIFAR-10")
     arguments = parser.parse_args()
-    wanted = [*MEASUREMENTS] if "all" in arguments.names else arguments.names
-    for name in MEASUREMENTS:
-        if name in wanted:
+    unknown = set(arguments.names) - {"all", *measured}
+    if unknown:
+        parser.error(f"There is no measurement called {', '.join(sorted(unknown))}.")
+    for name in measured:
+        if name in arguments.names or "all" in arguments.names:
             _measure(name, arguments.data_dir)
     README.write_text(with_results(README.read_text()))
 

@@ -1,5 +1,7 @@
-"""Tables of models, weights and commands, as Markdown."""
+"""Tables of models, weights, commands and public names, as Markdown."""
 
+import importlib
+import inspect
 import re
 import textwrap
 from collections.abc import Iterable
@@ -11,11 +13,26 @@ from larq_reactnet.zoo import pretrained, sizes
 
 import click
 
-__all__ = ["MARKER", "commands", "models", "names_in", "pages_of_models", "recipes", "weights"]
+__all__ = [
+    "MARKER",
+    "REFERENCE",
+    "api",
+    "commands",
+    "models",
+    "names_in",
+    "object_at",
+    "pages_of_models",
+    "recipes",
+    "weights",
+]
 
 
 # What stands in a page for a table.
-MARKER = re.compile(r"^<!-- (models|weights|recipes|commands)(?:: ([\w ]+))? -->$", re.MULTILINE)
+MARKER = re.compile(
+    r"^<!-- (models|weights|recipes|commands|api|measured)(?:: ([\w ]+))? -->$", re.MULTILINE
+)
+# What stands in a page for the docstring of something public.
+REFERENCE = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
 
 
 def names_in(listing: str) -> list[str]:
@@ -70,11 +87,17 @@ def models(names: Iterable[str], links: dict[str, str] | None = None) -> str:
                 "BOPs": f"{size.bops / 1e9:.3f}e9" if size.bops else "0",
                 "FLOPs": f"{size.flops / 1e8:.3f}e8",
                 "OPs": f"{size.ops / 1e8:.3f}e8",
-                "bytes deployed": f"{size.deployed_bytes:,}",
+                **_file_bytes(size),
                 "weights: top-1": _pretrained(name),
             }
         )
     return _table(list(rows[0]), [row.values() for row in rows])
+
+
+def _file_bytes(size: sizes.Size) -> dict[str, str]:
+    """The bytes of the file that `export` writes, if they were measured."""
+    measured = getattr(size, "tflite_bytes", None)
+    return {} if measured is None else {"bytes of `.tflite`": f"{measured:,}"}
 
 
 def _pretrained(name: str) -> str:
@@ -139,3 +162,40 @@ def _help(command: click.Command, name: str) -> str:
     settings: dict[str, Any] = {**command.context_settings, "help_option_names": ["-h", "--help"]}
     context = click.Context(command, info_name=name, **{**settings, "terminal_width": 92})
     return f"```text\n{textwrap.dedent(command.get_help(context))}\n```"
+
+
+def api(pages: dict[str, str]) -> str:
+    """Every public name with the first sentence of its docstring, by the pages that they are on.
+
+    Args:
+        pages: The text of every page, by its path from the folder of docs.
+    """
+    sections = []
+    for text in pages.values():
+        names = [name for name in REFERENCE.findall(text) if not inspect.ismodule(object_at(name))]
+        if not names:
+            continue
+        title = re.search(r"^# (.+)$", text, re.MULTILINE)
+        assert title is not None
+        rows = [
+            [f"[`{name.replace('larq_reactnet', 'lr')}`][{name}]", _summary(object_at(name))]
+            for name in names
+        ]
+        sections.append(f"## {title[1]}\n\n{_table(['name', 'what it is'], rows)}")
+    return "\n\n".join(sections)
+
+
+def object_at(path: str) -> Any:
+    """What is at a dotted path such as `larq_reactnet.zoo.create`."""
+    found = importlib.import_module("larq_reactnet")
+    for name in path.split(".")[1:]:
+        if not hasattr(found, name):
+            importlib.import_module(f"{found.__name__}.{name}")
+        found = getattr(found, name)
+    return found
+
+
+def _summary(found: Any) -> str:
+    """The first paragraph of a docstring, as one line of a table."""
+    paragraph = (inspect.getdoc(found) or "").partition("\n\n")[0]
+    return " ".join(paragraph.split()).replace("|", "\\|")

@@ -6,10 +6,12 @@ In pages,
 - `<!-- weights: NAME NAME -->` becomes the table of their pretrained weights,
 - `<!-- recipes -->` becomes what all recipes say of themselves,
 - `<!-- commands -->` becomes the help of the command line,
+- `<!-- api -->` becomes the list of all public names,
+- `<!-- measured: NAME -->` becomes what a command printed, which is kept in `measured/`,
 - `plots/NAME.svg` is a plot of `_plots`, `figures/NAME.svg` a figure of `_figures`,
 - `results/NAME.svg` has the curves of `results/NAME.csv`.
 
-Nothing is written into the source tree.
+Other pages are made of whole files: see `_pages`. Nothing is written into the source tree.
 """
 
 import os
@@ -22,6 +24,8 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import _figures
+import _measured
+import _pages
 import _plots
 import _tables
 from _math import LatexExtension
@@ -32,8 +36,10 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
-# What is made once and needed later: the folder of sources, and which page a model is on.
+# What is made once and needed later: the folder of sources, the text of the pages, and which page a
+# model is on.
 _SOURCES: list[tempfile.TemporaryDirectory[str]] = []
+_TEXTS: dict[str, str] = {}
 _PAGES: dict[str, str] = {}
 
 
@@ -50,7 +56,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add plots and figures."""
+    """Add plots, figures, and pages that are made of other files."""
     pictures: dict[str, Any] = {f"plots/{name}.svg": (_plots.draw, name) for name in _plots.PLOTS}
     pictures |= {f"figures/{name}.svg": (_figures.draw, name) for name in _figures.FIGURES}
     for history in sorted(Path(config.docs_dir, "results").glob("*.csv")):
@@ -59,8 +65,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         warnings.simplefilter("ignore")  # of other packages, as they are imported
         for path, (draw, name) in pictures.items():
             files.append(File.generated(config, path, content=draw(name)))
-    texts = {file.src_uri: file.content_string for file in files.documentation_pages()}
-    _PAGES.update(_tables.pages_of_models(texts))
+    for path, text in _pages.made().items():
+        files.append(File.generated(config, path, content=text))
+    _TEXTS.update({file.src_uri: file.content_string for file in files.documentation_pages()})
+    _PAGES.update(_tables.pages_of_models(_TEXTS))
     return files
 
 
@@ -75,6 +83,10 @@ def on_page_markdown(
             return _tables.commands()
         if kind == "recipes":
             return _tables.recipes()
+        if kind == "api":
+            return _tables.api(dict(sorted(_TEXTS.items())))
+        if kind == "measured":
+            return _measured.included(listing)
         if kind == "weights":
             return _tables.weights(_tables.names_in(listing))
         links = {}

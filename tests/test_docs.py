@@ -1,14 +1,14 @@
-"""The pages of docs/: models, code and commands in them, and what is generated from the code."""
+"""The pages of docs/ and what is generated from the code; what runs is in `test_docs_blocks`."""
 
 import ast
 import importlib
 import importlib.util
+import inspect
 import os
 import re
-import shlex
 import subprocess
 import sys
-from pathlib import Path
+import types
 from xml.etree import ElementTree
 
 import larq_reactnet as lr
@@ -17,13 +17,12 @@ from larq_reactnet.cli import main
 import larq as lq
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
-DOCS = ROOT / "docs"
-PAGES = {str(path.relative_to(DOCS)): path.read_text() for path in sorted(DOCS.rglob("*.md"))}
+from doc_pages import BLOCKS, DOCS, FAMILIES, PAGES, PYTHON, README, ROOT, WITH_README, commands
 
 sys.path.append(str(DOCS))
 _blocks = importlib.import_module("_blocks")
+_measured = importlib.import_module("_measured")
+_pages = importlib.import_module("_pages")
 _figures = importlib.import_module("_figures")
 _plots = importlib.import_module("_plots")
 _tables = importlib.import_module("_tables")
@@ -41,36 +40,6 @@ BINARY = {
     "larq_zoo": [1, 1, 1],
     "real": [0, 0, 0],
 }
-
-
-# The pages of families of networks.
-FAMILIES = [
-    page
-    for page in PAGES
-    if page.startswith("zoo/") and page not in ("zoo/index.md", "zoo/recipes.md", "zoo/weights.md")
-]
-
-
-def fences(language):
-    """(page, text) of the fenced blocks of a language."""
-    pattern = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-    return [
-        (page, block)
-        for page, text in PAGES.items()
-        for found, block in pattern.findall(text)
-        if found == language
-    ]
-
-
-def commands():
-    """(page, arguments) of every command in a block."""
-    found = []
-    for page, block in fences(""):
-        for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
-            if words[:1] == ["larq-reactnet"]:
-                found.append((page, words[1:]))
-    return found
 
 
 def needs(*modules):
@@ -108,22 +77,35 @@ def test_page_of_a_family(page):
         assert heading in text
     assert re.search(r"^!\[.+\]\(\.\./figures/\w+\.svg\)$", text, re.MULTILINE)
     assert "[Results](../results.md)" in text
-    assert any(where == page for where, _ in commands())
+    assert any(block.page == page for block, _ in commands())
 
 
 def test_every_public_name_is_in_the_reference():
-    references = re.findall(r"^::: ([\w.]+)$", "\n".join(PAGES.values()), re.MULTILINE)
-    names = {reference.rpartition(".")[2] for reference in references}
-    assert {name for name in lr.zoo.__all__ if name.startswith(("BNN", "B", "M", "R"))} <= names
-    for module in (lr.quantizers, lr.layers, lr.callbacks):
-        assert {name for name in module.__all__ if not name.islower()} <= names
-    missing = set(lr.converters.__all__) - names
-    assert not missing, f"not in any page: {missing}"
+    references = _tables.REFERENCE.findall("\n".join(PAGES.values()))
+    assert len(references) == len(set(references))
+    objects = [_tables.object_at(reference) for reference in references]
+    public = {
+        f"{module.__name__}.{name}"
+        for module in (lr, lr.zoo, lr.converters, lr.quantizers, lr.layers, lr.callbacks)
+        for name in module.__all__
+        if not inspect.ismodule(getattr(module, name)) and not name.startswith("__")
+    }
+    missing = {name for name in public if _tables.object_at(name) not in objects}
+    assert missing == {"larq_reactnet.callbacks.figure_of"}  # for the site itself
 
 
-@pytest.mark.parametrize(("page", "code"), fences("python"))
-def test_python(page, code):
-    for node in ast.walk(ast.parse(code)):
+def test_list_of_public_names():
+    table = _tables.api(PAGES)
+    assert "## Converters" in table
+    assert "| [`lr.converters.export`][larq_reactnet.converters.export] | " in table
+    assert "[`lr.zoo.ReActNetA`][larq_reactnet.zoo.ReActNetA]" in table
+    assert "| |" not in table
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == PYTHON], ids=str)
+def test_names_in_python(block):
+    """Those of this package and of Larq exist, also in blocks that are not run."""
+    for node in ast.walk(ast.parse(block.code)):
         if isinstance(node, ast.Attribute):
             path = ast.unparse(node)
             if re.fullmatch(r"(lr|lq)(\.\w+)+", path):
@@ -132,25 +114,23 @@ def test_python(page, code):
                     found = getattr(found, name)
 
 
-@pytest.mark.parametrize(("page", "words"), commands())
-def test_command(page, words):
-    name, *arguments = words
-    command = main.commands[name]
-    parameters = command.make_context(name, list(arguments)).params
-    if name != "train":
-        return
-    values = dict(parameters["values"])
-    if parameters["recipe"]:
-        recipe = lr.zoo.recipes.load(parameters["recipe"]).with_values(values)
-        assert recipe.options.keys() <= lr.zoo.get(recipe.model).arguments.keys()
-        return
-    known = lr.zoo.get(parameters["model"]).arguments
-    assert values.keys() <= known.keys()
-    assert ("binary_weights" in known) or parameters["step1_epochs"] == 0
+def test_arguments_of_train():
+    for _, words in commands():
+        if words[0] != "train":
+            continue
+        parameters = main.commands["train"].make_context("train", words[1:]).params
+        values = dict(parameters["values"])
+        if parameters["recipe"]:
+            recipe = lr.zoo.recipes.load(parameters["recipe"]).with_values(values)
+            assert recipe.options.keys() <= lr.zoo.get(recipe.model).arguments.keys()
+            continue
+        known = lr.zoo.get(parameters["model"]).arguments
+        assert values.keys() <= known.keys()
+        assert ("binary_weights" in known) or parameters["step1_epochs"] == 0
 
 
 def test_commands_in_the_text():
-    names = re.findall(r"`larq-reactnet ([\w-]+)", "\n".join(PAGES.values()))
+    names = re.findall(r"`larq-reactnet ([\w-]+)", "\n".join(WITH_README.values()))
     assert names
     assert set(names) <= main.commands.keys()
 
@@ -176,15 +156,6 @@ def test_model_of_a_command(name, options):
     assert lr.zoo.create(name, **options).output_shape == (None, 10)
 
 
-@pytest.mark.slow
-def test_first_example_runs(tmp_path, monkeypatch):
-    (code,) = [code for page, code in fences("python") if page == "index.md"]
-    monkeypatch.chdir(tmp_path)
-    assert "epochs=5" in code
-    exec(code.replace("epochs=5", "epochs=1"), {})
-    assert (tmp_path / "model.tflite").stat().st_size > 0
-
-
 # Tables.
 
 
@@ -199,7 +170,6 @@ def test_table_of_models():
     assert [row["model"] for row in cells] == ["`reactnet_a`", "`quicknet`"]
     assert cells[0]["OPs"] == "0.871e8"
     assert cells[0]["binary weights"] == "28,253,184"
-    assert cells[0]["bytes deployed"] == "7,980,832"
     assert cells[1]["weights: top-1"] == "imagenet: 63.3 %"
     (linked,) = rows(_tables.models(["resnet18"], {"resnet18": "real.md"}))[2:]
     assert linked[:2] == [
@@ -207,6 +177,8 @@ def test_table_of_models():
         "[ResNet, 2016](https://arxiv.org/abs/1512.03385)",
     ]
     assert linked[5] == "0"
+    sized = types.SimpleNamespace(tflite_bytes=4_774_016)
+    assert _tables._file_bytes(sized) == {"bytes of `.tflite`": "4,774,016"}
     assert len(rows(_tables.models(_tables.names_in("all")))) == len(lr.zoo.list_models()) + 2
 
 
@@ -227,6 +199,65 @@ def test_help_of_every_command():
         for parameter in command.params:
             assert all(option in text for option in parameter.opts if option.startswith("-"))
     assert max(map(len, text.splitlines())) <= 100
+
+
+# What was measured.
+
+
+def test_results_in_the_readme():
+    """They are those of the files, as `python docs/_measured.py` writes them."""
+    text = WITH_README[README]
+    assert _measured.with_results(text) == text
+    assert "ReActNet-A, 224x224" in text
+
+
+def test_measurements():
+    marked = re.findall(r"<!-- measured: (\w+) -->", "\n".join(PAGES.values()))
+    assert set(marked) == _measured.MEASUREMENTS.keys()
+    assert {path.stem for path in _measured.FOLDER.iterdir()} == _measured.MEASUREMENTS.keys()
+    for name, measurement in _measured.MEASUREMENTS.items():
+        program, script = measurement.command.split()[:2]
+        assert program == "python"
+        assert (ROOT / script).is_file()
+        assert f"`{measurement.command}`" in _measured.included(name)
+    assert _measured.included("report").startswith("```text\nfile ")
+    assert _measured.included("export").startswith("| network")
+
+
+# Pages of other files.
+
+
+def test_page_of_a_notebook():
+    code = {
+        "cell_type": "code",
+        "source": ["print(1)\n", "figure"],
+        "outputs": [
+            {
+                "output_type": "stream",
+                "name": "stdout",
+                "text": ["0 %\r100 %\n", "\x1b[1mone\x1b[0m"],
+            },
+            {"output_type": "stream", "name": "stderr", "text": ["a warning"]},
+            {
+                "output_type": "display_data",
+                "data": {"image/png": "aGk=\n", "text/plain": "<Figure>"},
+            },
+        ],
+    }
+    text = _pages.from_notebook({"cells": [{"cell_type": "markdown", "source": ["# Title"]}, code]})
+    assert text.startswith(
+        "# Title\n\n```python\nprint(1)\nfigure\n```\n\n```text\n100 %\none\n```\n"
+    )
+    assert "data:image/png;base64,aGk=" in text
+    assert "warning" not in text
+    long = "\n".join(map(str, range(100)))
+    assert _pages._shortened(long).splitlines()[19:22] == ["19", "...", "80"]
+
+
+def test_pages_of_other_files():
+    pages = _pages.made()
+    assert pages.keys() == {"changelog.md", "runtime.md", "notebooks/digits.md"}
+    assert pages["runtime.md"].startswith("# larq-reactnet-runtime")
 
 
 # Plots.
@@ -383,7 +414,8 @@ def test_site(tmp_path):
         text = path.read_text()
         assert not loaded.search(text), path
         prose = re.sub(r"<(script|code|pre)\b.*?</\1>", "", text, flags=re.DOTALL)
-        assert not re.search(r"\\[(\[]|\\begin|<!-- (models|weights|commands)", prose), path
+        assert not re.search(r"\\[(\[]|\\begin", prose), path
+        assert not re.search(r"<!-- (models|weights|recipes|commands|api|measured)", prose), path
     for path in tmp_path.rglob("*.css"):
         assert not re.search(r"@import|url\([\"']?(https?:)?//", path.read_text()), path
 

@@ -1,0 +1,136 @@
+"""Blocks of Python and of commands in README and documentation run, or say why they do not."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+import traceback
+
+from larq_reactnet.cli import main
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from doc_pages import (
+    BLOCKS,
+    COMMANDS,
+    DOCS,
+    FAMILIES,
+    LANGUAGES,
+    PYTHON,
+    ROOT,
+    WITH_README,
+    blocks_of,
+    commands,
+)
+from PIL import Image
+
+RUN = [b for b in BLOCKS if b.language in (PYTHON, COMMANDS) and not b.not_run]
+# Commands that train for hours are parsed, and their networks built, by `test_docs.py`.
+RUN = [block for block in RUN if not (block.page in FAMILIES and block.language == COMMANDS)]
+HAS_RUNTIME = importlib.util.find_spec("larq_reactnet_runtime") is not None
+
+
+def test_marks_of_a_block():
+    text = (
+        "```python\nplain\n```\n\n"
+        "<!-- not run: takes days -->\n```sh\nmake \\\n  days # long\n```\n"
+        "<!-- in tests: epochs=5 => epochs=1; b => c -->\n\n```python\nfit(b, epochs=5)\n```\n"
+    )
+    plain, marked, shorter = blocks_of("page.md", text)
+    assert (plain.language, plain.line, plain.not_run, plain.changes) == ("python", 2, "", ())
+    assert marked.not_run == "takes days"
+    assert marked.commands == [["make", "days"]]
+    assert shorter.shortened == "fit(c, epochs=1)\n"
+    assert str(shorter) == "page.md:13"
+    (wrong,) = blocks_of("page.md", "<!-- in tests: d => e -->\n```python\nabc\n```\n")
+    with pytest.raises(AssertionError, match=r"page\.md:3: there is no 'd'"):
+        _ = wrong.shortened
+
+
+def test_every_fence_is_a_block():
+    """None is indented, left open or of a language that is not known, and no mark stands alone."""
+    for page, text in WITH_README.items():
+        blocks = blocks_of(page, text)
+        assert text.count("```") == 2 * len(blocks), page
+        assert {block.language for block in blocks} <= LANGUAGES, page
+        marks = sum(bool(block.not_run or block.changes) for block in blocks)
+        assert text.count("<!-- not run") + text.count("<!-- in tests") == marks, page
+
+
+@pytest.mark.parametrize(("block", "words"), commands(), ids=str)
+def test_command_is_known(block, words):
+    name, *arguments = words
+    main.commands[name].make_context(name, arguments)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """What a reader has: a trained run, its `.tflite`, photos, and a folder of them by class."""
+    folder = tmp_path_factory.mktemp("docs")
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 16), ("test", 4)):
+        for name, color in (("cat", (200, 120, 40)), ("dog", (60, 90, 160))):
+            (folder / "photos" / part / name).mkdir(parents=True)
+            for number in range(count):
+                noise = rng.integers(-40, 40, (60, 80, 3))
+                pixels = np.clip(np.array(color) + noise, 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / "photos" / part / name / f"{number}.jpg")
+    shutil.copy(folder / "photos" / "test" / "cat" / "0.jpg", folder / "photo.jpg")
+    for arguments in (
+        "train bnn_plus_vgg_small --set width=0.25 --step1-epochs 0 --epochs 3 --output run",
+        "export run model.tflite",
+    ):
+        run_command(["larq-reactnet", *arguments.split()], folder)
+    return folder
+
+
+def run_command(words, folder):
+    """Run one command in the folder, which must exit with 0."""
+    program, *arguments = words
+    if program == "larq-reactnet":
+        # In this process: the import of TensorFlow takes longer than most commands.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            result = CliRunner().invoke(main, arguments)
+        if result.exit_code:
+            trace = "".join(traceback.format_exception(*result.exc_info))
+            raise AssertionError(f"{' '.join(words)}: {result.output}\n{trace}")
+        return
+    if program == "larq-reactnet-runtime":
+        start = [sys.executable, "-m", "larq_reactnet_runtime"]
+    else:
+        assert program == "python", f"{program} is not run by tests: mark its block"
+        start = [sys.executable]
+        arguments[0] = str(ROOT / arguments[0])
+    done = subprocess.run(
+        [*start, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
+
+
+def needs_runtime(block):
+    return "larq_reactnet_runtime" in block.code or any(
+        words[0] == "larq-reactnet-runtime" or "runtime" in words
+        for words in (block.commands if block.language == COMMANDS else [])
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", dict.fromkeys(block.page for block in RUN))
+def test_page_runs(page, prepared, tmp_path, monkeypatch):
+    """The blocks of a page, one after the other, in one folder and one namespace."""
+    folder = tmp_path / "folder"
+    shutil.copytree(prepared, folder)
+    monkeypatch.chdir(folder)
+    namespace = {"__name__": "__main__"}
+    for block in RUN:
+        if block.page != page or (needs_runtime(block) and not HAS_RUNTIME):
+            continue
+        if block.language == PYTHON:
+            # So that a traceback has the line of the page.
+            code = "\n" * (block.line - 1) + block.shortened
+            exec(compile(code, str(DOCS / page), "exec"), namespace)
+        else:
+            for words in block.shortened_commands:
+                run_command(words, folder)

@@ -67,7 +67,7 @@ def test_benchmark_of_what_an_engine_refuses(good, pretend):
     assert "Not timed: larq-reactnet-runtime refuses the .tflite: no such" in str(found)
     with pytest.raises(ValueError, match=r"refuses the \.tflite: no such operator"):
         benchmark(good, engine="runtime", progress=False)
-    for wrong in ({"runs": 0}, {"threads": ()}, {"threads": (1, 0)}):
+    for wrong in ({"runs": 0}, {"num_threads": ()}, {"num_threads": (1, 0)}):
         with pytest.raises(ValueError, match="must be at least 1"):
             benchmark(good, **wrong)
 
@@ -116,5 +116,5 @@ def test_commands(good, pretend, tmp_path, rng):
         result = run("benchmark", path, *arguments)
         assert result.exit_code == code
         assert message in result.output
-    assert "No such file" in run("benchmark", tmp_path / "none.tflite").output
+    assert "There is no file" in run("benchmark", tmp_path / "none.tflite").output
     assert "no TensorFlow Lite model" in run("benchmark", photo).output

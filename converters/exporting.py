@@ -73,7 +73,7 @@ def export(
             nothing is refused for a number of others that may be chance.
         allow_float: Write the file even if `check` finds layers that stay in float.
         storage: How to store the last dense layers: `"int8"`, `"float16"` or `"float32"`. By
-            default the smallest of them that moves no output by more than 1 % of what it varies by
+            default the smallest of them that moves no output by more than 2 % of what it varies by
             (root mean square over the inputs); int8 only if it saves at least 5 % of the file.
         thorough: Also compare each binary convolution of the file, by itself, with its layer.
         metadata: Labels and normalization of the inputs, which the file then carries.

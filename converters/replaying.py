@@ -30,7 +30,7 @@ from larq_reactnet.converters._keras.graph import Graph
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.match import BinaryOp
 from larq_reactnet.converters._tflite.signs import with_signs
-from larq_reactnet.converters.checking import binary_convolutions
+from larq_reactnet.converters.checking import binary_convolutions, check
 from larq_reactnet.converters.interpreter import TITLES, Interpreter
 from larq_reactnet.converters.judging import logits_of, rounding_of
 from larq_reactnet.converters.layerwise import pairs_of
@@ -105,11 +105,14 @@ def replay(
 
     Raises:
         ValueError: If the file is corrupt, the engine cannot run it, or it cannot be replayed: a
-            binary convolution is not in the file, or takes its signs through another layer than
-            padding of its own, or a layer does not run in float64.
+            layer that is meant to be binary stays in float or is not in the file, or a layer does
+            not run in float64.
         ImportError: If the engine is not installed.
     """
     file = tflite.read(tflite.content_of(flatbuffer))
+    for finding in check(model):
+        if finding.blocks:
+            raise ValueError(f"The signs of {finding.layer} are not known: {finding.problem}.")
     pairs = pairs_of(model, file)
     missing = len(binary_convolutions(model)) - len(pairs)
     if missing:

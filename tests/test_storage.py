@@ -55,12 +55,12 @@ LARGE, SMALL = ({"int8": a, "float16": b, "float32": 1000} for a, b in ((400, 60
 
 CHOICES = {
     "int8 is exact enough": (
-        {"int8": 0.0099},
+        {"int8": 0.0199},
         LARGE,
         "int8",
-        "saves 60% .*0.0099 of their spread$",
+        "saves 60% .*0.02 of their spread$",
     ),
-    "int8 is not": ({"int8": 0.0101}, LARGE, "float16", "saves 40% .*int8 would move .* 0.01 of"),
+    "int8 is not": ({"int8": 0.0202}, LARGE, "float16", "saves 40% .*int8 would move .* 0.02 of"),
     "int8 saves too little": ({"int8": 0}, SMALL, "float16", "; int8 would save 1.7% more$"),
     "neither": ({"int8": 1, "float16": 1}, LARGE, "float32", "int8 would .*; float16 would "),
     "no int8": ({"int8": None}, LARGE, "float16", "not int8: int8 is bad"),
@@ -90,11 +90,11 @@ def test_storage_that_was_asked_for():
 
 def test_each_output_is_judged_by_its_own_spread(tmp_path, rng):
     """A score beside a number of pixels: int8 must be exact enough for both."""
-    model, path = network(320), tmp_path / "model.tflite"
-    images = noise(model, rng, 40)
+    model, path = network(filters=256), tmp_path / "model.tflite"
+    images = noise(model, rng, 40) * rng.uniform(0.1, 5, (40, 1, 1, 1)).astype(np.float32)
     report = export(model, path, verify_with=images, progress=False)
     assert report.storage == "int8"
-    assert report.agreement.relative_error < 0.01
+    assert report.agreement.relative_error < 0.02
     assert "dense layers          int8: saves " in str(report)
 
     head, bn = model.get_layer("head"), model.layers[2]
@@ -109,15 +109,15 @@ def test_each_output_is_judged_by_its_own_spread(tmp_path, rng):
 
     report = with_weights(1e3, 1e3 * kernel[0, 0])  # the output has a scale of its own
     assert report.storage == "int8"
-    assert report.agreement.relative_error < 0.01
+    assert report.agreement.relative_error < 0.02
 
     # A large weight of a feature that is constant: int8 has no steps left for the other weights.
     gamma, *others = bn.get_weights()
-    bn.set_weights([gamma * (np.arange(16) > 0), *others])
+    bn.set_weights([gamma * (np.arange(256) > 0), *others])
     report = with_weights(1.0, 1e3)
     assert report.storage == "float16"
     assert "int8 would move outputs by " in report.storage_reason
-    assert report.agreement.relative_error < 0.01
+    assert report.agreement.relative_error < 0.02
     for storage, dtype in (("int8", np.int8), ("float16", np.float16), ("float32", np.float32)):
         arguments = {"storage": storage, "min_agreement": 0, "verify_with": images[:9]}
         report = export(model, path, progress=False, **arguments)

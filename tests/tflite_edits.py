@@ -10,11 +10,11 @@ from faulty_models import binary_conv, model_of, randomized
 layers = tf.keras.layers
 
 
-def network(classes=32):
-    """A float stem, a binary convolution and a head."""
+def network(classes=32, filters=16):
+    """A float stem, a binary convolution of `filters`, and a head of `classes`."""
     model = model_of(
         layers.Conv2D(12, 3, name="stem"),
-        binary_conv(16, name="binary"),
+        binary_conv(filters, name="binary"),
         layers.BatchNormalization(),
         layers.GlobalAveragePooling2D(),
         layers.Dense(classes, name="head"),

@@ -68,17 +68,21 @@ host=$(dpkg --print-architecture)
 # libraries that it needs, and so runs on other systems than Debian too.
 fetch "$host" "$cache/packages" qemu-user
 mkdir "$cache/host"
-cp "$cache/packages/usr/bin/qemu-aarch64" "$cache/host/"
 find "$cache/packages" -path '*/gconv' -prune -o ! -type d -name '*.so.*' -exec cp -L {} "$cache/host/" \;
-rm -rf "$cache/packages"
 loader=$(basename "$(ls "$cache"/host/ld-linux*)")
-cat >"$cache/qemu-aarch64" <<'END'
+# The second one is for other processors of this machine's own kind, where that is x86-64.
+for emulator in qemu-aarch64 qemu-x86_64; do
+    [ -f "$cache/packages/usr/bin/$emulator" ] || continue
+    cp "$cache/packages/usr/bin/$emulator" "$cache/host/"
+    cat >"$cache/$emulator" <<'END'
 #!/bin/sh
 host=$(cd "$(dirname "$0")" && pwd)/host
 END
-echo "exec \"\$host/$loader\" --library-path \"\$host\" \"\$host/qemu-aarch64\" \"\$@\"" \
-    >>"$cache/qemu-aarch64"
-chmod +x "$cache/qemu-aarch64"
+    echo "exec \"\$host/$loader\" --library-path \"\$host\" \"\$host/$emulator\" \"\$@\"" \
+        >>"$cache/$emulator"
+    chmod +x "$cache/$emulator"
+done
+rm -rf "$cache/packages"
 fetch arm64 "$root" python3.11 libstdc++6 zlib1g
 rm -rf "$cache/apt"
 

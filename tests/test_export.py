@@ -202,7 +202,7 @@ def test_layer_called_at_two_sizes(tmp_path, rng):
 
 def test_half_precision(tmp_path):
     tf.keras.mixed_precision.set_global_policy("mixed_float16")
-    refused(binary_model(), tmp_path / "m.tflite", "has the policy 'mixed_float16'")
+    refused(binary_model(), tmp_path / "m.tflite", "has the dtype policy 'mixed_float16'")
 
 
 def test_inputs_that_do_not_fit(tmp_path, images):

@@ -20,7 +20,7 @@ def test_what_is_not_in_the_file(rng):
     model.layers[1].set_weights([rng.normal(size=w.shape) for w in model.layers[1].get_weights()])
     (finding,) = faults_of(check(model, flatbuffer))
     assert str(finding).startswith("second: it is not an LceBconv2d in the file")
-    with pytest.raises(ValueError, match="no TensorFlow Lite model"):
+    with pytest.raises(ValueError, match="not a TensorFlow Lite model"):
         check(model, b"no file at all")
 
 

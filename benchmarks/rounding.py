@@ -1,4 +1,4 @@
-"""What float32 rounding does to a trained network: numbers of docs/guides/export.md.
+"""What float32 rounding does to a trained network: the numbers of docs/guides/export.md.
 
 The network of `make demo` is folded and converted. Its outputs before and after folding are
 compared in float32 and float64, and all signs of the folded network with those of its file.

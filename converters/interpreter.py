@@ -162,8 +162,8 @@ class Interpreter:
         for array, shape in zip(given, self.input_shapes, strict=True):
             if array.shape[1:] != shape[1:] or len(array) != len(given[0]) or not len(array):
                 raise ValueError(
-                    f"The .tflite takes inputs of shape {shape[1:]}, but these are "
-                    f"{array.shape[1:]}, {len(array)} of them."
+                    f"The .tflite takes inputs of shape {shape[1:]}, but {len(array)} of shape "
+                    f"{array.shape[1:]} were given."
                 )
         title = f"Running the .tflite in {TITLES[self.engine]}"
         rows = range(len(given[0]))
@@ -175,7 +175,7 @@ class Interpreter:
             raise ValueError("This interpreter has no model.")
         if count != len(self.input_shapes):
             raise ValueError(
-                f"The .tflite takes {len(self.input_shapes)} inputs, but these are {count}."
+                f"The .tflite takes {len(self.input_shapes)} inputs, but {count} were given."
             )
 
     def _fit(self, inputs: Sequence[np.ndarray]) -> None:
@@ -183,8 +183,8 @@ class Interpreter:
         for value, shape, dtype in zip(inputs, self.input_shapes, self.input_types, strict=True):
             if value.shape != shape or value.dtype != dtype:
                 raise ValueError(
-                    f"The .tflite takes {np.dtype(dtype).name} inputs of shape {shape}, but this "
-                    f"is {value.dtype.name} of {value.shape}."
+                    f"The .tflite takes {np.dtype(dtype).name} inputs of shape {shape}, but one of "
+                    f"type {value.dtype.name} and shape {value.shape} was given."
                 )
 
     def _ask(self, kind: bytes, *arrays: np.ndarray) -> list[np.ndarray]:

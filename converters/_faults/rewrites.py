@@ -62,10 +62,10 @@ def again(layer: tf.keras.layers.Layer, tensor: Any, **changes: Any) -> Any:
 
 def as_convolution(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
     """Rewrite a `QuantDense` of inputs `(batch, channels)` as a convolution of one pixel."""
-    config = clone(layer).get_config()  # with its own quantizers
+    config = clone(layer).get_config()  # whose quantizers are not built for a shape yet
     shared = ("activation", "dtype", "input_quantizer", "kernel_quantizer", "use_bias")
     arguments = {key: config[key] for key in shared}
-    if layer.input_quantizer is None:  # its inputs are signs already, which their sign leaves alone
+    if layer.input_quantizer is None:  # its inputs are signs, and the sign of a sign is the same
         arguments["input_quantizer"] = plain_sign(layer)
     with tf.keras.utils.custom_object_scope(functions_of(layer)):
         conv = lq.layers.QuantConv2D(layer.units, 1, name=name, **_constrained(arguments))
@@ -81,7 +81,7 @@ def split(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
     """Rewrite a grouped `QuantConv2D` as one convolution for each group."""
     changes = {"filters": layer.filters // layer.groups, "groups": 1, "activation": "linear"}
     if layer.input_quantizer is None:
-        changes["input_quantizer"] = plain_sign(layer)  # each for itself: LCE cannot split bits
+        changes["input_quantizer"] = plain_sign(layer)  # in each part: LCE cannot split bits
     results = []
     for index, part in enumerate(tf.split(tensor, layer.groups, axis=-1)):
         conv = clone(layer, name=f"{name}_group{index + 1}", **changes)

@@ -1,8 +1,8 @@
 """The ablations of the two papers on CIFAR-10: the same training with parts left out.
 
-Each cell is a run of its recipe with other values, in its own folder, which is resumed if the
-command is repeated. Prints the accuracy on the test images after the last epoch, and writes it as
-JSON.
+Each cell of the table is a run of its recipe with other values, in its own folder. It is resumed if
+the command is repeated. The accuracy on the test images after the last epoch is printed, and
+written as JSON.
 
     python benchmarks/ablation.py bnn_plus --data-dir ~/tensorflow_datasets
     python benchmarks/ablation.py bnn_plus --data-dir ... --set step1.epochs=5 --set width=0.5
@@ -42,7 +42,7 @@ CELLS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def setting(text: str) -> tuple[str, Any]:
-    """NAME=VALUE, where VALUE is JSON."""
+    """A name and a value from `NAME=VALUE`, where VALUE is JSON."""
     name, _, value = text.partition("=")
     return name, json.loads(value)
 
@@ -85,6 +85,6 @@ if __name__ == "__main__":
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="other value of the recipe, for all cells",
+        help="another value for the recipe, in all cells",
     )
     main(parser.parse_args())

@@ -1,7 +1,7 @@
 """Seconds to convert: `converters.convert` against LCE's own `convert_keras_model`.
 
-Both are run alternately on the same model; the median of the ratios is reported, and whether the
-two files give the same outputs to the last bit.
+Both run alternately on the same model. Reported are the median of the ratios, and whether the two
+files give the same outputs to the last bit.
 
     python benchmarks/conversion.py --json conversion.json
 """

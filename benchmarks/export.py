@@ -2,8 +2,8 @@
 
 Each network is converted by `lce.convert_keras_model` and written by `export`. Then both files run
 alternately in LCE's own interpreter, with one thread and the indirect kernel, the fastest on x86.
-Weights are random, which changes neither size nor time. CPU time is measured, the median is
-reported, and the ratio is the median of the ratios of neighbouring runs.
+Weights are random, which changes neither size nor time. Reported are the median of the CPU time,
+and the median of the ratios of neighbouring runs.
 
     python benchmarks/export.py --json export.json
     python benchmarks/export.py --models reactnet_a --rounds 31
@@ -37,7 +37,7 @@ NETWORKS = {
 
 
 def random_network(name: str, arguments: dict[str, object]) -> tf.keras.Model:
-    """A network of the zoo whose shifts are not 0, as they are before training."""
+    """A network of the zoo with random shifts, which are all 0 before training."""
     model = lr.zoo.create(name, **arguments)
     rng = np.random.default_rng(0)
     for weight in model.trainable_weights:

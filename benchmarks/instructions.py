@@ -1,16 +1,16 @@
 """How many instructions an inference takes on a 64-bit ARM, counted in an emulator.
 
 This is not time: a real processor runs some instructions faster than others, several at once, and
-waits for memory. It is what can be said of a machine that is not there, and it is the same number
-each time. The emulated processor is a Cortex-A72, that of a Raspberry Pi 4, which has no
-instructions for dot products; `--cpu cortex-a76` is that of a Raspberry Pi 5, which has.
+waits for memory. But it can be counted without having the machine, and it is the same number each
+time. The emulated processor is a Cortex-A72, that of a Raspberry Pi 4, which has no instructions
+for dot products; `--cpu cortex-a76` is that of a Raspberry Pi 5, which has some.
 
 The networks are those of runtime.py: binary ones in larq-reactnet-runtime, and MobileNetV1 and
-ResNet-18 in LiteRT with XNNPACK, all with one thread. A network answers once, which does not count,
-then as often as --runs says; instructions are those in between, per answer. They include what
-Python does around the interpreter, which is less than 0.3 million.
+ResNet-18 in LiteRT with XNNPACK, all with one thread. Each network first runs once without being
+counted, and then as often as --runs says. The result is the number of instructions of one of these
+runs. It includes what Python does around the interpreter, which is less than 0.3 million.
 
-Needs the emulator and the wheel for aarch64, which `make -C runtime aarch64` makes, and a C
+This needs the emulator and the wheel for aarch64, which `make -C runtime aarch64` makes, and a C
 compiler for the plugin that counts.
 """
 
@@ -39,12 +39,13 @@ EXAMPLES = """examples:
 QEMU = ROOT / "runtime" / "tests" / "qemu"
 SITE = ROOT / "runtime" / "build" / "site-aarch64"
 LIBRARY = "liblarq_reactnet_runtime.so"
-OWNERS = {  # of the files that instructions are in
+OWNERS = {  # whose instructions they are, by a part of the name of the file that they are in
     LIBRARY: "larq-reactnet-runtime",
     "litert": "LiteRT and XNNPACK",
     "libc.so": "C library",
 }
-# Runs in the emulator. Closing these files are the plugin's marks.
+# The program that runs in the emulator. The plugin counts from where it closes the file -7001 to
+# where it closes -7002; there are no such files.
 GUEST = """
 import os, sys
 import numpy as np
@@ -70,7 +71,7 @@ with open("/proc/self/maps") as maps:
 
 
 def emulator() -> Path:
-    """The folder of setup.sh, or an end with one line that says how to make it."""
+    """The folder that setup.sh makes; if it is missing, the program ends with advice."""
     caches = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     folder = Path(os.environ.get("LARQ_REACTNET_QEMU", caches / "larq-reactnet-qemu"))
     if not (folder / "host").is_dir():
@@ -79,7 +80,7 @@ def emulator() -> Path:
 
 
 def plugin(folder: Path) -> Path:
-    """The plugin that counts, compiled, or an end with the reason."""
+    """Compile the plugin that counts. If that fails, the program ends with the reason."""
     path = folder / "count.so"
     compiler = os.environ.get("CC", "cc")
     command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(path), str(QEMU / "count.c")]
@@ -95,7 +96,11 @@ def plugin(folder: Path) -> Path:
 def emulate(
     args: argparse.Namespace, model: Path, compiled: Path, counts: Path
 ) -> tuple[str, list[str]]:
-    """Run a model, which writes the counts. Gives the engine, and where files were in memory."""
+    """Run a model in the emulator, where the plugin writes the counts.
+
+    Returns:
+        The name of the engine, and the lines that say where files were in memory.
+    """
     environment = {
         **os.environ,
         "CPU": args.cpu,
@@ -112,7 +117,7 @@ def emulate(
 
 
 class Memory:
-    """What is at an address: a file, and where in it."""
+    """Finds the file, and the place in it, that was at an address in memory."""
 
     def __init__(self, maps: list[str]):
         self.areas: list[tuple[int, int, int, str]] = []
@@ -126,7 +131,7 @@ class Memory:
             self.bases.setdefault(path, base)
 
     def find(self, address: int) -> tuple[str, int]:
-        """The path, and the address that the file itself has for it."""
+        """The path of the file, and the address as the file itself counts it."""
         for start, end, _, path in self.areas:
             if start <= address < end:
                 return path, address - self.bases[path]
@@ -134,7 +139,7 @@ class Memory:
 
 
 class Symbols:
-    """The functions of a library, as `nm` tells them."""
+    """The functions of a library, as `nm` lists them."""
 
     def __init__(self, path: Path):
         done = subprocess.run(["nm", "-C", "-n", str(path)], capture_output=True, text=True)
@@ -152,7 +157,7 @@ class Symbols:
 
 
 def places(counts: Path) -> Iterator[tuple[int, int]]:
-    """Addresses of blocks of instructions, and how many were run in each."""
+    """The address of each block of instructions, and how many instructions were run in it."""
     for line in counts.read_text().splitlines():
         address, instructions, runs = line.split()
         yield int(address, 16), int(instructions) * int(runs)
@@ -198,7 +203,7 @@ def parse() -> argparse.Namespace:
     parser = parser_of(__doc__, EXAMPLES)
     add_models(parser)
     parser.add_argument("--runs", type=count, default=2, help="inferences that are counted (2)")
-    parser.add_argument("--cpu", default="cortex-a72", help="a processor of qemu's (cortex-a72)")
+    parser.add_argument("--cpu", default="cortex-a72", help="a processor of qemu (cortex-a72)")
     parser.add_argument(
         "--site",
         type=Path,

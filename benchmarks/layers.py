@@ -1,10 +1,11 @@
 """Where the time goes in a binary network: how fast the package in runtime/ computes each layer.
 
 The network is exported and run with one thread, and the library's own profile is read (option
-`profile` of `larq_reactnet_runtime.load_delegate`). For each convolution, with what is joined to
-it, the fastest of all runs counts: on a shared machine the others measure something else.
-"G MAC/s" are billions of products of two bits per second; the share is that of --limit, 600 of
-which a core of a Cascade Lake can do at most with XOR and a Harley-Seal count.
+`profile` of `larq_reactnet_runtime.load_delegate`). For each convolution, with what is fused into
+it, the fastest of all runs counts: on a shared machine, the slower ones also measure the other work
+of the machine. "G MAC/s" are billions of products of two bits per second, and "share" is how much
+of --limit that is. Its default of 600 is the most that a core of a Cascade Lake can do with XOR and
+a Harley-Seal count of bits.
 """
 
 import csv
@@ -56,7 +57,7 @@ def rows_of(operators: list[dict], limit: float) -> list[dict[str, Any]]:
 
 
 def row(name: str, source: Any, target: Any, products: int, nanoseconds: int) -> dict[str, Any]:
-    """What a table says of one operator."""
+    """The row of the table for one operator."""
     return {
         "operator": name,
         "input": source,
@@ -73,12 +74,14 @@ def main() -> None:
     parser.add_argument("--model", choices=BINARY, default=BINARY[0], help=f"({BINARY[0]})")
     parser.add_argument("--isa", nargs="+", help="instruction sets; by default the best there is")
     parser.add_argument("--rounds", type=count, default=50, help="runs of each (50)")
-    parser.add_argument("--limit", type=float, default=600, help="G MAC/s that are all (600)")
+    parser.add_argument("--limit", type=float, default=600, help="G MAC/s that are 100 %% (600)")
     args = parser.parse_args()
     runtime = find_runtime()
     known = runtime.instruction_sets()
     if unknown := set(args.isa or ()) - set(known):
-        parser.error(f"--isa must be of {', '.join(known)} on this machine, got {unknown.pop()}")
+        parser.error(
+            f"--isa must be one of {', '.join(known)} on this machine, got {unknown.pop()}"
+        )
     args.cache.mkdir(parents=True, exist_ok=True)
     content = files(args.model, args.cache)["binary"]
     for isa in args.isa or known[:1]:

@@ -1,4 +1,4 @@
-"""What float32 rounding does to a trained network: the numbers of docs/export.md.
+"""What float32 rounding does to a trained network: the numbers of docs/guides/export.md.
 
 The network of `make demo` is folded and converted. Its outputs before and after folding are
 compared in float32 and float64, and all signs of the folded network with those of its file.
@@ -16,7 +16,7 @@ from tabulate import tabulate
 
 
 def measure(weights: str) -> dict[str, str]:
-    """The numbers, by what they are."""
+    """The numbers, by descriptions of them."""
     data = lr.zoo.datasets.load("digits")
     images, _ = data.test_arrays()
     model = lr.zoo.ReActNetA(

@@ -1,18 +1,19 @@
 """How fast binary networks run: the package in runtime/ against Larq Compute Engine, and peers.
 
-Three binary networks, 224x224 and with random weights, are exported and then run by
+Three binary networks for images of 224x224, with random weights, are exported. Then they are run by
 larq-reactnet-runtime with each instruction set of this machine, and by LCE's own interpreter with
 each of its kernels. MobileNetV1 and ResNet-18, in float32 and int8, are run by the interpreter that
-our runtime is in, with XNNPACK. Everything is run alternately in one process, so that what else
-the machine does slows all of them.
+our runtime plugs into, with XNNPACK. Everything runs alternately in one process, so that other work
+of the machine slows all of them alike.
 
-One thread is measured in CPU time of the process. Several are measured in wall time, which means
-something on an idle machine only; before each run are a pause, in which the threads of the one
-before go to sleep, and a run that does not count and wakes its own threads up.
+Runs with one thread are measured in CPU time of the process. Runs with several threads are measured
+in wall time, which means something on an idle machine only. Before each of these there is a pause,
+in which the threads of the previous run go to sleep, and a run that is not counted, which wakes up
+its own threads.
 
-"x LCE" is how many times faster a run is than the best kernel of LCE with as many threads: the
-median of the ratios of one round. "load" is loading and preparing a file, "first" the first answer
-after that, in which some engines still rearrange weights.
+"x LCE" is how many times faster a run is than the best kernel of LCE with the same number of
+threads: the median of the ratios of each round. "load" is loading and preparing a file, "first" the
+first inference after that, in which some engines still rearrange weights.
 """
 
 import argparse
@@ -54,7 +55,7 @@ KERNELS: dict[str, dict[str, bool]] = {
 }
 SHAPE = (1, 224, 224, 3)
 LOADS = 5  # times that each file is loaded
-PAUSE = 0.05  # seconds
+PAUSE = 0.05  # seconds in which threads go to sleep
 
 
 @dataclass
@@ -72,7 +73,7 @@ class Contender:
     answer: np.ndarray | None = None
 
     def seconds(self, function: Callable[[], Any]) -> tuple[float, Any]:
-        """CPU time of one thread, wall time of several; and what the function returns."""
+        """The time (CPU time if there is one thread, else wall time) and result of a function."""
         clock = time.process_time if self.threads == 1 else time.perf_counter
         began = clock()
         result = function()
@@ -88,7 +89,7 @@ class Contender:
         self.answer = np.array(answer)
 
     def run(self, image: np.ndarray) -> None:
-        """One inference; with several threads, just after another one, which wakes them up."""
+        """Time one inference; if there are several threads, after another one that wakes them."""
         if self.threads > 1:
             time.sleep(PAUSE)
             self.interpreter.predict(image)
@@ -97,7 +98,7 @@ class Contender:
 
 
 def random_images(number: int) -> np.ndarray:
-    """What networks get: numbers like those of normalized photographs."""
+    """Inputs for the networks: numbers like those of normalized photographs."""
     return np.random.default_rng(1).normal(size=(number, *SHAPE[1:])).astype(np.float32)
 
 
@@ -126,7 +127,7 @@ def convert(name: str, path: Path, int8: bool) -> None:
 
 
 def files(name: str, folder: Path) -> dict[str, bytes]:
-    """The files of a model by what tells them apart, made unless they are in the folder."""
+    """The files of a model by the type of their weights. They are made if the folder lacks them."""
     ways: dict[str, Callable[[Path], None]]
     if name in BINARY:
         ways = {"binary": functools.partial(export, name)}
@@ -152,7 +153,7 @@ def contenders(
     for name, contents in models.items():
         for kind, content in contents.items():
             ours = functools.partial(runtime.Interpreter, content, num_threads=threads)
-            if kind != "binary":  # plain TensorFlow Lite: our library finds nothing to do in it
+            if kind != "binary":  # plain TensorFlow Lite, in which our library has nothing to do
                 yield Contender(name, f"XNNPACK, {kind}", threads, ours)
                 continue
             for isa in runtime.instruction_sets():
@@ -223,7 +224,7 @@ def machine(runtime: Any) -> dict[str, Any]:
 
 
 def find_runtime() -> Any:
-    """The package in runtime/, or an end with one line that says how to install it."""
+    """The package in runtime/; if it is missing, the program ends with advice."""
     try:
         import larq_reactnet_runtime as runtime
 
@@ -234,7 +235,7 @@ def find_runtime() -> Any:
 
 
 def parser_of(description: str | None, examples: str) -> argparse.ArgumentParser:
-    """A command line of a benchmark of these models, with the folder that they are in."""
+    """A parser for a benchmark of these models, with an option for the folder that they are in."""
     parser = argparse.ArgumentParser(
         description=description,
         epilog=examples,
@@ -244,14 +245,14 @@ def parser_of(description: str | None, examples: str) -> argparse.ArgumentParser
         "--cache",
         type=Path,
         default=ROOT / "build" / "benchmark",
-        help="folder of the exported models, made where they are missing, which takes half a "
-        "minute each; delete it after a change of the exporter (build/benchmark)",
+        help="folder of the exported models (build/benchmark). Missing ones are made, which takes "
+        "half a minute each. Delete the folder after a change of the exporter",
     )
     return parser
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
-    """Options of what is measured, and of a file for the result."""
+    """Add options for the models that are measured, and for a file with the result."""
     every = [*BINARY, *PEERS]
     parser.add_argument("--models", nargs="+", choices=every, default=every, help="default: all")
     parser.add_argument("--json", type=Path, help="also write the result to this file")
@@ -283,7 +284,8 @@ def main() -> None:
     some = next(content for contents in models.values() for content in contents.values())
     conditions["interpreter"] = runtime.Interpreter(some).engine
     rows = []
-    for threads in sorted(set(args.threads)):  # one first: no other thread spends CPU time then
+    # One thread comes first: there are no other threads yet that spend CPU time of the process.
+    for threads in sorted(set(args.threads)):
         rows += benchmark(runtime, models, threads, args.rounds)
     print(tabulate([(key, str(value)) for key, value in conditions.items()], tablefmt="plain"))
     print(f"\n{table(rows)}")

@@ -1,9 +1,9 @@
 """What it costs and saves to store the last dense layers in float16 or int8.
 
 A network of the zoo with random weights is converted once and stored in each way. The files run
-alternately, in each engine that is installed, with one thread; the clock is in the process of the
-interpreter, and the median is reported. Distances are the largest of a logit on random inputs,
-relative to the standard deviation of the logits.
+alternately, in each engine that is installed, with one thread. The time is taken in the process of
+the interpreter, and the median is reported. Distances are the largest difference of a logit on
+random inputs, relative to the standard deviation of the logits.
 
     python benchmarks/storage.py
     python benchmarks/storage.py --models reactnet_a --rounds 31 --json storage.json

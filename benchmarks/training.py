@@ -1,9 +1,9 @@
 """Images/s of `model.fit`: ReActNet-A against the same network of Larq's stock layers only.
 
 The stock network has the same convolutions, batch normalizations and shortcuts, but `approx_sign`
-instead of RSign, a plain PReLU instead of RPReLU, and no shifts; kernels are
-`magnitude_aware_sign`. The two are trained alternately in one process; the ratio of each pair of
-runs is taken, and the median of these is reported.
+instead of RSign, a plain PReLU instead of RPReLU, and no shifts; its kernel quantizer is
+`magnitude_aware_sign`. The two are trained alternately in one process. Reported is the median of
+the ratios of each pair of runs.
 
     python benchmarks/training.py --json training.json
 """
@@ -82,7 +82,7 @@ if __name__ == "__main__":
     parser.add_argument("--width", type=float, default=0.25)
     parser.add_argument("--size", type=int, default=32, help="height and width of the images")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=40, help="of each timed run")
+    parser.add_argument("--steps", type=int, default=40, help="training steps of each timed run")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--json", type=Path, help="also write the result to this file")
     args = parser.parse_args()

@@ -24,9 +24,9 @@ __all__ = [
 QUANTIZE, DEQUANTIZE = "LceQuantize", "LceDequantize"
 BCONV2D, BMAXPOOL2D = "LceBconv2d", "LceBMaxPool2d"
 
-WORD = 32  # bits that are stored, and computed with, together
+WORD = 32  # LCE packs this many bits into one integer, and computes with them at once
 
-# Two magnitudes are equal for LCE if they differ by at most this share.
+# LCE takes two magnitudes for equal if they differ by at most this share.
 SAME_MAGNITUDE = 5e-3
 
 
@@ -34,16 +34,16 @@ def convert_function(function: Callable[[tf.Tensor], tf.Tensor], signature: tf.T
     """The `.tflite` that LCE makes of a function of one tensor.
 
     `lce.convert_keras_model` first saves the Keras model, which traces every layer several times.
-    One concrete function and its variables are all that LCE needs: the file is the same, much
-    sooner.
+    One concrete function and its variables are all that LCE needs, and give the same file in a
+    fraction of the time.
 
     Args:
         function: TensorFlow function, which may use variables.
-        signature: Its input.
+        signature: Shape and type of its input.
 
     Raises:
         ImportError: If LCE is not installed.
-        Exception: Of many kinds, if LCE cannot convert the function.
+        Exception: If LCE cannot convert the function. The type depends on the reason.
     """
     import larq_compute_engine as lce
 
@@ -57,7 +57,7 @@ def convert_function(function: Callable[[tf.Tensor], tf.Tensor], signature: tf.T
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hide what TensorFlow says about a temporary SavedModel, which is of no use to anyone."""
+    """Hide TensorFlow's messages about a temporary SavedModel, which are of no use to anyone."""
     loggers: list[Any] = [logging.getLogger(n) for n in ("tensorflow", "absl", "larq.layers_base")]
     levels = [logger.level for logger in loggers]
     try:

@@ -17,9 +17,10 @@ from tqdm import tqdm
 
 __all__ = ["Benchmark", "Timing", "benchmark"]
 
-# What is timed of an engine, and whether with XNNPACK, which LCE leaves to its users.
+# For each engine, the settings that are timed, and whether they ask for XNNPACK: LCE leaves that to
+# its users.
 _SETTINGS = {"lce": {"LCE": False, "LCE, XNNPACK": True}, "runtime": {TITLES["runtime"]: True}}
-_PAUSE = 0.05  # seconds, in which the threads of another engine go to sleep
+_PAUSE = 0.05  # seconds in which the threads of the other engines go to sleep
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class Timing:
     Attributes:
         engine: What ran the file.
         threads: Number of threads.
-        seconds: Of each run, without loading the file, and without its way to another process.
-        speedup: How many times as fast it is as LCE with as many threads and its faster setting:
-            the median ratio of runs that followed each other. None without LCE.
+        seconds: Duration of each run, without loading the file or sending data to its process.
+        speedup: How many times as fast it is as LCE with the same number of threads and the faster
+            of LCE's settings: the median ratio of runs of the same round. None without LCE.
     """
 
     engine: str
@@ -56,7 +57,7 @@ class Benchmark:
 
     Attributes:
         timings: One entry for each engine, setting and number of threads.
-        refusals: Why an engine that is installed did not run the file.
+        refusals: Why engines that are installed did not run the file.
     """
 
     timings: tuple[Timing, ...]
@@ -97,8 +98,9 @@ def benchmark(
 ) -> Benchmark:
     """Time a `.tflite` on random inputs, one at a time as on a device.
 
-    The engines take turns, so that what else the machine does slows all of them. Each has a process
-    of its own, and the clock is in it. Before each run that counts is one that does not.
+    The engines take turns, so that other work of the machine slows all of them alike. Each has a
+    process of its own, in which the time is taken. One run before each that counts wakes up its
+    threads.
 
     !!! example
         ```python
@@ -109,7 +111,7 @@ def benchmark(
         flatbuffer: The path of a file, or its content.
         engine: `"lce"`, `"runtime"`, or `"auto"` for all that are installed.
         num_threads: Numbers of threads, which are timed one after the other.
-        runs: Runs of each engine that count.
+        runs: Number of runs of each engine that count.
         progress: Whether to show a progress bar.
 
     Raises:

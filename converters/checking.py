@@ -1,8 +1,9 @@
-"""Found before converting: layers that Larq Compute Engine would leave in float or get wrong.
+"""Finds the layers that Larq Compute Engine would leave in float or get wrong, before converting.
 
-LCE makes a binary kernel of a `QuantConv2D` whose inputs are signs and whose weights have one
-magnitude per output filter. Everything else it converts without a word to float operators, up to 32
-times larger; some it gets wrong, like a ternary input quantizer, which it takes for a sign.
+Larq Compute Engine (LCE) makes a binary operator of a `QuantConv2D` whose inputs are signs and
+whose weights have one magnitude in each output filter. It converts everything else to float
+operators, which are up to 32 times larger, and does not say so. It gets some layers wrong: for
+example, it takes a ternary input quantizer for a sign.
 """
 
 from typing import Any
@@ -32,15 +33,17 @@ def check(model: tf.keras.Model, flatbuffer: tflite.File | None = None) -> list[
 
     Args:
         model: Functional or sequential model. It is not changed.
-        flatbuffer: What became of it, the path of a file or its content, to also find the binary
-            convolutions that are not in the file. They are recognized by their weights.
+        flatbuffer: The `.tflite` that was made of it, as the path of a file or its content. If it
+            is given, the binary convolutions that are not in the file are found too. They are
+            recognized by their weights.
 
     Returns:
-        The findings, those that are no more than a cost last. `export` refuses a model for those
-        that have `blocks`, and cures those that have `applied`.
+        The findings; those that are only a cost come last. `export` cures those whose `applied` is
+        true, and refuses a model that has any whose `blocks` is true.
 
     Raises:
-        ValueError: If `model` is not functional or sequential, or `flatbuffer` is no `.tflite`.
+        ValueError: If `model` is not functional or sequential, or `flatbuffer` is not a valid
+            `.tflite`.
     """
     found, cost = [], []
     for graph in graphs(model):
@@ -77,12 +80,12 @@ def _missing(model: tf.keras.Model, model_t: Any) -> list[Finding]:
     findings = []
     for layer, index in zip(expected, found, strict=True):
         if index is None:
-            problem = "it is no LceBconv2d in the file, but in float"
-            cure_ = "its quantizers must be `larq.math.sign` forward"
+            problem = "it is not an LceBconv2d in the file, but a float operator"
+            cure_ = "the forward pass of its quantizers must be `larq.math.sign`"
             findings.append(Finding(layer.name, problem, cure_))
         elif index in odd:
             problem = (
-                f"LCE joined a constant of shape {odd[index]} with it, which its kernel refuses"
+                f"LCE fused a constant of shape {odd[index]} into it, which its kernel refuses"
             )
             cure_ = "add or multiply by one number per channel, of shape (channels,)"
             findings.append(Finding(layer.name, problem, cure_, "refused"))

@@ -1,7 +1,7 @@
-"""What is left in float, stored in less: the dense layers behind the last binary convolution.
+"""Stores the weights of the last dense layers, the heads, in fewer bytes.
 
 Half of a `.tflite` of ReActNet-A is its last layer in float32. The other float weights are few, and
-stay as they are: a small change in the first convolution flips signs behind it.
+stay as they are: a small change in the first convolution would flip signs behind it.
 """
 
 from typing import Any, NamedTuple
@@ -24,25 +24,25 @@ __all__ = ["STORAGES", "compress"]
 # From the smallest to the most exact.
 STORAGES = ("int8", "float16", "float32")
 
-_SMALLEST = 1024  # bytes; the description of a tensor takes some too
-_ROWS, _HALF = 5, 3  # versions of DEQUANTIZE with one scale for each row, and of float16
+_SMALLEST = 1024  # bytes of weights that are worth it: the new tensor and operator take some too
+_ROWS, _HALF = 5, 3  # versions of DEQUANTIZE that know a scale for each row, and float16
 _LARGEST_INT8 = 127
 
 
 def compress(flatbuffer: tflite.File, storage: str = "int8") -> bytes:
     r"""Store the weights of the last dense layers in one or two bytes each.
 
-    With `"int8"`, \\(w = s q\\) with one scale \\(s = \max |w| / 127\\) for the layer: the form
-    that LCE's interpreter runs too. The interpreter then rounds the inputs of the layer to 8 bits,
-    with a scale for each image. With `"float16"` the weights are rounded to 11 bits, and the inputs
-    are not.
+    With `"int8"`, a weight is \\(w = s q\\) with an 8-bit integer \\(q\\) and one scale
+    \\(s = \max |w| / 127\\) for each output of the layer. With `"float16"`, weights are rounded to
+    11 bits. In both cases an operator DEQUANTIZE in front of the layer turns them into float32
+    again, and the layer computes in float32: its inputs are not rounded.
 
     Args:
         flatbuffer: A `.tflite`: the path of a file, or its content.
-        storage: `"int8"`, `"float16"`, or `"float32"` for none.
+        storage: `"int8"` or `"float16"`, or `"float32"` to change nothing.
 
     Returns:
-        The new `.tflite`; the same one if there is nothing to store.
+        The new `.tflite`; the same one if there is no such layer.
 
     Raises:
         ValueError: If the file is corrupt, `storage` is unknown, or float16 cannot hold a weight.
@@ -54,7 +54,7 @@ def compress(flatbuffer: tflite.File, storage: str = "int8") -> bytes:
     heads = _heads(model) if storage != "float32" else []
     for head in heads:
         weights = tflite.constant(model, model.subgraphs[0].tensors[head.inputs[1]])
-        assert weights is not None  # of a head
+        assert weights is not None  # as `_heads` has checked
         stored = _as_int8(weights) if storage == "int8" else _as_float16(weights)
         _put_behind_dequantize(model, head, stored)
     return tflite.write(model) if heads else content
@@ -77,7 +77,7 @@ class _Stored(NamedTuple):
 
 
 def _heads(model: Any) -> list[Any]:
-    """The FULLY_CONNECTED of float32 weights of which no bits are made."""
+    """The FULLY_CONNECTED operators with float32 weights behind which nothing becomes bits."""
     graph = model.subgraphs[0]
     becomes_bits: set[int] = set()
     heads = []
@@ -98,7 +98,7 @@ def _as_int8(weights: np.ndarray) -> _Stored:
     scale = np.abs(weights).max(axis=1, keepdims=True) / np.float32(_LARGEST_INT8)
     if not np.isfinite(scale).all():
         raise ValueError("int8 cannot hold weights that are NaN or infinite.")
-    scale[scale < np.finfo(np.float32).tiny] = 1  # of a row of zeros, or as good as
+    scale[scale < np.finfo(np.float32).tiny] = 1  # rows of zeros, or almost
     quantization = tflite.schema().QuantizationParametersT()
     quantization.scale = scale[:, 0].astype(np.float32)
     quantization.zeroPoint = np.zeros(len(scale), np.int64)

@@ -1,4 +1,4 @@
-"""Larq Compute Engine, called so that it finds every binary kernel."""
+"""Calls Larq Compute Engine (LCE) in such a way that it finds every binary kernel."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ __all__ = ["ExportError", "convert"]
 
 
 class ExportError(ValueError):
-    """The model cannot be exported, or the result is not equal to it. Nothing was written."""
+    """The model cannot be exported, or the file does not compute the same. Nothing was written."""
 
 
 def convert(model: tf.keras.Model) -> bytes:
-    """What LCE makes of `model`.
+    """The content of the `.tflite` that LCE makes of `model`.
 
     Raises:
         ExportError: If LCE is not installed or fails.
@@ -40,11 +40,11 @@ def convert(model: tf.keras.Model) -> bytes:
 
 @contextlib.contextmanager
 def _quantized_kernels(model: tf.keras.Model) -> Iterator[None]:
-    """Have the layers of `model` read kernels that are quantized already.
+    """Let the layers of `model` read kernels that are quantized already.
 
-    LCE looks for constants of one magnitude per filter. It computes them from latent weights and
-    quantizer, but not those of large kernels, like the 6x6x256x4096 of XNOR-Net, which then stay
-    in float without a word.
+    LCE looks for constant kernels that have one magnitude in each filter. It computes these itself
+    from the latent weights and the quantizer, but not if a kernel is large, like the 6x6x256x4096
+    one of XNOR-Net. Such a kernel would stay in float without a word.
     """
     kernels = [
         kernel

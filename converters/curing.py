@@ -31,9 +31,10 @@ import tensorflow as tf
 
 __all__ = ["CURES", "cure"]
 
-_LARGE = 1e30  # above any threshold
+_LARGE = 1e30  # above the threshold of any sign, so that its sign is +1
 
-# From a call, its graph, and the new tensors by the id of the old ones, to the new output.
+# A function of a call, its graph, and the new tensors by the id of the old ones. It returns the new
+# output of the call.
 Cure = Callable[[Call, Graph, dict[int, Any]], Any]
 
 
@@ -61,7 +62,7 @@ def cure(model: tf.keras.Model) -> tf.keras.Model:
     graph = Graph(model)
     found = faults(graph)
     for name, cure_ in CURES.items():
-        # Calls are known by their outputs.
+        # A call is identified by its output.
         ours = {id(fault.call.outputs[0]): fault for fault in found if fault.cured_by == name}
         if ours:
             model = rebuild(model, _replacing(ours, cure_, graph))
@@ -71,7 +72,7 @@ def cure(model: tf.keras.Model) -> tf.keras.Model:
 
 
 def _cure_inner(model: tf.keras.Model) -> tf.keras.Model:
-    """Cure the models in `model`."""
+    """Cure the models that are layers of `model`."""
     inner = {id(m): m for m in model.layers if isinstance(m, tf.keras.Model) and m.inputs}
     cured = {key: cure(found) for key, found in inner.items()}
     if all(cured[key] is inner[key] for key in inner):
@@ -93,7 +94,7 @@ def _replacing(found: dict[int, Fault], cure_: Cure, graph: Graph) -> Any:
 
 
 def _plain_sign(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
-    """A sign that LCE does not recognize as one that it does."""
+    """Replace a sign that LCE does not recognize by one that it does."""
     if not is_sign(call.layer):
         return _sign_again(call, graph, tensors)
     tensor = tensors[id(call.inputs[0])]
@@ -101,13 +102,13 @@ def _plain_sign(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
 
 
 def _sign_again(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
-    """The layer with a sign of its own."""
+    """Give the layer an input quantizer: the sign of a sign is the same sign."""
     tensor = tensors[id(call.inputs[0])]
     return again(call.layer, tensor, name=graph.name(call), input_quantizer=plain_sign(call.layer))
 
 
 def _pad_before_sign(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
-    """Padding with ones after a sign as padding before it, with what has that sign."""
+    """Replace padding with ones after a sign by padding before it, with what has the sign +1."""
     padding = graph.source(call.inputs[0])
     sign = graph.source(padding.inputs[0])
     amounts, sizes, view = _geometry(padding, call)
@@ -122,15 +123,15 @@ def _pad_before_sign(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
 
 
 def _same_padding(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
-    """Zero padding after a sign as that of the convolution."""
+    """Replace zero padding after a sign by the `padding="same"` of the convolution."""
     tensor = tensors[id(graph.source(call.inputs[0]).inputs[0])]
     return again(call.layer, tensor, name=graph.name(call), padding="same", pad_values=0.0)
 
 
 def _trim(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
-    """Padding without what is never read, which LCE does not take for "same"."""
+    """Leave out padding that is never read; LCE does not mistake the rest for "same"."""
     taker = graph.only_taker(call)
-    assert taker is not None  # as `check` has seen
+    assert taker is not None  # because the rule `_shift` found one
     amounts, sizes, view = _geometry(call, taker)
     tensor = tensors[id(call.inputs[0])]
     return _zero_padding(tensor, trimmed(sizes, amounts, view), graph.name(call))
@@ -143,7 +144,7 @@ def _zero_padding(tensor: Any, amounts: Amounts, name: str) -> Any:
 def _geometry(padding: Call, convolution: Call) -> tuple[Amounts, Sizes, Window]:
     pad, sizes = padding_of(padding), sizes_of(padding.inputs[0])
     view = window(convolution.layer)
-    if pad is None or sizes is None or view is None:  # which `check` has seen not to be
+    if pad is None or sizes is None or view is None:  # the rules find no such fault
         raise ValueError(f"{convolution.layer.name} has no padding before it.")
     return pad.amounts, sizes, view
 
@@ -155,7 +156,8 @@ def _rewritten(rewrite: Rewrite) -> Cure:
     return cure_
 
 
-# By the `cured_by` of a fault. Later ones find what earlier ones have made.
+# The cures, by the `cured_by` of the faults that they cure. They are applied in this order, so that
+# later ones also cure the faults of layers that earlier ones have made.
 CURES: dict[str, Cure] = {
     "form": _plain_sign,
     "lost": _sign_again,

@@ -28,8 +28,8 @@ import tensorflow as tf
 
 __all__ = ["export"]
 
-_EXACT = 1e-9  # largest difference in float64, relative to the largest output
-_FEWER = 2  # inputs that are run in float64
+_EXACT = 1e-9  # folding may change outputs by this much in float64, relative to the largest
+_FEWER = 2  # number of inputs that are run in float64
 
 
 def export(
@@ -45,13 +45,15 @@ def export(
     metadata: Metadata | None = None,
     progress: bool = True,
 ) -> Report:
-    """Cure, fold, convert, compress and prove equal `model`, then write it.
+    """Write `model` as a one-bit `.tflite`, after proving that the file computes the same.
 
-    What `check` finds is cured or refused. Shifts are folded, and float64 shows that it changes
-    nothing. Larq Compute Engine converts the result, and its last dense layers are stored as small
-    as their outputs allow. Then the file runs on real inputs in every engine that is installed:
-    LCE's interpreter, and larq-reactnet-runtime. Each sign that an engine computes must be that of
-    the Keras model in float64, and the outputs must be those of the Keras model.
+    Each finding of `check` is cured if that is possible, and refused otherwise. Shifts (constants
+    that are added to channels) are folded into biases, and a run in float64 shows that this changes
+    nothing. Larq Compute Engine (LCE) converts the result, and the last dense layers are stored in
+    the smallest type that hardly changes the outputs. Then the file runs on real inputs in every
+    engine that is installed: LCE's interpreter, and larq-reactnet-runtime. Each sign that an engine
+    computes must be that of the Keras model in float64, and the outputs must be those of the Keras
+    model; only differences that rounding explains are allowed.
 
     !!! example
         ```python
@@ -65,22 +67,24 @@ def export(
         path: The `.tflite`; an existing file is replaced only if all goes well.
         verify_with: Real inputs on which the file must agree with the Keras model: an array
             `(n, height, width, channels)`, a pair of it and labels, or a `tf.data.Dataset` of
-            batches. Without it, noise is used: that proves less, and a network is far less sure of
-            its answer there.
+            batches. Without it, noise is used, which proves less: a network is far less sure of its
+            answers there.
         verify_limit: Use at most this many inputs.
-        min_agreement: Share of inputs that must get the same class, 0 to 1. Only those inputs count
-            for which Keras prefers its class by more than rounding and `storage` explain, and
-            nothing is refused for a number of others that may be chance.
+        min_agreement: Share of inputs that must get the same class as in Keras, 0 to 1. Near ties
+            do not count: other classes that rounding and `storage` explain. The file is refused
+            only if there are more of the remaining other classes than chance explains.
         allow_float: Write the file even if `check` finds layers that stay in float.
         storage: How to store the last dense layers: `"int8"`, `"float16"` or `"float32"`. By
-            default the smallest of them that moves no output by more than 2 % of what it varies by
-            (root mean square over the inputs); int8 only if it saves at least 5 % of the file.
-        thorough: Also compare each binary convolution of the file, by itself, with its layer.
+            default it is the smallest type with which the error of no output (root mean square over
+            the inputs) exceeds 2 % of the standard deviation of this output; int8 only if it makes
+            the file at least 5 % smaller than float16 does.
+        thorough: Also compare each binary convolution of the file with its layer in Keras, both
+            given the same input bits.
         metadata: Labels and normalization of the inputs, which the file then carries.
-        progress: Whether to say what takes long, and show a progress bar.
+        progress: Whether to print the steps that take long, and show progress bars.
 
     Returns:
-        A report of what was written.
+        A report of what was written and how it was proved.
 
     Raises:
         ExportError: If the model cannot be converted or the result does not agree with it.
@@ -141,7 +145,7 @@ def export(
 
 @contextlib.contextmanager
 def _export_errors() -> Iterator[None]:
-    """Raise what is wrong with the model, or with the file that became of it, as ExportError."""
+    """Turn each ValueError about the model, or the file made from it, into an ExportError."""
     try:
         yield
     except ExportError:
@@ -151,7 +155,7 @@ def _export_errors() -> Iterator[None]:
 
 
 def _inputs(model: tf.keras.Model, given: Any, limit: int) -> tuple[np.ndarray, str]:
-    """The inputs to verify with, and what they are called."""
+    """The inputs to verify with, and what messages call them."""
     shape, name = tuple(model.input_shape[1:]), "given inputs"
     if given is None:
         name = "random inputs"
@@ -162,7 +166,12 @@ def _inputs(model: tf.keras.Model, given: Any, limit: int) -> tuple[np.ndarray, 
 def _deploy(
     model: tf.keras.Model, inputs: np.ndarray, progress: bool
 ) -> tuple[tf.keras.Model, float | None, str]:
-    """`model` cured and folded, the proof that it is equal, and why it could not be folded."""
+    """Cure and fold `model`, and measure in float64 whether that changes its outputs.
+
+    Returns:
+        The new model; by how much its outputs differ, relative to the largest, or None if there
+        was nothing to compare; and why nothing could be folded, or an empty string.
+    """
     try:
         whole = flattened(model)
         cured = cure(whole)
@@ -171,13 +180,14 @@ def _deploy(
             return deployed, None, ""
         _say(f"Proving {model.name} equal after folding, in float64 ...", progress)
         difference = verify_in_float64(whole, lambda exact: fold(cure(exact)), inputs)
-    except ValueError as error:  # of a layer that cannot be copied, or knows float32 only
+    except ValueError as error:  # a layer cannot be copied, or computes in float32 only
         return cure(model), None, str(error)
     if not difference <= _EXACT:
         raise ExportError(
             f"Folding {model.name!r} changes its outputs in float64, by {difference:.2g} of the "
-            f"largest (at most {_EXACT:g} wanted): nothing was written. One of its layers may give "
-            "other outputs each time it is called; else this is an error in larq_reactnet."
+            f"largest (at most {_EXACT:g} is allowed): nothing was written. Either one of its "
+            "layers gives other outputs each time it is called, or this is an error in "
+            "larq_reactnet."
         )
     return deployed, difference, ""
 
@@ -188,26 +198,26 @@ def _is_same(model: tf.keras.Model, other: tf.keras.Model) -> bool:
 
 
 def _refuse_findings(model: tf.keras.Model, findings: Sequence[Finding], allow_float: bool) -> None:
-    """Raise an ExportError if LCE would get a layer wrong, or leave one in float unasked."""
+    """Raise an ExportError if LCE would compute a layer wrongly, or leave one in float unasked."""
     refused = [f for f in findings if f.blocks and (not allow_float or f.kind == "wrong")]
     if refused:
         listing = "\n".join(f"  {finding}" for finding in refused)
         raise ExportError(
-            f"{model.name!r} has layers that would not be binary in the file, or wrong (pass "
-            f"allow_float=True to accept float ones):\n{listing}"
+            f"{model.name!r} has layers that would not be binary in the file, or would be computed "
+            f"wrongly (pass allow_float=True to accept float ones):\n{listing}"
         )
 
 
 def _refuse_missing(deployed: tf.keras.Model, flatbuffer: bytes, allow_float: bool) -> None:
-    """Raise an ExportError if a binary convolution is not one in the file."""
+    """Raise an ExportError if a binary convolution of the model is not binary in the file."""
     expected = binary_convolutions(deployed)
     became = match(expected, tflite.read(flatbuffer))
     missing = [layer.name for layer, op in zip(expected, became, strict=True) if op is None]
     if missing and not allow_float:
         raise ExportError(
             f"{len(missing)} of {len(expected)} binary convolutions did not become LceBconv2d: "
-            f"{', '.join(missing)}. Their quantizers must be `larq.math.sign` forward; pass "
-            "allow_float=True to accept float convolutions."
+            f"{', '.join(missing)}. The forward pass of their quantizers must be "
+            "`larq.math.sign`; pass allow_float=True to accept float convolutions."
         )
 
 
@@ -225,11 +235,13 @@ def _refuse_unsuitable(model: Any) -> None:
         )
     if not model.built or len(model.inputs or ()) != 1 or len(model.outputs or ()) != 1:
         raise ExportError(
-            f"{model.name!r} must be a functional or sequential model, built, with one input and "
-            "one output."
+            f"{model.name!r} must be a functional or sequential model that is built and has one "
+            "input and one output."
         )
     if not isinstance(model.input_shape, tuple) or not isinstance(model.output_shape, tuple):
-        raise ExportError(f"{model.name!r} must take and give a tensor, not a dict or list.")
+        raise ExportError(
+            f"{model.name!r} must take and return a single tensor, not a dict or list."
+        )
     if model.input.dtype != tf.float32:
         raise ExportError(
             f"{model.name!r} takes {model.input.dtype.name} inputs: build it with float32 inputs."
@@ -243,8 +255,8 @@ def _refuse_unsuitable(model: Any) -> None:
         policy = getattr(layer, "dtype_policy", None)
         if policy is not None and policy.name != "float32":
             raise ExportError(
-                f"{layer.name} has the policy {policy.name!r}: build the model under 'float32' and "
-                "copy the weights with `set_weights`."
+                f"{layer.name} has the dtype policy {policy.name!r}: build the model under the "
+                "policy 'float32' and copy the weights with `set_weights`."
             )
     for weight in model.weights:
         if not np.isfinite(latent(weight).numpy()).all():

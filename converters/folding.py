@@ -1,9 +1,9 @@
 r"""Exact folding: the shifts of a network move to where they cost nothing.
 
-RSign and RPReLU shift each channel before and after they do their work, and each shift is an
-operator over a whole feature map. Most of them can be had for nothing: a tensor may be stored with
-any constant added to it, as long as everything that takes it knows. Addition, pooling and
-concatenation hand such constants on, and a bias takes them up. So in place of
+RSign and RPReLU add a constant to each channel before and after they do their work. Each of these
+shifts is an operator over a whole feature map. Most of them are not needed: a tensor may be stored
+with any constant added to it, as long as all layers that take it allow for that. Addition, pooling
+and concatenation pass such constants on, and the bias of another layer cancels them. So in place of
 
 ```
 x -> + a -> sign -> conv -> BN -> (+ x) -> - gamma -> PReLU -> + zeta -> + a' -> sign ...
@@ -66,12 +66,12 @@ _ROUNDING = 1e-12
 
 
 def fold(model: tf.keras.Model) -> tf.keras.Model:
-    """A model of the same function with fewer operators, for inference only.
+    """A model that computes the same with fewer operators, for inference only.
 
-    Constants per channel, of RSign, RPReLU, `LearnableBias` and batch normalization, move through
-    sums, pooling and concatenation into the biases that come next, and convolutions that share
-    their input and end in a concatenation are joined. In exact arithmetic the outputs are equal; in
-    float64 they are within 1e-9. What cannot be moved stays.
+    Constants of each channel (of RSign, RPReLU, `LearnableBias` and batch normalization) move
+    through sums, pooling and concatenation into biases, and convolutions that share their input and
+    end in a concatenation are joined. In exact arithmetic the outputs are equal; in float64 they
+    are within 1e-9. A constant that cannot be moved stays where it is.
 
     !!! example
         ```python
@@ -91,7 +91,11 @@ def fold(model: tf.keras.Model) -> tf.keras.Model:
 
 
 class _Folding:
-    """The tensors of `model`, as they will be stored."""
+    """The plan of the folded model: a `Value` for each tensor that it stores.
+
+    All calls of `model` are read first, in order. This chooses the offset of each value, which is
+    what must be added to it to get the tensor of `model`. Then `build` makes the layers.
+    """
 
     def __init__(self, model: tf.keras.Model):
         self.model = model
@@ -103,14 +107,14 @@ class _Folding:
         self.results: dict[int, list[Any]] = {}  # by the id of the call
         self.values: list[Value] = []  # each after its parents
         self.inputs: list[Value] = []
-        self.versions: dict[int, list[Value]] = {}  # a value, and what it is shifted to
+        self.versions: dict[int, list[Value]] = {}  # a value and its shifted copies, by their ids
         self.refs: dict[int, Ref] = {}  # by the id of the tensor of `model`
         for call in self.calls:
             self.read(call)
         self.outputs = [self.exact(tensor, 0.0) for tensor in model.outputs]
 
     def read(self, call: Call) -> None:
-        """Plan what `call` gives."""
+        """Plan the outputs of `call`."""
         if self.is_alias(call):
             ref = self.refs[id(call.inputs[0])]
             plus = ref.plus + value_of(call.layer.bias)
@@ -122,7 +126,7 @@ class _Folding:
         else:
             parents = [Ref(self.exact(tensor, needed)) for tensor in call.inputs]
         for tensor, value in zip(call.outputs, self.plan(call, parents, needed), strict=True):
-            if all(value is not other for other in self.values):  # as is what `join` gives
+            if all(value is not other for other in self.values):  # `join` has added its own already
                 self.values.append(value)
             value.is_only = self.uses(tensor) == 1
             self.refs[id(tensor)] = Ref(value)
@@ -157,11 +161,11 @@ class _Folding:
         return [Fixed(*common, self.copy_of(call), given=given)]
 
     def wants(self, call: Call) -> Any:
-        """The constant that has to be added to the inputs of `call`; None if any will do."""
+        """The constant that must be added to the inputs of `call`; None if any constant will do."""
         return 0.0 if self.is_opaque(call) else wants(call)
 
     def is_opaque(self, call: Call) -> bool:
-        """Whether nothing can be said of the call: others share the layer, or it is a special."""
+        """Whether the call stays as it is: its layer is shared, or is given more than inputs."""
         return self.times[id(call.layer)] > 1 or not is_simple(call)
 
     def is_alias(self, call: Call) -> bool:
@@ -169,15 +173,16 @@ class _Folding:
         return type(call.layer) is LearnableBias and is_simple(call)
 
     def uses(self, tensor: Any) -> int:
-        """How often a tensor is taken."""
+        """How often a tensor is used: as an input of calls, and as an output of the model."""
         taken = [*self.model.outputs, *(t for call in self.takers[id(tensor)] for t in call.inputs)]
         return sum(other is tensor for other in taken)
 
     def foresee(self, tensor: Any) -> None:
-        """Store a new tensor as those want it that do not take any constant, or most of them.
+        """Choose the offset of a new tensor that most consumers needing an exact value ask for.
 
-        One that wants it as it was is served first: it may be a sign of a sum of integers, which
-        is often exactly 0, and would not be after a constant was added and subtracted again.
+        A consumer that needs the tensor without any constant comes first. It may be the sign of a
+        sum of integers, which is often exactly 0. It would no longer be 0 after a constant was
+        added and subtracted again.
         """
         wishes: list[tuple[np.ndarray, str | None]] = []
 
@@ -198,7 +203,8 @@ class _Folding:
     def exact(self, tensor: Any, needed: Any, name: str | None = None) -> Value:
         """The value that stores `tensor` plus the constant `needed`.
 
-        It gets it from a bias if one is free, and else from an operator called `name`.
+        The constant goes into a bias that may still change. If there is none, it gets an operator
+        of its own, called `name`.
         """
         ref = self.refs[id(tensor)]
         versions = self.versions.setdefault(id(ref.value), [ref.value])
@@ -216,7 +222,7 @@ class _Folding:
             self.values.append(shifted)
             versions.append(shifted)
             self.versions[id(shifted)] = versions
-            if len(versions) == 2:  # all that take any constant take this one from now on
+            if len(versions) == 2:  # consumers that take any constant take this one from now on
                 for key, other in self.refs.items():
                     if other.value is value:
                         self.refs[key] = Ref(shifted, other.plus)
@@ -227,7 +233,7 @@ class _Folding:
         return value
 
     def change(self, biases: list[tuple[WithBias, int]], gap: np.ndarray) -> None:
-        """Add the constant `gap` to the value that has these `biases`."""
+        """Add the constant `gap` to the value whose `biases` these are."""
         for biased, start in biases:
             biased.added = biased.added + gap[start : start + biased.channels]
         changed = {biased for biased, _ in biases}
@@ -236,14 +242,14 @@ class _Folding:
                 value.refresh()
 
     def unique(self, name: str) -> str:
-        """`name`, or if there is a layer of that name one like it."""
+        """`name`, with underscores behind it if a layer has that name already."""
         while name in self.names:
             name += "_"
         self.names.add(name)
         return name
 
     def copy_of(self, call: Call, index: int = 0) -> Callable[..., Any]:
-        """A function that calls a copy of the layer, and returns the output of that index."""
+        """A function that calls a copy of the layer of `call`, and returns output `index` of it."""
 
         def build(*tensors: Any) -> Any:
             if id(call) not in self.results:
@@ -255,7 +261,7 @@ class _Folding:
         return build
 
     def run(self, call: Call, tensors: dict[int, Any]) -> Any:
-        """What a copy of the layer of `call` gives for new tensors."""
+        """Call a copy of the layer of `call` on new tensors."""
         layer = call.layer
         if id(layer) in self.copies:
             return run_call(call, self.copies[id(layer)], tensors)
@@ -273,7 +279,7 @@ class _Folding:
         return result
 
     def build(self) -> tf.keras.Model:
-        """The folded model."""
+        """Build the folded model, without values that its outputs do not need."""
         needed, waiting = set(), [*self.outputs]
         while waiting:
             value = waiting.pop()

@@ -17,7 +17,7 @@ __all__ = ["Convolution", "Inspection", "Operator", "Tensor", "count_operators",
 
 _GIVE_BITS = (QUANTIZE, BMAXPOOL2D)
 _ACTIVATIONS = ("", "ReLU", "ReLU -1 to 1", "ReLU6", "tanh", "sign")
-# The options of an LceBconv2d, and how many values they may have.
+# The options of an LceBconv2d. Each is an integer that is at least 0 and less than this.
 _OPTIONS = {
     "channels_in": 2**31,
     "stride_height": 2**31,
@@ -38,8 +38,8 @@ class Tensor:
         graph: Index of its graph.
         index: Its own index in the graph.
         name: Its name.
-        type: Type of its elements, like `float32`. Bits are `int32`, 32 of them in each.
-        shape: Its shape; sizes known only when the network runs are 1.
+        type: Type of its elements, like `float32`. It is `int32` for bits, 32 in each element.
+        shape: Its shape, with 1 for sizes that are known only when the network runs.
         bytes: Size in the file if it is a constant, or 0.
     """
 
@@ -100,13 +100,14 @@ class Operator:
     Attributes:
         graph: Index of its graph.
         index: Its own index in the graph.
-        name: What it is, like `CONV_2D`; of a custom operator the name by which it is known.
-        layer: The layer whose result it gives: of bits, the sign that comes next.
-        input_shapes: Shapes of its computed inputs; of bits, 32 channels are one.
+        name: What it is, like `CONV_2D`; for a custom operator its own name, like `LceBconv2d`.
+        layer: The layer whose result it gives. If the result is bits, this is the sign.
+        input_shapes: Shapes of its computed inputs. In shapes of bits, 32 channels count as one.
         output_shapes: Shapes of its outputs, likewise.
         macs: Multiply-accumulates of a convolution or dense layer, as the papers count them.
-        binary: Whether both factors are bits.
-        bytes: Its constants by kind. One that several operators share is with the first.
+        binary: Whether both its inputs and its weights are bits.
+        bytes: Bytes of its constants by kind. A constant that several operators share counts for
+            the first.
         convolution: How it computes, if it is a binary convolution.
         why_float: Why a convolution or dense layer is not binary.
     """
@@ -125,12 +126,12 @@ class Operator:
 
     @property
     def number(self) -> str:
-        """Its index, after that of its graph if this is not the first."""
+        """Its index as text, with the index of its graph in front if this is not the first one."""
         return f"{self.graph}.{self.index}" if self.graph else str(self.index)
 
     @property
     def output(self) -> str:
-        """Shapes of its outputs, to read."""
+        """Shapes of its outputs as text."""
         bits = self.name in _GIVE_BITS or (
             self.convolution is not None and self.convolution.bits_out
         )
@@ -229,7 +230,7 @@ class Inspection:
 
 
 def inspect(flatbuffer: tflite.File) -> Inspection:
-    """Look into a `.tflite`, be it of Larq Compute Engine or of TensorFlow Lite alone.
+    """Look into a `.tflite`, whether made by Larq Compute Engine or by TensorFlow Lite alone.
 
     Multiply-accumulates are those of convolutions and dense layers, as in `larq_reactnet.ops`.
     A layer is called binary if its inputs and weights both are bits in the file.
@@ -243,7 +244,7 @@ def inspect(flatbuffer: tflite.File) -> Inspection:
 
     Raises:
         ValueError: If `flatbuffer`, the path of a file or its content, is not a TensorFlow Lite
-            model, or a corrupt one.
+            model, or is a corrupt one.
         OSError: If there is no such file.
     """
     content = tflite.content_of(flatbuffer)
@@ -261,7 +262,7 @@ def count_operators(flatbuffer: tflite.File) -> Counter[str]:
 
     Raises:
         ValueError: If `flatbuffer`, the path of a file or its content, is not a TensorFlow Lite
-            model, or a corrupt one.
+            model, or is a corrupt one.
         OSError: If there is no such file.
     """
     model = tflite.read(tflite.content_of(flatbuffer))
@@ -360,11 +361,11 @@ def _shape_of_weights(graph: Graph, operator: Any) -> tuple[int, ...]:
 def _macs(graph: Graph, operator: Any, convolution: Convolution | None) -> int:
     name, filters = graph.name(operator), _shape_of_weights(graph, operator)
     outputs = graph.shape(graph.outputs_of(operator)[0])
-    if name == "TRANSPOSE_CONV":  # each input goes to all of the kernel
+    if name == "TRANSPOSE_CONV":  # each input is multiplied with the whole kernel
         factors = (*graph.shape(graph.inputs_of(operator)[DATA[name]]), *filters[:3])
     elif name == "DEPTHWISE_CONV_2D":
         factors = (*outputs, *filters[1:3])
-    elif convolution is not None:  # of bits, 32 channels are one in the shapes
+    elif convolution is not None:  # the shapes count 32 channels of bits as one
         channels = convolution.channels_in // convolution.groups
         factors = (*outputs[:-1], *filters[:3], channels)
     else:
@@ -379,7 +380,7 @@ def _plain(value: Any) -> Any:
 
 
 def by(shape: tuple[int, ...]) -> str:
-    """A shape like `8x8x3`."""
+    """A shape as text, like `8x8x3`."""
     return "x".join(map(str, shape)) or "scalar"
 
 

@@ -1,4 +1,4 @@
-"""An `Inspection` as a page: one file that loads nothing, for any browser."""
+"""An `Inspection` as an HTML page: one file for any browser, which loads nothing else."""
 
 from html import escape
 
@@ -209,7 +209,7 @@ def _amount(amount: int, parts: dict[str, int], most: int) -> str:
 
 
 def _bar(parts: dict[str, int], most: int, size: str = "") -> str:
-    """A bar of colored parts, of which `most` would fill all."""
+    """A bar of colored parts, whose full width stands for `most`."""
     colored = "".join(
         f'<i title="{_words(kind)}: {part:,}" '
         f'style="width:{100 * part / max(1, most):.3f}%;background:{_variable(kind)}"></i>'
@@ -236,7 +236,7 @@ def _words(kind: str) -> str:
 
 
 def _short(number: float, unit: str = "") -> str:
-    """A number of three digits, like `7.69 MB`."""
+    """A number rounded to three digits, like `7.69 MB`."""
     prefixes = ["", "k", "M", "G", "T"]
     while number >= 999.5 and len(prefixes) > 1:
         number /= 1000

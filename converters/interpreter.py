@@ -36,11 +36,12 @@ class Interpreter:
             or `"auto"`: the runtime if it is installed and runs the file, else LCE.
         kernel: LCE's kernel of binary convolutions: `"indirect"`, several times faster on x86 than
             `"default"`, or `"reference"`. The runtime has its own.
-        xnnpack: Use XNNPACK for float operators, as stock TensorFlow Lite does, and the runtime.
-        limit: Seconds after which an answer is not waited for any longer.
+        xnnpack: Use XNNPACK for float operators in LCE. Stock TensorFlow Lite and the runtime
+            always do.
+        limit: Seconds to wait for an answer before the process is ended.
 
     Attributes:
-        engine: Which one it is, `"lce"` or `"runtime"`.
+        engine: The engine that runs the file, `"lce"` or `"runtime"`.
         input_shapes: Shapes of the inputs of the model, the batch included.
         input_types: Their NumPy types.
 
@@ -77,7 +78,7 @@ class Interpreter:
         self._open(content)
 
     def load(self, model: tflite.File) -> None:
-        """Take another file, in the same process if that is still alive.
+        """Load another file, in the same process if that is still alive.
 
         Raises:
             ValueError: If the file is corrupt, or the interpreter cannot run it.
@@ -93,7 +94,7 @@ class Interpreter:
     def predict(
         self, x: np.ndarray | Sequence[np.ndarray], *, progress: bool = False
     ) -> np.ndarray | list[np.ndarray]:
-        """The outputs for a batch of any size, which is run one input at a time as on a device.
+        """The outputs for a batch of any size, which runs one input at a time as on a device.
 
         Args:
             x: Array whose first axis is that of the batch; if the model has several inputs, a list
@@ -101,7 +102,7 @@ class Interpreter:
             progress: Whether to show a progress bar.
 
         Returns:
-            An array of the same first axis; if the model has several outputs, a list of them.
+            An array with the same first axis; if the model has several outputs, a list of them.
 
         Raises:
             ValueError: If the inputs do not have the shapes and types of the model, or it is
@@ -122,9 +123,9 @@ class Interpreter:
         return self._ask(b"P", *inputs)
 
     def seconds(self, *inputs: np.ndarray, runs: int = 1) -> np.ndarray:
-        """How long the model takes for `inputs`, without their way to the process and back.
+        """How long the model takes for `inputs`, without the time to send data to its process.
 
-        Before the runs that count there is one that does not, which wakes threads up.
+        One run before those that count wakes up the threads.
 
         Returns:
             Array `(runs,)` of seconds.
@@ -161,8 +162,8 @@ class Interpreter:
         for array, shape in zip(given, self.input_shapes, strict=True):
             if array.shape[1:] != shape[1:] or len(array) != len(given[0]) or not len(array):
                 raise ValueError(
-                    f"The .tflite takes inputs of shape {shape[1:]}, but these are "
-                    f"{array.shape[1:]}, {len(array)} of them."
+                    f"The .tflite takes inputs of shape {shape[1:]}, but {len(array)} of shape "
+                    f"{array.shape[1:]} were given."
                 )
         title = f"Running the .tflite in {TITLES[self.engine]}"
         rows = range(len(given[0]))
@@ -174,7 +175,7 @@ class Interpreter:
             raise ValueError("This interpreter has no model.")
         if count != len(self.input_shapes):
             raise ValueError(
-                f"The .tflite takes {len(self.input_shapes)} inputs, but these are {count}."
+                f"The .tflite takes {len(self.input_shapes)} inputs, but {count} were given."
             )
 
     def _fit(self, inputs: Sequence[np.ndarray]) -> None:
@@ -182,8 +183,8 @@ class Interpreter:
         for value, shape, dtype in zip(inputs, self.input_shapes, self.input_types, strict=True):
             if value.shape != shape or value.dtype != dtype:
                 raise ValueError(
-                    f"The .tflite takes {np.dtype(dtype).name} inputs of shape {shape}, but this "
-                    f"is {value.dtype.name} of {value.shape}."
+                    f"The .tflite takes {np.dtype(dtype).name} inputs of shape {shape}, but one of "
+                    f"type {value.dtype.name} and shape {value.shape} was given."
                 )
 
     def _ask(self, kind: bytes, *arrays: np.ndarray) -> list[np.ndarray]:
@@ -194,7 +195,7 @@ class Interpreter:
         except BrokenPipeError as error:
             self._process = None
             raise ValueError(str(error)) from error
-        except ValueError:  # the process is as it was
+        except ValueError:  # a refusal, after which the process goes on
             raise
         except BaseException:
             self._process = None

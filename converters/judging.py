@@ -6,9 +6,9 @@ second effect: a number that is within rounding of a threshold may get the other
 numbers behind it then change. So the outputs for an input are either within rounding of each other,
 or a sign has fallen the other way. `replay` proves that the latter is all that happens.
 
-Which class comes first says something only where the first is ahead of the second by more than
-rounding explains, and a few inputs that get another class say nothing about a percentage:
-`is_more_than_chance` tells when they do.
+Another class in first place means something only if the first was ahead of the second by more than
+rounding explains; otherwise the two are a near tie. And a few inputs that get another class say
+little about a percentage: `is_more_than_chance` tells whether there are enough of them.
 """
 
 import math
@@ -25,12 +25,12 @@ __all__ = ["Agreement", "compare", "is_more_than_chance", "logits_of", "rounding
 # standard deviation (Higham and Mary, "A new approach to probabilistic rounding error analysis",
 # 2019, with lambda = 8).
 _DEVIATIONS = 8
-# A sum may be as much smaller than its largest summand, of which it keeps the error.
+# A sum may be this many times smaller than its largest summand, whose rounding error it keeps.
 _CANCELLATION = 16
 _UNIT = 2.0**-24  # the largest relative error of one rounding to float32
 
 SMALLEST_PROBABILITY = 1e-30  # below it, the logarithm would compare noise
-_CHANCE = 0.01
+_CHANCE = 0.01  # what is less likely than this is held to be more than chance
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ class Agreement:
     Attributes:
         images: Number of inputs.
         same_class: Share of inputs with the same arg-max, 0 to 1. With a single output, which has
-            no arg-max, the share of those that differ by less than 1 % of its spread.
-        mean_distance: Mean absolute difference of the logits. Of a model that ends in a softmax,
+            no arg-max, it is the share of inputs whose outputs differ by at most 1 % of the
+            standard deviation over all inputs.
+        mean_distance: Mean absolute difference of the logits. If the model ends in a softmax, its
             logits are the logarithms of its outputs, centered.
         max_distance: Largest absolute difference of the logits.
         engine: What ran the file.
@@ -49,12 +50,13 @@ class Agreement:
             LCE's interpreter and both are installed.
         refusal: Why larq-reactnet-runtime did not run the file, if it is installed and did not.
         decided: Number of answers that count: those that are the same, and those whose difference
-            is larger than what rounding and storage explain.
+            is larger than what rounding and storage (weights in a smaller type than float32)
+            explain.
         other_class: How many of them are not the same.
         flipped: Number of inputs whose outputs are further apart than rounding and storage explain,
             because a sign has fallen the other way.
         relative_error: The root mean square of the differences of an output, relative to the
-            standard deviation of that output over the inputs; of the output where it is largest.
+            standard deviation of that output over the inputs. This is the largest over all outputs.
         largest_change: Largest absolute difference of the outputs themselves, which are
             probabilities if the model ends in a softmax.
     """
@@ -74,7 +76,7 @@ class Agreement:
 
     @property
     def engines(self) -> tuple[str, ...]:
-        """What ran the file, the first of which is compared with Keras."""
+        """The engines that ran the file. The first one is compared with Keras."""
         return (self.engine, *(self.second.engines if self.second else ()))
 
 
@@ -91,12 +93,13 @@ def compare(
 
     Args:
         found: Outputs, finite; the first axis is that of the inputs, the last that of the classes.
-        expected: Those of another run, of the same shape.
-        softmax: Whether they are the probabilities of a softmax.
-        rounding: What rounding explains, relative to the largest logit of an input.
-        stored: What explains a difference besides, of each input: how far its logits are moved
-            by weights that are stored in less than float32.
-        engine: What gave `found`.
+        expected: The outputs of another run, of the same shape.
+        softmax: Whether both are the probabilities of a softmax.
+        rounding: How large a difference rounding explains, relative to the largest logit of an
+            input.
+        stored: What else explains a difference: how far the logits of each input are moved because
+            weights are stored in a smaller type than float32.
+        engine: The engine that gave `found`.
     """
     change = np.abs(found - expected)
     ours, theirs = (logits_of(values) if softmax else values for values in (found, expected))
@@ -122,23 +125,24 @@ def compare(
 def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
     """The error of the worst output, relative to how much this output varies over the inputs.
 
-    An output that does not vary, as with a single input, is taken by its magnitude.
+    If an output does not vary, as with a single input, its error is relative to its magnitude.
     """
     axes = tuple(range(expected.ndim - 1))
     error = np.sqrt(np.mean((found - expected).astype(np.float64) ** 2, axes))
     spread = np.std(expected.astype(np.float64), axes)
     magnitude = np.abs(expected).max(axes)
-    # Less than a millionth of the magnitude is rounding, and no variation.
+    # Less than a millionth of the magnitude is rounding, not variation.
     scale = np.where(spread > 1e-6 * magnitude, spread, magnitude)
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(np.max(np.where(error == 0, 0.0, error / scale)))
 
 
 def _answers(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which answers are the same, and how large a difference would explain those that are not.
+    """Which answers are the same, and how far apart in `theirs` those are that are not.
 
-    With several outputs, the answer is the largest: it changes if two of them come nearer to each
-    other by the gap between theirs. With one output, the answer is its value.
+    With several outputs, the answer is the index of the largest. Another one becomes the largest if
+    the two outputs come nearer to each other by the gap between them, so a difference of half the
+    gap explains it. With one output, the answer is its value, and the gap is twice the distance.
     """
     if theirs.shape[-1] == 1:
         distance = np.abs(ours - theirs)[..., 0]
@@ -154,10 +158,10 @@ def rounding_of(model: tf.keras.Model) -> float:
 
     \\[ 8 \cdot 16 \cdot 2^{-24} \sqrt{n} \\]
 
-    where \\(n\\) is the number of roundings on the way through the network: as many as a filter has
-    weights for each layer of real weights, one for each other layer. Binary convolutions count
-    exactly. Eight standard deviations are allowed, and sums that are 16 times smaller than what
-    cancels in them.
+    where \\(n\\) is the number of roundings on the way through the network. A layer with real
+    weights has as many as one of its filters has weights, and any other layer has one: the sums of
+    binary convolutions are exact integers. Eight standard deviations are allowed, and sums that are
+    16 times smaller than the summands that cancel in them.
     """
     roundings = 0
     for layer, calls in calls_of(model):
@@ -169,7 +173,7 @@ def rounding_of(model: tf.keras.Model) -> float:
 
 
 def is_more_than_chance(count: int, total: int, share: float) -> bool:
-    """Whether `count` of `total` is too many for what happens to each with probability `share`.
+    """Whether `count` of `total` are too many for what happens to each with probability `share`.
 
     By the binomial distribution, with a chance of error of 1 %: 4 of 50 are too many for a share of
     1 %, and so are 19 of 1,000.
@@ -182,6 +186,6 @@ def is_more_than_chance(count: int, total: int, share: float) -> bool:
 
 
 def logits_of(probabilities: np.ndarray) -> np.ndarray:
-    """The logits, centered, of which a softmax gives `probabilities`."""
+    """The logits, centered, for which a softmax gives `probabilities`."""
     logits = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY))
     return logits - logits.mean(-1, keepdims=True)

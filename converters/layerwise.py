@@ -1,9 +1,9 @@
 """Each binary convolution of a `.tflite` against its layer of the Keras model.
 
-A deep binary network is chaotic in float32: where a number is within rounding of a threshold, one
-sign may come out the other way, and others after it. So two networks that are equal can differ in
-their logits. Layer by layer there is no such excuse: of the same bits, a convolution counts the
-same integers, and what is made of them differs by rounding only.
+A deep binary network is chaotic in float32: where a number is within rounding of a threshold, its
+sign may fall the other way, and then others behind it. So two programs that compute the same
+network can differ in their logits. Layer by layer there is no such excuse: given the same bits, a
+convolution counts the same integers, and what is then made of these differs by rounding only.
 """
 
 import copy
@@ -32,26 +32,26 @@ import tensorflow as tf
 
 __all__ = ["Flips", "LayerError", "count_flips", "verify_layers"]
 
-# Of a multiplication and an addition in float32, relative to their largest possible result.
+# The error of a multiplication and an addition in float32, relative to the largest possible result.
 _ROUNDING = 1e-6
-_LONGEST = 5  # layers, of which a convolution and what is fused into it
+_LONGEST = 5  # layers at most, of which one is a convolution and the others may be fused into it
 
 
 @dataclass(frozen=True)
 class LayerError:
-    r"""How a binary convolution of the file differs from its layer, of the same bits.
+    r"""How a binary convolution of the file differs from its layer, given the same bits.
 
     Attributes:
         layer: Name of the layer.
-        error: Largest absolute difference of the outputs of one filter; of outputs that are bits,
-            the largest distance of the sum from the threshold at which a bit is wrong.
+        error: Largest absolute difference of the outputs of one filter. If the outputs are bits, it
+            is the largest distance from the threshold of a sum whose bit is wrong.
         tolerance: What rounding can explain: \\(10^{-6} (n |m| + |b|)\\) for a filter of \\(n\\)
             weights with multiplier \\(m\\) and bias \\(b\\); \\(10^{-6} n\\) if outputs are bits.
             One wrong bit of an input or weight makes a difference of \\(2 |m|\\), which is at least
             200 times as much for filters of less than 10,000 weights and a small bias.
 
-    Each filter has its own tolerance: these are of the one that comes closest to it, or exceeds it
-    the most.
+    Each filter has its own tolerance. Error and tolerance are those of the filter that comes
+    closest to its tolerance, or exceeds it the most.
     """
 
     layer: str
@@ -70,7 +70,7 @@ class Flips:
 
     Attributes:
         layer: Name of the layer.
-        signs: Number of its inputs, of all images.
+        signs: Number of its inputs, for all images together.
         flipped: How many of them differ.
     """
 
@@ -84,11 +84,11 @@ def count_flips(model: tf.keras.Model, flatbuffer: tflite.File, inputs: np.ndarr
 
     Args:
         model: The Keras model that was converted: cured and folded, without models in it.
-        flatbuffer: What became of it.
+        flatbuffer: The `.tflite` that was made of it.
         inputs: Array of shape `(n, height, width, channels)`.
 
     Returns:
-        One entry for each binary convolution; none if there are none.
+        One entry for each binary convolution.
 
     Raises:
         ValueError: If the file is corrupt.
@@ -98,7 +98,7 @@ def count_flips(model: tf.keras.Model, flatbuffer: tflite.File, inputs: np.ndarr
     if not pairs:
         return []
     file.subgraphs[0].outputs = np.array([op.input for _, op in pairs], np.int32)
-    file.signatureDefs = None  # they name outputs that it no longer has
+    file.signatureDefs = None  # these name outputs that the file no longer has
     keras = _before(model, [call for call, _ in pairs])
     signs = np.zeros((len(pairs), 2), np.int64)
     with Interpreter(tflite.write(file)) as interpreter:
@@ -122,11 +122,11 @@ def verify_layers(
     """Give each binary convolution of the file the very bits that its layer has in Keras.
 
     Its outputs are compared with those of the layer in float64, together with the batch
-    normalization and activation that LCE has made part of it.
+    normalization and activation that LCE has fused into it.
 
     Args:
         model: The Keras model that was converted: cured and folded, without models in it.
-        flatbuffer: What became of it.
+        flatbuffer: The `.tflite` that was made of it.
         inputs: Array of shape `(n, height, width, channels)`.
 
     Returns:
@@ -167,7 +167,7 @@ def verify_layers(
 
 
 def pairs_of(model: tf.keras.Model, file: tflite.ModelT) -> list[tuple[Call, BinaryOp]]:
-    """The binary convolutions of both, in the order of the file."""
+    """Each binary convolution as a call in the model and an operator of the file, in its order."""
     layers = binary_convolutions(model)
     ops = {op.index: op for op in binary_ops(file)}
     own_calls = {
@@ -175,7 +175,7 @@ def pairs_of(model: tf.keras.Model, file: tflite.ModelT) -> list[tuple[Call, Bin
         for layer in layers
     }
     found = match(layers, file)
-    # A layer whose weights are not in the file is compared with one of its shape that is left.
+    # A layer whose weights are not in the file is compared with a remaining operator of its shape.
     left: dict[Any, deque[int]] = defaultdict(deque)
     for index, op in ops.items():
         if index not in found:
@@ -185,7 +185,7 @@ def pairs_of(model: tf.keras.Model, file: tflite.ModelT) -> list[tuple[Call, Bin
         *sizes, filters = layer.kernel.shape
         call, queue = next(own_calls[id(layer)], None), left.get((filters, *sizes))
         place = queue.popleft() if exact is None and queue else exact
-        if call is not None and place is not None:  # None: in a model that could not be copied
+        if call is not None and place is not None:  # a layer of an inner model has no call here
             pairs.append((call, ops[place]))
     return sorted(pairs, key=lambda pair: pair[1].index)
 
@@ -193,7 +193,7 @@ def pairs_of(model: tf.keras.Model, file: tflite.ModelT) -> list[tuple[Call, Bin
 def _before(
     model: tf.keras.Model, calls: Sequence[Call]
 ) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """A function from an image to the signs in front of binary convolutions, -1 and +1."""
+    """A function from an image to the signs in front of the binary convolutions, as -1 and +1."""
     inner = tf.keras.Model(model.inputs, [call.inputs[0] for call in calls])
 
     def run(image: np.ndarray) -> list[np.ndarray]:
@@ -205,7 +205,7 @@ def _before(
 
 
 def _chain(model: tf.keras.Model, call: Call) -> list[Call]:
-    """A convolution and what LCE may have made part of it: all that takes its output alone."""
+    """A convolution and what LCE may have fused into it: layers that follow it in a line."""
     takers = consumers(model)
     chain = [call]
     while len(chain) < _LONGEST:
@@ -219,7 +219,8 @@ def _chain(model: tf.keras.Model, call: Call) -> list[Call]:
 def _results(chain: Sequence[Call], signs: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """What a convolution gives for `signs`, and what each step behind it makes of that.
 
-    With each, how much it grows if the sum of the convolution grows by 1.
+    LCE may have fused any number of these steps. With each comes its slope: how much the result
+    grows if the integer sum of the convolution grows by 1.
     """
     layer = chain[0].layer
     kernel = binary_kernel(layer)
@@ -233,10 +234,10 @@ def _results(chain: Sequence[Call], signs: np.ndarray) -> Iterator[tuple[np.ndar
     tensor, larger = activation(tensor), activation(larger)
     yield tensor.numpy(), (larger - tensor).numpy()
     for call in chain[1:]:
-        if type(call.layer) is RPReLU:  # LCE may have taken its first shift only
+        if type(call.layer) is RPReLU:  # LCE may have fused its first shift only
             yield (tensor - call.layer.gamma).numpy(), (larger - tensor).numpy()
         tensor, larger = _run(call, tensor), _run(call, larger)
-        if isinstance(tensor, list):  # of a split
+        if isinstance(tensor, list):  # of a layer that splits its input
             return
         yield tensor.numpy(), (larger - tensor).numpy()
 
@@ -261,7 +262,7 @@ def _tolerances(file: Any, op: BinaryOp) -> np.ndarray:
     """What rounding may change in the outputs of each filter of `op`."""
     graph = file.subgraphs[0]
     filters, weights = len(op.negative), op.negative[0].size
-    if op.gives_bits:  # in units of the sum: a threshold is within rounding of its place
+    if op.gives_bits:  # in units of the integer sum, because rounding moves its threshold
         return np.full(filters, _ROUNDING * weights)
     constants = [
         tflite.constant(file, graph.tensors[index])
@@ -274,7 +275,7 @@ def _tolerances(file: Any, op: BinaryOp) -> np.ndarray:
 
 
 def _alone(file: Any, ops: Sequence[BinaryOp]) -> bytes:
-    """A file of nothing but some binary convolutions, each with an input and output of its own."""
+    """A file with some binary convolutions only, each with an input and an output of its own."""
     schema = tflite.schema()
     old = file.subgraphs[0]
     model, graph = copy.copy(file), schema.SubGraphT()
@@ -289,7 +290,7 @@ def _alone(file: Any, ops: Sequence[BinaryOp]) -> bytes:
     def add(like: int, channels: int) -> int:
         tensor = copy.copy(old.tensors[like])
         tensor.type, tensor.buffer = schema.TensorType.FLOAT32, 0
-        sizes = () if tensor.shape is None else tensor.shape[:-1]  # of a corrupt file
+        sizes = () if tensor.shape is None else tensor.shape[:-1]  # None if the file is corrupt
         tensor.shape = np.array([*sizes, channels], np.int32)
         tensor.name = f"tensor{len(graph.tensors)}".encode()
         graph.tensors.append(tensor)

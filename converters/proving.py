@@ -15,18 +15,19 @@ import tensorflow as tf
 
 __all__ = ["Proof", "prove", "refuse_unproved"]
 
-_FEW, _FEWER = 8, 2  # inputs that signs are compared for, and that are run in float64
+_FEW = 8  # number of inputs for which signs are compared in float32
+_FEWER = 2  # number of inputs that are run in float64
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What was compared, and what came out.
+    """How a `.tflite` compares with the Keras model that it was made of.
 
     Attributes:
         agreement: How the outputs of the file compare with those of the Keras model, on all inputs.
-        replays: For each engine, the signs and outputs of a few inputs against the Keras model in
-            float64.
-        not_replayed: Why there are none, if the model could not be replayed.
+        replays: For each engine, how its signs and outputs for a few inputs compare with the Keras
+            model in float64.
+        not_replayed: Why an engine is missing there, or an empty string.
         flips: How many signs differ from those of Keras in float32 in front of each binary
             convolution, on the first few inputs.
         layers: Each binary convolution by itself, if that was asked for.
@@ -57,9 +58,10 @@ def prove(
         deployed: The one that was converted: `model`, cured and folded.
         flatbuffer: The file.
         inputs: Array of shape `(n, height, width, channels)`.
-        moved: By how much weights that are stored in less than float32 move the logits of each
-            input.
-        run: Gives the outputs of the reference engine, if they are known already.
+        moved: How far the logits of each input move because weights are stored in a smaller type
+            than float32.
+        run: Function that gives the outputs of the reference engine, if there is one that knows
+            them already.
         thorough: Whether to compare each binary convolution by itself, too.
         progress: Whether to show progress bars.
 
@@ -92,12 +94,12 @@ def refuse_unproved(proof: Proof, min_agreement: float, inputs: str) -> None:
     Args:
         proof: What was compared.
         min_agreement: Share of inputs that must get the same class, 0 to 1.
-        inputs: What the inputs are called.
+        inputs: What the message calls the inputs, such as "random inputs".
     """
     wrong = next((layer for layer in proof.layers if not layer.is_equal), None)
     if wrong is not None:
         raise ExportError(
-            f"{wrong.layer} gives other outputs in the file, of the same bits: they differ by "
+            f"{wrong.layer} gives other outputs in the file, given the same bits: they differ by "
             f"{wrong.error:.3g}, and rounding explains {wrong.tolerance:.1g}. Nothing was written."
         )
     for found in proof.replays:
@@ -126,6 +128,7 @@ def refuse_unproved(proof: Proof, min_agreement: float, inputs: str) -> None:
 
 
 def _first_flip(flips: Sequence[Flips]) -> str:
+    """A clause that names the first layer whose signs differ."""
     first = next((layer for layer in flips if layer.flipped), None)
     if first is None:
         return "no sign differs in front of any binary convolution"

@@ -4,11 +4,12 @@ A deep binary network is chaotic in float32: where a number is within rounding o
 sign may fall the other way, and then many numbers behind it change. So two programs that compute
 the same network may give different outputs, and comparing outputs proves little.
 
-`replay` takes the chaos out. An engine runs the file and gives away every sign that it put in front
-of a binary convolution. The Keras model then computes in float64, and wherever it needs those
-signs, it gets those of the engine in place of its own. Now nothing can run away: every sign of the
-engine must be that of Keras's number, unless this number is within rounding of its threshold, and
-the outputs must be equal but for rounding.
+`replay` takes the chaos out. An engine (LCE's interpreter or larq-reactnet-runtime) runs the file
+and also gives every sign that it computed in front of a binary convolution. The Keras model then
+computes in float64, and wherever it needs such signs, it gets those of the engine in place of its
+own. Now a difference cannot grow from layer to layer: every sign of the engine must be the sign of
+Keras's number, unless this number is within rounding of its threshold, and the outputs must be
+equal but for rounding.
 """
 
 from collections.abc import Callable
@@ -50,13 +51,14 @@ class Replay:
         engine: What ran the file.
         images: Number of inputs.
         signs: Number of signs that were compared.
-        undecided: How many of them fell the other way, because the number is within rounding of its
+        undecided: How many of them fell the other way because the number is within rounding of its
             threshold.
-        wrong: How many fell the other way without this excuse.
-        layer: The first layer in front of which there are such signs, or an empty string.
+        wrong: How many fell the other way although the number is not.
+        layer: The first layer in front of which there are wrong signs, or an empty string.
         error: Largest difference of an output (a logit, if the model ends in a softmax), relative
-            to the largest output of its input.
-        tolerance: What rounding, and weights stored in less than float32, explain of it.
+            to the largest output for the same input.
+        tolerance: How large an error is explained by rounding, and by weights that are stored in a
+            smaller type than float32.
     """
 
     engine: str
@@ -98,10 +100,10 @@ def replay(
 
     Args:
         model: The Keras model that was converted: cured and folded, without models in it.
-        flatbuffer: What became of it.
+        flatbuffer: The `.tflite` that was made of it.
         inputs: Array of shape `(n, height, width, channels)`.
         engine: `"lce"` or `"runtime"`.
-        stored: By how much weights that are stored in less than float32 may move a logit.
+        stored: How far a logit may move because weights are stored in a smaller type than float32.
 
     Raises:
         ValueError: If the file is corrupt, the engine cannot run it, or it cannot be replayed: a
@@ -156,17 +158,20 @@ class _Exact:
     """The model in float64, whose binary convolutions take their signs as inputs of the model.
 
     Attributes:
-        outputs: Those of the last `signs_off`.
+        outputs: The outputs for the image of the last call of `signs_off`.
 
     Raises:
-        ValueError: If a convolution takes signs that are not given at its input.
+        ValueError: If another layer is between a convolution and the quantizer that gives its
+            signs.
     """
 
     def __init__(self, model: tf.keras.Model, pairs: list[tuple[Call, BinaryOp]]):
         graph = Graph(model)
         ours = {id(call.outputs[0]): index for index, (call, _) in enumerate(pairs)}
         self._quantizers: list[Callable[[Any], Any]] = [tf.identity] * len(pairs)
-        before: dict[int, Any] = {}  # what signs are taken of, by the index of the convolution
+        # By the index of the convolution: the tensors whose signs it needs, and the new inputs of
+        # the model that take the place of these signs.
+        before: dict[int, Any] = {}
         given: dict[int, Any] = {}
         signs_of = {index: _sign_before(graph, call) for index, (call, _) in enumerate(pairs)}
 
@@ -203,7 +208,7 @@ class _Exact:
     def signs_off(
         self, image: np.ndarray, signs: list[np.ndarray], tolerance: float
     ) -> list[tuple[int, int]]:
-        """For each convolution, how many of its signs are not Keras's, and how many may be so."""
+        """For each convolution, how many signs differ from Keras's, and how many of these may."""
         values = [image[None].astype(np.float64), *(s.astype(np.float64) for s in signs)]
         found = tf.nest.flatten(self._model(values, training=False))
         self.outputs = found[0].numpy()
@@ -219,7 +224,7 @@ class _Exact:
 
 
 def _sign_before(graph: Graph, call: Call) -> tuple[Any, Any]:
-    """The quantizer whose signs a convolution takes, and what it takes them of."""
+    """The quantizer that gives a convolution its signs, and the tensor that it quantizes."""
     if call.layer.input_quantizer is not None:
         return call.layer.input_quantizer, call.inputs[0]
     source = graph.source(call.inputs[0])
@@ -231,7 +236,7 @@ def _sign_before(graph: Graph, call: Call) -> tuple[Any, Any]:
 
 
 def _in_float64(quantizer: Any, tensor: Any) -> Callable[[Any], Any]:
-    """A quantizer of tensors like `tensor`, with its thresholds, for float64."""
+    """A copy of a quantizer, thresholds included, for float64 tensors of the shape of `tensor`."""
     if not isinstance(quantizer, tf.keras.layers.Layer):
         return quantizer
     copy = clone(quantizer, dtype="float64")

@@ -1,4 +1,4 @@
-"""What `export` has done, and how it was proved."""
+"""The report of `export`: what was written, and how it was proved."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ class Report:
         operators: How often each operator occurs in the file.
         binary_convolutions: Number of binary convolutions in the Keras model as it was converted:
             cured and folded. `operators` says how many `LceBconv2d` are in the file.
-        proof: How the file compares with the Keras model, in which engines.
+        proof: How the file compares with the Keras model, in each engine.
         verified_with: Where the inputs of the comparison came from.
         storage: How the last dense layers are stored: `"int8"`, `"float16"` or `"float32"`.
-        storage_reason: Why so.
+        storage_reason: Why they are stored like this.
         folding_error: Largest difference that curing and folding made to the outputs in float64,
             relative to the largest output; None if there was nothing to cure or fold.
-        not_folded: Why nothing was folded, if it could not be.
+        not_folded: Why nothing could be folded, or an empty string.
         left_in_float: What `check` found, if `allow_float=True` was given.
         cured: What `check` found and `cure` cured.
     """
@@ -113,7 +113,7 @@ class Report:
             )
 
     def _proofs(self) -> Iterator[tuple[str, str]]:
-        """What was proved, and where."""
+        """What was proved, and in which engine."""
         yield "run in", ", ".join(self.agreement.engines)
         if self.agreement.refusal:
             yield "not run in", self.agreement.refusal

@@ -1,9 +1,10 @@
-"""How the last dense layers are stored: as small as the outputs allow.
+"""Chooses how the last dense layers are stored: in the smallest type that the outputs allow.
 
 What a smaller type does to the outputs is measured: the file runs with float32 weights and with
 smaller ones, in the same engine on the same inputs. The layers come after the last sign, so nothing
-but their rounding can differ. It is judged by numbers, output by output, and not by how many inputs
-get the same class: a difference counts as small if it is small beside what the output varies by.
+but the rounding of their weights can make a difference. This is judged output by output, and not by
+how many inputs get the same class: a difference is small if it is small compared with how much the
+output varies over the inputs.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ import numpy as np
 __all__ = ["Stored", "store_heads"]
 
 LARGEST_ERROR = 0.02  # root mean square, as a share of the standard deviation of an output
-WORTH = 0.05  # the share of the file that int8 must save to be taken before float16
+WORTH = 0.05  # int8 must make the file smaller by this share to be preferred to float16
 
 
 class Stored(NamedTuple):
@@ -28,7 +29,7 @@ class Stored(NamedTuple):
         storage: `"int8"`, `"float16"` or `"float32"`.
         reason: Why it was chosen.
         content: The file.
-        moved: By how much the logits of each input differ, at most, from those with float32.
+        moved: For each input, how far its logits are at most from those with float32 weights.
     """
 
     storage: str
@@ -45,15 +46,17 @@ def store_heads(
     softmax: bool,
     storage: str | None = None,
 ) -> Stored:
-    """Store the last dense layers of a file.
+    """Store the last dense layers of a file in a smaller type.
 
     Args:
-        flatbuffer: The file, with weights of float32.
-        run: What gives the outputs of a file for real inputs.
-        finished: What is done to a file before it runs and is written, such as adding metadata.
-        softmax: Whether the outputs are the probabilities of a softmax, of which the logits count.
-        storage: How, or `None` for the smallest type that is exact enough: int8 if it saves at
-            least 5 % of the file that float16 gives, float16, or float32.
+        flatbuffer: The file, with float32 weights.
+        run: Function from the content of a file to its outputs for real inputs.
+        finished: Function that is applied to the content before it runs and is written, such as one
+            that adds metadata.
+        softmax: Whether the outputs are the probabilities of a softmax. Then their logits are
+            compared.
+        storage: The type. `None` chooses the smallest that is exact enough: int8 if it gives a file
+            at least 5 % smaller than float16 does, else float16, else float32.
 
     Raises:
         ValueError: If the file is corrupt, `storage` is unknown, or cannot hold a weight.
@@ -84,7 +87,7 @@ def store_heads(
 
 
 def _candidates(flatbuffer: bytes) -> tuple[dict[str, bytes], list[str]]:
-    """The files that are worth a look, the smallest first, and why others are not."""
+    """The files that are worth trying, the smallest first, and why others are not."""
     files, reasons = {}, []
     for storage in STORAGES[:-1]:
         try:

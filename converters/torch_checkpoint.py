@@ -1,4 +1,4 @@
-"""PyTorch checkpoints of ReActNet into Keras models that compute the same.
+"""Loads PyTorch checkpoints of ReActNet into Keras models that compute the same.
 
 | PyTorch | Keras |
 | --- | --- |
@@ -8,8 +8,9 @@
 | `weight, bias, running_mean, running_var` | `gamma, beta, moving_mean, moving_variance` |
 | linear `(out, in)` | `kernel (in, out)` |
 
-At stride 2 PyTorch pads the top and left, TensorFlow's `"same"` the bottom and right. So kernels
-are rotated, and the model rotates the image: `torch_padding=True` gives it the layer for that.
+At stride 2, PyTorch pads the top and left of an image, and TensorFlow's `"same"` the bottom and
+right. So kernels are rotated by 180 degrees, and the model rotates the image first:
+`torch_padding=True` gives it the layer for that.
 """
 
 import operator
@@ -50,7 +51,7 @@ def load_torch_checkpoint(model: tf.keras.Model, path: str | Path) -> None:
     loaded, or none. No code in the file is run.
 
     A model without fixed image size is right for every size that the PyTorch network can take.
-    Where the input of a sign is exactly its threshold, PyTorch's is 0 and Larq's 1.
+    Where the input of a sign is exactly its threshold, PyTorch's sign is 0 and Larq's is 1.
 
     !!! example
         ```python
@@ -62,12 +63,12 @@ def load_torch_checkpoint(model: tf.keras.Model, path: str | Path) -> None:
         model: ReActNet-A, 18 or 34, built with `torch_padding=True`, of the size that was trained.
             With `include_top=False`, the classifier in the file is not used.
         path: File that `torch.save` wrote: a dict with an entry `state_dict`, or that itself. Keys
-            may begin with `module.`, and binary weights be called `weight` or `weights`.
+            may begin with `module.`, and binary weights may be called `weight` or `weights`.
 
     Raises:
-        ValueError: If the model is of another kind, if the file is no checkpoint or would run code,
-            or if it does not fit: the message lists all keys that are missing, unknown, of another
-            shape or type, not finite, or binary and 0.
+        ValueError: If the model is of another kind, if the file is not a checkpoint or would run
+            code, or if it does not fit: the message lists all keys that are missing, unknown, of
+            another shape or type, not finite, or binary and 0.
         ImportError: If PyTorch is not installed, or is too old to read files safely.
         OSError: If the file cannot be read.
     """
@@ -77,7 +78,7 @@ def load_torch_checkpoint(model: tf.keras.Model, path: str | Path) -> None:
     looks_like = _closest_network(tensors.keys(), model.name)
     if looks_like != model.name:
         raise ValueError(
-            f"{path} is not of {model.name}: its keys look like those of {looks_like}."
+            f"{path} is not a checkpoint of {model.name}: its keys look like those of {looks_like}."
         )
 
     assignments = []
@@ -189,7 +190,7 @@ _NETWORKS = {
 
 
 def _targets(model: Any) -> list[tuple[_Row, Any]]:
-    """The rows of `model` and its variables for them, None for a classifier it does not have.
+    """The rows for `model` and its variables for them; None for a classifier that it lacks.
 
     Raises:
         ValueError: If the model is not one that can take PyTorch's weights.
@@ -222,10 +223,10 @@ def _targets(model: Any) -> list[tuple[_Row, Any]]:
 
 
 def _refuse_odd_maps(model: tf.keras.Model) -> None:
-    """Raise ValueError if the image size of `model` is one at which PyTorch's network fails.
+    """Raise ValueError if PyTorch's network fails for images of the size of `model`.
 
     It leaves out the last row and column of a map of odd size when it averages 2x2 pixels, but not
-    when it convolves. At all other sizes the rotation is exact, also if the image itself is odd.
+    when it convolves. At all other sizes the rotation is exact, even if the image size is odd.
     """
     for layer in model.layers:
         if not isinstance(layer, tf.keras.layers.AveragePooling2D):
@@ -250,10 +251,11 @@ def _closest_network(keys: Any, name: str) -> str:
 
 
 def _value(tensor: Any, layout: str, variable: Any) -> np.ndarray:
-    """What `variable` gets from `tensor`.
+    """The new value of `variable`, from `tensor`.
 
     Raises:
-        ValueError: If it does not fit; the message goes on after the key.
+        ValueError: If it does not fit. The message is the end of a sentence that begins with the
+            key.
     """
     import torch
 
@@ -271,7 +273,7 @@ def _value(tensor: Any, layout: str, variable: Any) -> np.ndarray:
     if layout in ("conv", "binary"):
         height, width, inputs, outputs = shape
         kernel = value.reshape(outputs, inputs, height, width)
-        # A step 1 model has real weights under the name of binary ones, and for those 0 is fine.
+        # A step 1 model has real weights under the names of binary ones. They may be 0.
         zeros = np.count_nonzero(kernel == 0) if getattr(variable, "precision", 32) == 1 else 0
         if zeros:
             raise ValueError(f"has {zeros} binary weights that are 0, which has no sign")
@@ -282,7 +284,7 @@ def _value(tensor: Any, layout: str, variable: Any) -> np.ndarray:
 
 
 def _shapes(layout: str, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """The shapes that a tensor may have in PyTorch to become one of `shape`."""
+    """The shapes that PyTorch's tensor may have if the variable has the shape `shape`."""
     if layout in ("conv", "binary"):
         height, width, inputs, outputs = shape
         flat = (outputs * inputs * height * width, 1)
@@ -298,7 +300,7 @@ def _read(path: Path) -> dict[str, tuple[str, Any]]:
     if isinstance(state, dict):
         state = state.get("state_dict", state)
     if not isinstance(state, dict) or not state or not all(map(_is_named_tensor, state.items())):
-        raise ValueError(f"{path} is no checkpoint: it has no `state_dict` of named tensors.")
+        raise ValueError(f"{path} is not a checkpoint: it has no `state_dict` of named tensors.")
     tensors: dict[str, tuple[str, Any]] = {}
     for key, tensor in state.items():
         plain = re.sub(r"\.weights$", ".weight", key.removeprefix("module."))
@@ -333,13 +335,13 @@ def _load(path: Path) -> Any:
     with path.open("rb") as file:
         if file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
             raise ValueError(
-                f"{path} is a web page and no checkpoint: open it, or the link that it came from, "
+                f"{path} is a web page, not a checkpoint: open it, or the link that it came from, "
                 "in a browser and download the file itself."
             )
         file.seek(0)
         try:
             if zipfile.is_zipfile(file) and zipfile.ZipFile(file).testzip() is not None:
-                raise ValueError("a checksum is wrong")  # which `torch.load` does not look at
+                raise ValueError("a checksum is wrong")  # `torch.load` does not check them
             file.seek(0)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -348,9 +350,9 @@ def _load(path: Path) -> Any:
             called = re.search(r"GLOBAL ([\w.]+)", str(error))
             if called:
                 raise ValueError(
-                    f"{path} would run {called[1]}, and no code is run from a file: a checkpoint "
-                    "must hold the `state_dict()` of a model, and plain numbers."
+                    f"{path} would run {called[1]}, but code in a file is never run: a checkpoint "
+                    "may hold only the `state_dict()` of a model and plain numbers."
                 ) from error
             raise ValueError(
-                f"{path} is no PyTorch checkpoint, or a damaged one: download it again."
+                f"{path} is not a PyTorch checkpoint, or is a damaged one: download it again."
             ) from error

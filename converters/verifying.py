@@ -19,7 +19,8 @@ __all__ = ["Runner", "as_inputs", "predict_tflite", "verify", "verify_in_float64
 _BATCH = 64
 _FEW = 8  # inputs that are also run with LCE's default kernel, the slowest on x86
 
-# From the content of a file to the outputs of the reference engine.
+# A function from the content of a file to its outputs in the reference engine, which is LCE's
+# interpreter, or larq-reactnet-runtime where LCE is not installed.
 Runner = Callable[[bytes], np.ndarray]
 
 
@@ -36,16 +37,18 @@ def verify(
 
     The `.tflite` runs in LCE's own interpreter, one input at a time, as on a device: all inputs
     with the indirect kernel, the first few also with the default one. Where larq-reactnet-runtime
-    is installed, all inputs run in it too, and are compared with those of LCE: `Agreement.second`.
-    Where LCE is not, they run in larq-reactnet-runtime alone.
+    is installed, all inputs run in it too, and its outputs are compared with those of LCE's
+    interpreter: `Agreement.second`. Where LCE is not installed, the file runs in
+    larq-reactnet-runtime alone.
 
     Args:
         model: Keras model of one input and one output.
         flatbuffer: What LCE made of it: the path of a file, or its content.
         inputs: Array of shape `(n, height, width, channels)`.
-        stored: By how much weights that are stored in less than float32 may move a logit: a number
-            for each input, or one for all.
-        run: Gives the outputs of LCE's interpreter, if they are known already.
+        stored: How far a logit may move because weights are stored in a smaller type than float32:
+            a number for each input, or one for all.
+        run: Function that gives the outputs of the reference engine, if there is one that knows
+            them already.
         progress: Whether to show a progress bar.
 
     Raises:
@@ -67,7 +70,7 @@ def verify(
         if not np.allclose(few, found[:_FEW], rtol=1e-4, atol=1e-4):
             raise ValueError("LCE's default and indirect kernels give different outputs.")
     for other in others:
-        # Of the same bits, its binary operators give exactly what those of LCE give. Its float
+        # Given the same bits, its binary operators give exactly what those of LCE give. Its float
         # operators are those of a newer TensorFlow Lite with XNNPACK, which round in another way.
         try:
             with Interpreter(content, engine=other) as interpreter:
@@ -84,18 +87,20 @@ def verify(
 def verify_in_float64(
     model: tf.keras.Model, deploy: Callable[[tf.keras.Model], tf.keras.Model], inputs: np.ndarray
 ) -> float:
-    """Compare `model` and what `deploy` makes of it where rounding decides nothing.
+    """Compare `model` with what `deploy` makes of it in float64, where rounding decides nothing.
 
-    In float32, two networks of the same function give other logits as soon as one sign falls the
-    other way. In float64, no number of a real network is that close to a threshold.
+    In float32, two networks that compute the same function give different logits as soon as
+    rounding flips one sign. In float64, no number of a real network is close enough to a threshold
+    for that.
 
     Args:
         model: Functional or sequential model, without models in it.
-        deploy: Function from a model to another of the same function, such as `fold`.
+        deploy: Function from a model to another that computes the same, such as `fold`.
         inputs: Array of shape `(n, height, width, channels)`.
 
     Returns:
-        The largest difference of their outputs, relative to the largest output if that is not 0.
+        The largest difference between their outputs, relative to the largest output if that is not
+        0.
 
     Raises:
         ValueError: If the model cannot be copied, or does not run in float64.
@@ -121,7 +126,7 @@ def predict_tflite(
     progress: bool = True,
     default_kernel: bool = False,
 ) -> np.ndarray:
-    """The outputs of a `.tflite`.
+    """The outputs of a `.tflite`, which runs one input at a time as on a device.
 
     Args:
         flatbuffer: The path of the file, or its content.
@@ -129,11 +134,11 @@ def predict_tflite(
         engine: `"lce"`, `"runtime"`, or `"auto"`: larq-reactnet-runtime if it is installed and runs
             the file, else LCE.
         progress: Whether to show a progress bar.
-        default_kernel: Use LCE, and its default kernel in place of the indirect one, which is
-            several times faster on x86.
+        default_kernel: Use LCE with its default kernel. On x86 it is several times slower than the
+            indirect kernel, which is used otherwise.
 
     Returns:
-        Array of the outputs, the first axis of which is that of `inputs`.
+        Array of the outputs, with the same first axis as `inputs`.
 
     Raises:
         ValueError: If the inputs do not fit the model, or it is corrupt.
@@ -151,7 +156,7 @@ def predict_tflite(
 
 
 def runner(inputs: np.ndarray, *, progress: bool = True) -> Runner:
-    """What runs files on `inputs` in the reference engine, each of them once."""
+    """A function that runs files on `inputs` in the reference engine, each file only once."""
     *_, engine = engines()
     return functools.cache(
         lambda content: predict_tflite(content, inputs, engine=engine, progress=progress)
@@ -186,14 +191,20 @@ def as_inputs(data: Any, shape: tuple[int, ...], limit: int) -> np.ndarray:
 def _check_outputs(one: str, ours: np.ndarray, other: str, theirs: np.ndarray) -> None:
     """Raise ValueError if outputs cannot be compared."""
     if ours.shape != theirs.shape:
-        raise ValueError(f"The {one} gives {ours.shape}, and the {other} {theirs.shape}.")
+        raise ValueError(
+            f"The {one} gives outputs of shape {ours.shape}, and the {other} of shape "
+            f"{theirs.shape}."
+        )
     for name, values in ((one, ours), (other, theirs)):
         if not np.isfinite(values).all():
-            raise ValueError(f"The {name} gives NaN or infinite values on the given inputs.")
+            raise ValueError(f"The {name} gives NaN or infinite values for the given inputs.")
 
 
 def _rows(data: tf.data.Dataset, limit: int) -> Iterator[np.ndarray]:
-    """The inputs of batches of (inputs, labels, ...) or inputs, until there are `limit`."""
+    """The inputs of each batch, until there are `limit` of them.
+
+    A batch is an array of inputs, or a tuple that begins with one: `(inputs, labels, ...)`.
+    """
     count = 0
     for element in data.as_numpy_iterator():
         batch = element[0] if isinstance(element, tuple) else element

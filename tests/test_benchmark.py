@@ -117,4 +117,4 @@ def test_commands(good, pretend, tmp_path, rng):
         assert result.exit_code == code
         assert message in result.output
     assert "There is no file" in run("benchmark", tmp_path / "none.tflite").output
-    assert "no TensorFlow Lite model" in run("benchmark", photo).output
+    assert "not a TensorFlow Lite model" in run("benchmark", photo).output

@@ -189,7 +189,10 @@ def test_bad_input_is_one_line_and_no_traceback(trained, tmp_path):
         (("train", "quicknet", "--output", tmp_path / "r"), "--step1-epochs 0"),
         (("ops", "quicknet", "--set", "width=2"), "has no argument 'width'"),
         (("evaluate", tmp_path / "missing"), "There is no file or folder"),
-        (("evaluate", tmp_path / "bad.tflite", "--dataset", "digits"), "no TensorFlow Lite model"),
+        (
+            ("evaluate", tmp_path / "bad.tflite", "--dataset", "digits"),
+            "not a TensorFlow Lite model",
+        ),
         (("evaluate", tmp_path / "missing.tflite", "--dataset", "digits"), "No such file"),
         (("evaluate", folder, "--image-size", "16"), "The model takes images of"),
         (("export", folder, tmp_path / "missing" / "out.tflite"), "there is no folder"),

@@ -246,7 +246,7 @@ def test_weights_that_cannot_be_held(converted):
 def test_bad_arguments(converted):
     with pytest.raises(ValueError, match=r"must be one of .*got 'int4'"):
         compress(converted[1], "int4")
-    with pytest.raises(ValueError, match="no TensorFlow Lite model"):
+    with pytest.raises(ValueError, match="not a TensorFlow Lite model"):
         compress(b"nothing")
 
 

@@ -82,7 +82,7 @@ CURED = {
     "padding of a depthwise convolution": (
         "wrong",
         lambda: model_of(layers.ZeroPadding2D(1), layers.DepthwiseConv2D(3, 2, name="faulty")),
-        "for 'same', which starts elsewhere",
+        "for 'same', which starts at another pixel",
         0,
     ),
     "padding of a separable convolution, by a function": (
@@ -92,19 +92,19 @@ CURED = {
             layers.Dropout(0.1),
             layers.SeparableConv2D(5, 3, 2, name="faulty"),
         ),
-        "for 'same', which starts elsewhere",
+        "for 'same', which starts at another pixel",
         0,
     ),
     "ones after a sign": (
         "wrong",
         lambda: functional(Sign(), ones(1), after(strides=2)),
-        "for 'same', which starts elsewhere.*pad before the sign",
+        "for 'same', which starts at another pixel.*pad before the sign",
         1,
     ),
     "ones after a sign with thresholds": (
         "wrong",
         lambda: functional(lr.quantizers.RSign(), ones(1), after(strides=2)),
-        "for 'same', which starts elsewhere",
+        "for 'same', which starts at another pixel",
         1,
     ),
     "more ones after a sign": (
@@ -175,7 +175,7 @@ CURED = {
     "groups of 32 channels": (
         "refused",
         lambda: model_of(conv(groups=2), shape=(8, 8, 64)),
-        "default kernel refuses a binary convolution in 2 groups.*without groups",
+        "default kernel refuses a binary convolution with 2 groups.*without groups",
         2,
     ),
     "groups of few channels": (
@@ -211,13 +211,13 @@ CURED = {
     "groups on a map of one pixel": (
         "refused",
         lambda: model_of(conv(groups=2, padding="same"), shape=(1, 1, 64)),
-        "in 2 groups",
+        "with 2 groups",
         2,
     ),
     "a model in a model": (
         "wrong",
         lambda: model_of(functional(Sign(), ones(1), after(strides=2)), layers.ReLU()),
-        "for 'same', which starts elsewhere",
+        "for 'same', which starts at another pixel",
         1,
     ),
 }  # fmt: skip

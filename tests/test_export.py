@@ -202,7 +202,7 @@ def test_layer_called_at_two_sizes(tmp_path, rng):
 
 def test_half_precision(tmp_path):
     tf.keras.mixed_precision.set_global_policy("mixed_float16")
-    refused(binary_model(), tmp_path / "m.tflite", "has the policy 'mixed_float16'")
+    refused(binary_model(), tmp_path / "m.tflite", "has the dtype policy 'mixed_float16'")
 
 
 def test_inputs_that_do_not_fit(tmp_path, images):
@@ -242,7 +242,7 @@ def test_without_lce(tmp_path, images, monkeypatch):
 
 @pytest.mark.parametrize("content", [b"", b"TFL3", b"\0\0\0\0TFL3", b"\xff" * 4 + b"TFL3" * 9])
 def test_operators_of_a_corrupt_file(content):
-    with pytest.raises(ValueError, match=r"no TensorFlow Lite model|is corrupt"):
+    with pytest.raises(ValueError, match=r"not a TensorFlow Lite model|is corrupt"):
         count_operators(content)
 
 

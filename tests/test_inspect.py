@@ -206,7 +206,7 @@ def test_reason_of_real_inputs(small):
         "its inputs are real (from RELU); its weights are binary"
     ]
     (reason,) = reasons(tf.keras.layers.Lambda(tf.sign), Conv(8, 3, kernel_quantizer="ste_sign"))
-    assert reason.startswith("its inputs come from SIGN, which is no binary sign")
+    assert reason.startswith("its inputs come from SIGN, which is not a binary sign")
     assert reason.endswith("; its weights are binary")
 
 

@@ -335,7 +335,7 @@ def test_export_refuses_a_wrong_layer(chain, tmp_path, monkeypatch):
     path = tmp_path / "model.tflite"
     bad = edited(chain[1], 3, "multiplier", scale_all(1.001))
     for thorough, message in (
-        (True, "d gives other outputs in the file, of the same bits"),
+        (True, "d gives other outputs in the file, given the same bits"),
         (False, "does not compute the Keras model in LCE's interpreter"),
     ):
         found = refused(monkeypatch, chain, bad, path, message, thorough=thorough)

@@ -19,8 +19,8 @@ def test_what_is_not_in_the_file(rng):
     assert not faults_of(check(model, flatbuffer))
     model.layers[1].set_weights([rng.normal(size=w.shape) for w in model.layers[1].get_weights()])
     (finding,) = faults_of(check(model, flatbuffer))
-    assert str(finding).startswith("second: it is no LceBconv2d in the file")
-    with pytest.raises(ValueError, match="no TensorFlow Lite model"):
+    assert str(finding).startswith("second: it is not an LceBconv2d in the file")
+    with pytest.raises(ValueError, match="not a TensorFlow Lite model"):
         check(model, b"no file at all")
 
 
@@ -29,7 +29,7 @@ def test_layers_that_have_no_kernel(rng):
     grouped = binary_conv(name="grouped", groups=2)
     dense = lq.layers.QuantDense(3, name="dense", **BINARY)
     model = randomized(model_of(binary_conv(name="first"), grouped, layers.Flatten(), dense), rng)
-    missing = [f for f in check(model, convert(model)) if "is no LceBconv2d" in f.problem]
+    missing = [f for f in check(model, convert(model)) if "is not an LceBconv2d" in f.problem]
     assert [finding.layer for finding in missing] == ["grouped_group1", "grouped_group2", "dense"]
     assert not any("LceBconv2d" in f.problem for f in check(model, convert(cure(model))))
 

@@ -218,7 +218,7 @@ def test_metadata_that_can_not_be_stored(flatbuffer):
     ):
         with pytest.raises(ValueError, match=message):
             add_metadata(flatbuffer, Metadata(**arguments))
-    with pytest.raises(ValueError, match="no TensorFlow Lite model"):
+    with pytest.raises(ValueError, match="not a TensorFlow Lite model"):
         add_metadata(b"not a model", METADATA)
 
 

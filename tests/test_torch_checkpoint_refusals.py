@@ -74,7 +74,11 @@ def test_file_of_another_network(tmp_path, reactnet_18):
     path = tmp_path / "weights.pth"
     for name in ("reactnet_a", "reactnet_34"):
         torch.save({"state_dict": network(name).state_dict()}, path)
-        refused(reactnet_18, path, f"not of reactnet_18: its keys look like those of {name}.")
+        refused(
+            reactnet_18,
+            path,
+            f"not a checkpoint of reactnet_18: its keys look like those of {name}.",
+        )
     torch.save(torch.nn.Conv2d(3, 3, 1).state_dict(), path)
     refused(reactnet_18, path, "fc.weight is missing", "  weight is unknown")
 
@@ -96,7 +100,7 @@ def test_code_in_a_file_is_not_run(tmp_path, reactnet_18, how):
     else:
         torch.save(content, path, _use_new_zipfile_serialization=how == "zip")
     refused(
-        reactnet_18, path, "is no PyTorch checkpoint" if "4" in how else "would run posix.mkdir"
+        reactnet_18, path, "is not a PyTorch checkpoint" if "4" in how else "would run posix.mkdir"
     )
     assert not created.exists()
 
@@ -112,7 +116,9 @@ def test_truncated_files(tmp_path, reactnet_18, is_zip, share):
     path = tmp_path / "checkpoint.pth"
     torch.save(weights_of("reactnet_18"), path, _use_new_zipfile_serialization=is_zip)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    refused(reactnet_18, path, "is no PyTorch checkpoint, or a damaged one: download it again.")
+    refused(
+        reactnet_18, path, "is not a PyTorch checkpoint, or is a damaged one: download it again."
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,7 +126,7 @@ def test_truncated_files(tmp_path, reactnet_18, is_zip, share):
 )
 def test_web_page(tmp_path, reactnet_18, content):
     (tmp_path / "checkpoint.pth").write_bytes(content)
-    refused(reactnet_18, tmp_path / "checkpoint.pth", "is a web page and no checkpoint")
+    refused(reactnet_18, tmp_path / "checkpoint.pth", "is a web page, not a checkpoint")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +197,7 @@ def test_changed_bytes_in_the_weights(tmp_path, reactnet_18):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    refused(reactnet_18, path, "is no PyTorch checkpoint, or a damaged one")
+    refused(reactnet_18, path, "is not a PyTorch checkpoint, or is a damaged one")
 
 
 def test_weights_for_rotated_images_fit_no_other_model(tmp_path):

@@ -79,7 +79,7 @@ class EngineProcess:
 
         Args:
             kind: What is asked for, see `worker.main`.
-            arrays: What goes with it.
+            arrays: The arrays that belong to the request.
             limit: Seconds after which the process is ended.
 
         Raises:
@@ -107,7 +107,7 @@ class EngineProcess:
                 how = f"gave no answer for {limit:g} seconds"
             reason = f"{self._title} {how}: this .tflite is corrupt."
             raise BrokenPipeError(reason) from error
-        except BaseException:  # or the answer would be taken for that to the next request
+        except BaseException:  # else this answer would be taken for that to the next request
             self.end()
             raise
         finally:
@@ -123,7 +123,7 @@ class EngineProcess:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                with contextlib.suppress(OSError):  # a request that it did not live to read
+                with contextlib.suppress(OSError):  # it ended before it had read all of a request
                     stream.close()
         return self._process.returncode
 
@@ -132,6 +132,6 @@ def _folder(engine: str) -> Path | None:
     """Where the package of an engine is installed."""
     try:
         found = importlib.util.find_spec(_PACKAGES[engine])
-    except ValueError:  # set to None in sys.modules
+    except ValueError:  # raised for a package that is None in sys.modules
         found = None
     return None if found is None or found.origin is None else Path(found.origin).parent

@@ -1,10 +1,10 @@
 """An interpreter at the other end of a pipe. Runs in a process of its own, see `process`.
 
-This file is run as it is and must not import TensorFlow, which takes seconds: the interpreter of
-Larq Compute Engine is an extension that needs NumPy only, and larq-reactnet-runtime imports
+This file is run as a script and must not import TensorFlow, which takes seconds: the interpreter of
+Larq Compute Engine (LCE) is an extension that needs NumPy only, and larq-reactnet-runtime imports
 TensorFlow only where there is no LiteRT. Requests and answers are a byte that says what they are,
-and NumPy arrays: nothing that a process taken over by a hostile file could use to make the other
-one do something.
+and NumPy arrays without pickled objects. So a process that a hostile file has taken over cannot
+make the other one run anything.
 """
 
 import importlib
@@ -19,11 +19,11 @@ from typing import IO, Any
 
 import numpy as np
 
-MOST_MEMORY = 16 << 30  # bytes of address space, so that a corrupt shape cannot take all there is
+MOST_MEMORY = 16 << 30  # bytes of address space, so that a corrupt shape cannot take all memory
 
 
 def send(stream: IO[bytes], kind: bytes, arrays: Sequence[np.ndarray] = ()) -> None:
-    """Write a message, all of it or nothing if it holds an array that cannot be sent."""
+    """Write a message. Nothing is written if it holds an array that cannot be sent."""
     parts = []
     for array in arrays:
         buffer = io.BytesIO()
@@ -67,7 +67,7 @@ class Runtime:
 
 
 def lce(extension: str) -> Callable[..., Any]:
-    """What loads a model in the interpreter of LCE, whose extension is a file."""
+    """A function that loads a model in LCE's interpreter, which is the file `extension`."""
     spec = importlib.util.spec_from_file_location("interpreter_wrapper_lite", extension)
     assert spec is not None
     assert spec.loader is not None
@@ -81,7 +81,7 @@ def lce(extension: str) -> Callable[..., Any]:
 
 
 def seconds(model: Any, inputs: Sequence[np.ndarray], runs: int) -> np.ndarray:
-    """How long each run takes. One before them wakes threads up, and does not count."""
+    """How many seconds each run takes. One run before them wakes up threads, and does not count."""
     model.predict(inputs)
     times = []
     for _ in range(runs):
@@ -94,13 +94,13 @@ def seconds(model: Any, inputs: Sequence[np.ndarray], runs: int) -> np.ndarray:
 def main(load: Callable[..., Any]) -> None:
     """Answer requests until there are no more: b"M" loads a model, b"P" runs it, b"T" times it."""
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what the interpreter prints
+    os.dup2(2, 1)  # what the interpreter prints must not get between the answers
     try:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    except (ImportError, ValueError, OSError):  # not on this system
+    except (ImportError, ValueError, OSError):  # this system has no such limits
         pass
     model: Any = None
     while True:

@@ -16,7 +16,7 @@ layers = tf.keras.layers
 
 
 def costs(graph: Graph, call: Call) -> list[Finding]:
-    """What the binary convolution of `call` could do without."""
+    """What makes the binary convolution of `call` slower or larger than need be."""
     found = [_channels(call), _zeros(call), _late_relu(graph, call)]
     return [finding for finding in found if finding is not None]
 

@@ -19,7 +19,7 @@ class Finding:
         problem: What would happen.
         cure: What to do about it.
         kind: `"wrong"`: LCE computes something else. `"float"`: it stays in float. `"refused"`: LCE
-            converts it, and its kernel does not run it. `"cost"`: it is right and binary, but
+            converts it, but its kernel refuses to run it. `"cost"`: it is right and binary, but
             slower or larger than need be.
         applied: Whether `export` applies the cure itself.
     """
@@ -32,11 +32,11 @@ class Finding:
 
     @property
     def blocks(self) -> bool:
-        """Whether `export` refuses the model for it."""
+        """Whether `export` refuses the model because of it."""
         return self.kind != "cost" and not self.applied
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it by name."""
+        """All attributes by their names."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class Fault:
         finding: The finding.
         layer: The layer that it is about.
         call: The call that a cure replaces.
-        cured_by: Name of the cure in `CURES` of `curing`, if there is one.
+        cured_by: Name of the cure in `curing.CURES`, or an empty string if there is none.
     """
 
     finding: Finding

@@ -1,8 +1,9 @@
-"""Padding before a convolution, in layers of its own, and what LCE makes of it.
+"""Padding that is a layer of its own before a convolution, and what LCE makes of it.
 
-LCE joins the two if the padding looks like TensorFlow's "same": the output has that size, and the
-amounts after are those before or one more. It does not look at the amounts. "same" pads as little
-as it can, so where a padding has rows that are never read, the joined one starts elsewhere.
+LCE fuses the two into a convolution that pads like TensorFlow's "same" if the padding looks like
+it: the output has the size that "same" gives, and the amount after the image is the amount before
+it or one more. LCE does not compare the amounts themselves. "same" pads as little as possible, so
+if the last rows of a padding are never read, the fused convolution starts at another pixel.
 """
 
 import inspect
@@ -29,8 +30,8 @@ __all__ = [
 ]
 
 layers = tf.keras.layers
-Sizes = tuple[int, int]
-Amounts = tuple[tuple[int, int], tuple[int, int]]
+Sizes = tuple[int, int]  # height and width
+Amounts = tuple[tuple[int, int], tuple[int, int]]  # rows above and below, columns left and right
 
 _WITH_WINDOW = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 
@@ -50,7 +51,7 @@ class Padding:
 
 @dataclass(frozen=True)
 class Window:
-    """What a convolution sees of an image: height and width, and by how much it moves."""
+    """The part of an image that a convolution sees at once, and the strides by which it moves."""
 
     extents: tuple[int, int]
     strides: tuple[int, int]
@@ -101,7 +102,7 @@ def same(sizes: Sizes, window: Window) -> Amounts:
 
 
 def trimmed(sizes: Sizes, amounts: Amounts, window: Window) -> Amounts:
-    """The same padding without rows and columns that are never read."""
+    """The padding `amounts` without the rows and columns that the window never reads."""
     axes = zip(sizes, amounts, window.extents, window.strides, strict=True)
     top, left = (
         (before, max(0, after - (size + before + after - extent) % stride))
@@ -111,10 +112,10 @@ def trimmed(sizes: Sizes, amounts: Amounts, window: Window) -> Amounts:
 
 
 def is_shifted(sizes: Sizes, amounts: Amounts, window: Window) -> bool:
-    """Whether LCE joins padding and convolution to one that starts elsewhere.
+    """Whether LCE fuses padding and convolution into one that starts at another pixel.
 
-    Found by experiment with LCE 0.16, all cases of sizes 6 to 9, kernels 1 to 7, strides 1 to 3 and
-    amounts 0 to 3, and what its source says too.
+    This was found by experiment with LCE 0.16 (all cases of sizes 6 to 9, kernels 1 to 7, strides 1
+    to 3 and amounts 0 to 3), and its source says the same.
     """
     axes = [*zip(sizes, amounts, window.extents, window.strides, strict=True)]
     looks_same = all(

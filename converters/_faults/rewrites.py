@@ -1,4 +1,4 @@
-"""Binary layers that LCE has no kernel for, or a wrong one, as others that give the same."""
+"""Rewrites: layers for which LCE has no kernel, or a wrong one, as others that give the same."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ __all__ = [
     "with_ones",
 ]
 
-# From a layer, its input and a name for what replaces it, to the output.
+# A function of a layer, its input and a name for the layer that replaces it. It returns the output.
 Rewrite = Callable[[tf.keras.layers.Layer, Any, str], Any]
 
 
@@ -30,8 +30,8 @@ Rewrite = Callable[[tf.keras.layers.Layer, Any, str], Any]
 class ConstantMap(tf.keras.layers.Layer):
     """Adds a constant to each position and channel of an image.
 
-    LCE would join a plain addition with the binary convolution before it, whose kernel then refuses
-    a constant that is not one number per channel. It does not look through a RESHAPE.
+    LCE would fuse a plain addition into the binary convolution before it, whose kernel then refuses
+    a constant that is not one number per channel. It does not fuse what is behind a RESHAPE.
     """
 
     def build(self, input_shape: Any) -> None:
@@ -41,18 +41,18 @@ class ConstantMap(tf.keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Add it to `inputs`."""
+        """Add the constant to `inputs`."""
         flat = tf.nn.bias_add(tf.reshape(inputs, (-1, self.map.shape[0])), self.map)
         return tf.reshape(flat, (-1, *inputs.shape[1:]))
 
 
 def again(layer: tf.keras.layers.Layer, tensor: Any, **changes: Any) -> Any:
-    """What a copy of `layer`, weights included, gives for `tensor`.
+    """The output of a copy of `layer`, weights included, for `tensor`.
 
     Args:
         layer: The layer, which is not changed.
         tensor: Its new input.
-        **changes: Other values in its configuration; the weights must be the same.
+        **changes: Other values in the copy's configuration. They must not change its weights.
     """
     copy = clone(layer, **changes)
     result = copy(tensor)
@@ -61,14 +61,12 @@ def again(layer: tf.keras.layers.Layer, tensor: Any, **changes: Any) -> Any:
 
 
 def as_convolution(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
-    """A `QuantDense` of rank 2 as a convolution of one pixel."""
-    config = clone(layer).get_config()  # with its own quantizers
+    """Rewrite a `QuantDense` of inputs `(batch, channels)` as a convolution of one pixel."""
+    config = clone(layer).get_config()  # whose quantizers are not built for a shape yet
     shared = ("activation", "dtype", "input_quantizer", "kernel_quantizer", "use_bias")
     arguments = {key: config[key] for key in shared}
-    if layer.input_quantizer is None:
-        arguments["input_quantizer"] = plain_sign(
-            layer
-        )  # its inputs are signs, or it were not binary
+    if layer.input_quantizer is None:  # its inputs are signs, and the sign of a sign is the same
+        arguments["input_quantizer"] = plain_sign(layer)
     with tf.keras.utils.custom_object_scope(functions_of(layer)):
         conv = lq.layers.QuantConv2D(layer.units, 1, name=name, **_constrained(arguments))
     one = (1, 1, tensor.shape[-1])
@@ -80,10 +78,10 @@ def as_convolution(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
 
 
 def split(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
-    """A grouped `QuantConv2D` as one convolution for each group."""
+    """Rewrite a grouped `QuantConv2D` as one convolution for each group."""
     changes = {"filters": layer.filters // layer.groups, "groups": 1, "activation": "linear"}
     if layer.input_quantizer is None:
-        changes["input_quantizer"] = plain_sign(layer)  # signs cannot be split as bits
+        changes["input_quantizer"] = plain_sign(layer)  # in each part: LCE cannot split bits
     results = []
     for index, part in enumerate(tf.split(tensor, layer.groups, axis=-1)):
         conv = clone(layer, name=f"{name}_group{index + 1}", **changes)
@@ -95,13 +93,13 @@ def split(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
 
 
 def with_ones(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
-    """A `QuantConv2D` that pads with zeros as one that pads with ones, less what they add."""
+    """Rewrite a `QuantConv2D` that pads with zeros: pad with ones, and subtract what they add."""
     conv = clone(layer, name=name, pad_values=1.0, use_bias=False, activation="linear")
     result = conv(tensor)
     for new, old in zip(conv.weights, _without_bias(layer), strict=True):
         new.assign(latent(old))
     sizes, view = sizes_of(tensor), window_of(layer)
-    assert sizes is not None  # as `check` has seen
+    assert sizes is not None  # as the rule has checked
     ones = np.pad(
         np.zeros((1, *sizes, tensor.shape[-1]), layer.dtype),
         ((0, 0), *same(sizes, view), (0, 0)),
@@ -116,7 +114,7 @@ def with_ones(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
 
 
 def gives_the_same(rewrite: Rewrite, layer: tf.keras.layers.Layer, shape: Any) -> bool:
-    """Whether a rewrite of `layer` gives what it does itself, tried with random numbers."""
+    """Whether a rewrite of `layer` gives the same outputs, tried with random numbers."""
     inputs = tf.keras.layers.Input(shape[1:])
     numbers = np.random.default_rng(0).normal(size=(2, *shape[1:])).astype(np.float32)
     if layer.input_quantizer is None:
@@ -143,7 +141,7 @@ def plain_sign(layer: tf.keras.layers.Layer) -> dict[str, Any]:
 
 
 def _part(value: Any, shape: Any, index: int) -> Any:
-    """The part of a weight, by `index`, that has `shape`."""
+    """The part number `index` of a weight, split into parts of `shape`."""
     for axis, (whole, part) in enumerate(zip(value.shape, shape, strict=True)):
         if whole != part:
             value = tf.split(value, whole // part, axis=axis)[index]
@@ -155,5 +153,5 @@ def _without_bias(layer: tf.keras.layers.Layer) -> list[Any]:
 
 
 def _constrained(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The same with a constraint, without which Larq warns of training."""
+    """The arguments and a kernel constraint, because Larq warns if there is none."""
     return {**arguments, "kernel_constraint": "weight_clip"}

@@ -1,4 +1,4 @@
-"""The rules by which `check` finds faults, and `cure` knows where its cures belong."""
+"""The rules by which `check` finds faults, and by which `cure` knows where to apply its cures."""
 
 from typing import Any
 
@@ -39,7 +39,8 @@ layers = tf.keras.layers
 _BINARY_CONVOLUTION = (lq.layers.QuantConv2D,)
 _BINARY_DENSE = (lq.layers.QuantDense,)
 
-# Give nothing but their inputs, at other places; but LCE does not make them of bits.
+# Layers that only move their inputs to other places, so that signs stay signs. LCE does not compute
+# them with bits, though.
 _KEEP_VALUES = (
     layers.Concatenate,
     layers.Cropping2D,
@@ -51,7 +52,7 @@ _KEEP_VALUES = (
 
 
 def faults(graph: Graph) -> list[Fault]:
-    """The findings in one graph that are more than a cost."""
+    """The faults in one graph: all that is found except costs."""
     found = [fault for call in graph.calls for fault in _binary_faults(graph, call)]
     replaced = {id(fault.layer) for fault in found if fault.cured_by == "zeros"}
     shifts = [fault for call in graph.calls for fault in _shift(graph, call)]
@@ -59,14 +60,14 @@ def faults(graph: Graph) -> list[Fault]:
 
 
 def is_binary_convolution(graph: Graph, call: Call) -> bool:
-    """Whether `call` is of a convolution that is meant to have binary inputs and weights."""
+    """Whether the layer of `call` is a convolution meant to have binary inputs and weights."""
     return isinstance(call.layer, _BINARY_CONVOLUTION) and _is_meant_binary(graph, call)
 
 
 def _is_meant_binary(graph: Graph, call: Call) -> bool:
-    """Whether the layer is quantized, and not the first of all.
+    """Whether the layer is quantized, and is not the first layer of the network.
 
-    The weights of the first may be binary, as in BinaryNet, but its inputs are real.
+    The weights of the first layer may be binary, as in BinaryNet, but its inputs are real.
     """
     if not is_quantized(call.layer):
         return False
@@ -111,7 +112,7 @@ def _judged(call: Call, where: Call, verdict: Verdict) -> Fault:
 
 
 def _input(graph: Graph, call: Call) -> list[Fault]:
-    """Whether the inputs of a binary layer are signs."""
+    """The faults of a binary layer whose inputs are not signs, or not signs that LCE recognizes."""
     layer, tensor = call.layer, call.inputs[0]
     if layer.input_quantizer is not None:
         verdict = examine_sign(layer.input_quantizer, tensor.shape[-1])
@@ -143,7 +144,7 @@ def _input(graph: Graph, call: Call) -> list[Fault]:
 
 
 def _signs_behind(graph: Graph, tensor: Any) -> list[Call]:
-    """The signs whose values `tensor` has; none if it has others too."""
+    """The signs from which all values of `tensor` come; none if some come from elsewhere."""
     source = graph.source(tensor)
     if is_sign(source.layer):
         return [source]
@@ -173,7 +174,7 @@ def _ones_after_sign(call: Call, padding: Call) -> list[Fault]:
     if not (sizes and view and pad):
         return [_fault(call, "padding after a sign keeps it in float", cure)]
     if is_shifted(sizes, pad.amounts, view):
-        problem = f"LCE takes its padding {pad.amounts} for 'same', which starts elsewhere"
+        problem = f"LCE takes its padding {pad.amounts} for 'same', which starts at another pixel"
         return [_fault(call, problem, cure, "wrong", "ones")]
     if pad.amounts == same(sizes, view):
         return []
@@ -181,7 +182,7 @@ def _ones_after_sign(call: Call, padding: Call) -> list[Fault]:
 
 
 def _structure(call: Call) -> list[Fault]:
-    """Whether LCE has a kernel for a layer of binary inputs and weights."""
+    """The faults of a layer with binary inputs and weights for which LCE has no right kernel."""
     layer, shape = call.layer, call.inputs[0].shape
     if isinstance(layer, _BINARY_DENSE):
         rewrites = len(shape) == 2 and gives_the_same(as_convolution, layer, shape)
@@ -198,7 +199,7 @@ def _structure(call: Call) -> list[Fault]:
     if layer.groups > 1:
         is_refused = shape[-1] // layer.groups % WORD == 0
         what = (
-            f"LCE's default kernel refuses a binary convolution in {layer.groups} groups"
+            f"LCE's default kernel refuses a binary convolution with {layer.groups} groups"
             if is_refused
             else f"LCE has no binary kernel for {layer.groups} groups of channels that are not "
             f"a multiple of {WORD}, so it stays in float"
@@ -228,7 +229,7 @@ def _structure(call: Call) -> list[Fault]:
 
 
 def _shift(graph: Graph, call: Call) -> list[Fault]:
-    """Zero padding that LCE joins with the convolution after it, and wrongly."""
+    """The fault of zero padding that LCE fuses wrongly into the convolution after it."""
     padding, taker = padding_of(call), graph.only_taker(call)
     if padding is None or padding.value != 0 or taker is None:
         return []
@@ -240,7 +241,8 @@ def _shift(graph: Graph, call: Call) -> list[Fault]:
     return [
         _fault(
             taker,
-            f"LCE takes the padding {padding.amounts} before it for 'same', which starts elsewhere",
+            f"LCE takes the padding {padding.amounts} before it for 'same', which starts at "
+            "another pixel",
             f"pad by {trimmed(sizes, padding.amounts, view)}: the rest is never read",
             "wrong",
             "shift",

@@ -1,4 +1,7 @@
-"""Whether quantizers give what LCE makes bits of: signs as inputs, one magnitude in each filter."""
+"""Whether quantizers give what LCE can store as bits.
+
+These are inputs that are signs, and kernels with one magnitude in each filter.
+"""
 
 from typing import Any, NamedTuple
 
@@ -50,20 +53,20 @@ _CURE = (
 
 _MAGNITUDES = np.geomspace(1e-37, 3e38, 151, dtype=np.float32)
 _POINTS = np.concatenate([[0.0, -0.0], _MAGNITUDES, -_MAGNITUDES, [0.5, 1.0, -0.5, -1.0]])
-_TINY = np.array([1e-45, 1e-40, -1e-45, -1e-40])  # less precise than others, and often taken for 0
+_TINY = np.array([1e-45, 1e-40, -1e-45, -1e-40])  # subnormal numbers, which are often taken for 0
 
-_probed: dict[Any, tuple[bool, bool] | None] = {}
-_MOST = 100
+_probed: dict[Any, tuple[bool, bool] | None] = {}  # the answers of `_made_by_lce`
+_MOST = 100  # answers that are kept
 
 
 def is_quantized(layer: tf.keras.layers.Layer) -> bool:
-    """Whether `layer` has a quantizer that is more than a mark."""
+    """Whether `layer` has a quantizer other than `NoOp`, which does nothing."""
     found = (getattr(layer, name, None) for name in ("input_quantizer", *KERNELS.values()))
     return any(q is not None and not isinstance(q, lq.quantizers.NoOp) for q in found)
 
 
 def is_sign(layer: tf.keras.layers.Layer) -> bool:
-    """Whether `layer` is nothing but a quantizer or another function of single numbers."""
+    """Whether `layer` is a quantizer or an activation, so that it may be a sign."""
     return isinstance(layer, lq.quantizers.Quantizer | tf.keras.layers.Activation)
 
 
@@ -74,7 +77,7 @@ def gives_one(quantizer: Any, value: float, channels: int) -> bool:
 
 
 def examine_sign(quantizer: Any, channels: int) -> Verdict | None:
-    """What is wrong with `quantizer`, a function of tensors of `channels`, as one of inputs."""
+    """What is wrong with `quantizer` as the input quantizer of tensors with that many channels."""
     if isinstance(quantizer, tf.keras.layers.Activation):
         quantizer = quantizer.activation
     if type(quantizer) in _KNOWN_CLASSES or quantizer in _KNOWN_FUNCTIONS:
@@ -92,7 +95,8 @@ def examine_sign(quantizer: Any, channels: int) -> Verdict | None:
         if not getattr(quantizer, "weights", None) and _is_plain_sign(quantizer, values):
             return Verdict(problem, "use 'ste_sign', which gives the same", cured_by="form")
         if becomes_bits:
-            return Verdict(f"LCE makes another sign of its input quantizer {name}", _CURE, "wrong")
+            problem = f"LCE converts its input quantizer {name} to a sign that gives other values"
+            return Verdict(problem, _CURE, "wrong")
         return Verdict(problem, _CURE)
     kind = "wrong" if becomes_bits else "float"
     if not np.isin(values, (-1, 0, 1)).all() or not (values == -1).any():
@@ -151,9 +155,9 @@ def _is_plain_sign(quantizer: Any, values: np.ndarray) -> bool:
 
 
 def _made_by_lce(quantizer: Any, channels: int) -> tuple[bool, bool] | None:
-    """Whether `lce.convert_keras_model` makes bits of `quantizer`, and the right ones.
+    """Whether LCE makes bits of `quantizer`, and whether these are right.
 
-    That depends on the operators in it, which only LCE itself can tell. None if LCE is not there.
+    That depends on the operators in it, so LCE itself is tried. None if LCE is not installed.
     """
     key: Any = quantizer
     if isinstance(quantizer, tf.keras.layers.Layer):
@@ -173,7 +177,7 @@ def _probe(quantizer: Any, channels: int) -> tuple[bool, bool] | None:
         return None
     try:
         return _convert(quantizer, channels)
-    except Exception:  # LCE raises all kinds, and then makes no bits of it
+    except Exception:  # LCE raises errors of many types, and then makes no bits
         return False, False
 
 
@@ -186,7 +190,7 @@ def _convert(quantizer: Any, channels: int) -> tuple[bool, bool]:
     def convolve(x: tf.Tensor) -> tf.Tensor:
         return tf.nn.conv2d(quantizer(x), kernel, 1, "VALID")
 
-    # Any batch, as in `lce.convert_keras_model`.
+    # A batch of any size, as in `lce.convert_keras_model`.
     flatbuffer = convert_function(
         convolve, tf.TensorSpec((None, 1, 1, channels), tf.float32, "input")
     )

@@ -21,6 +21,8 @@ import tensorflow as tf
 
 __all__ = ["join"]
 
+# Layers that can be joined, and the argument that sets the number of their output channels. A batch
+# normalization has as many as its input.
 _SIZES = {
     tf.keras.layers.BatchNormalization: None,
     tf.keras.layers.Conv2D: "filters",
@@ -28,11 +30,12 @@ _SIZES = {
     lq.layers.QuantConv2D: "filters",
     lq.layers.QuantDense: "units",
 }
-# What the layer that they become is given.
+# Configuration that the joined layer gets values of its own for.
 _GIVEN = ("name", "trainable", "filters", "units", "use_bias", "center")
-# What may differ between layers that become one: it is of no use after training.
+# Ends of the names of configuration that may differ between layers that become one, because
+# inference does not use it.
 _IGNORED = ("_initializer", "_regularizer", "_constraint", "build_config")
-_MOST_SUMS = 6
+_MOST_SUMS = 6  # because there are 2**n ways to take one summand of each sum
 
 
 def join(
@@ -48,7 +51,7 @@ def join(
     Args:
         refs: What is concatenated.
         values: List of values, to which new ones are added.
-        unique: Gives a layer a name that no other has.
+        unique: Function that makes a name of a layer unique.
         name: Name of the concatenation.
     """
     parts = [ref.value for ref in refs]
@@ -66,6 +69,7 @@ def join(
 def _join_sums(
     parts: Sequence[Value], values: list[Value], unique: Callable[[str], str], name: str
 ) -> Value | None:
+    """Join one summand of each sum, and concatenate the others, as in the formula of `join`."""
     sides = itertools.product((0, 1), repeat=len(parts)) if len(parts) <= _MOST_SUMS else []
     for side in sides:
         ours = [part.parents[which] for part, which in zip(parts, side, strict=True)]
@@ -90,6 +94,7 @@ def _layer(kind: Any, name: str) -> Callable[..., Any]:
 def _join_layers(
     parts: Sequence[Any], values: list[Value], unique: Callable[[str], str], name: str
 ) -> Value | None:
+    """Join layers with a bias that differ in their weights only, and take the same input."""
     layers = [part.layer for part in parts]
     if type(layers[0]) not in _SIZES or len({type(layer) for layer in layers}) > 1:
         return None
@@ -126,7 +131,7 @@ def _join_layers(
 
 
 def _essence(layer: Any) -> Any:
-    """The configuration of a layer but for its name, its size and what only training needs."""
+    """The configuration of a layer without its name, its size and what only training needs."""
 
     def strip(config: Any) -> Any:
         if isinstance(config, dict):
@@ -182,6 +187,6 @@ def _joined_name(names: Sequence[str]) -> str:
 
 
 def _common(names: Sequence[str]) -> int:
-    """Number of letters with which all `names` begin."""
+    """The number of letters at the beginning that all `names` have in common."""
     alike = (len(set(letters)) == 1 for letters in zip(*names, strict=False))
     return sum(1 for _ in itertools.takewhile(bool, alike))

@@ -1,4 +1,4 @@
-"""What `fold` knows about layers: which hand constants on, which take them up, which need none."""
+"""What `fold` knows about layers: which pass constants on, which absorb them, which need none."""
 
 from collections.abc import Callable
 from typing import Any
@@ -48,7 +48,7 @@ _CONVOLUTIONS = (layers.Conv2D, lq.layers.QuantConv2D)
 _DEPTHWISE = (layers.DepthwiseConv2D, lq.layers.QuantDepthwiseConv2D)
 _DENSE = (layers.Dense, lq.layers.QuantDense)
 
-# The sign that is left of an RSign whose threshold went elsewhere.
+# The quantizer that remains of an RSign without its threshold, by the surrogate of its gradient.
 _SIGNS = {
     "approx_sign": "approx_sign",
     "swish_sign": "bnnplus_swish_sign",
@@ -57,7 +57,7 @@ _SIGNS = {
 
 
 def channels_of(tensor: Any) -> int | None:
-    """Size of the last axis."""
+    """Size of the last axis; None if it is not known, or is the only one."""
     return tensor.shape[-1] if len(tensor.shape) > 1 else None
 
 
@@ -88,7 +88,7 @@ def commutes(call: Call) -> bool:
 
 
 def has_bias(layer: Any) -> bool:
-    """Whether the layer has a bias, or could have one, in which a constant is free."""
+    """Whether the layer has a bias, or could have one, to which a constant adds no operator."""
     if type(layer) is layers.BatchNormalization:
         return list(layer.axis) == [len(layer.input_shape) - 1]
     known = type(layer) in (*_CONVOLUTIONS, *_DEPTHWISE, *_DENSE)
@@ -96,12 +96,12 @@ def has_bias(layer: Any) -> bool:
 
 
 def is_linear(layer: Any) -> bool:
-    """Whether nothing comes after the bias of the layer."""
+    """Whether the layer adds its bias last: it has no activation."""
     return getattr(layer, "activation", None) in (None, tf.keras.activations.linear)
 
 
 def wants(call: Call) -> np.ndarray | float | None:
-    """The constant that has to be added to the inputs of a layer; None if any will do."""
+    """The constant that must be added to the inputs of a layer; None if any constant will do."""
     layer = call.layer
     if not is_simple(call):
         return 0.0
@@ -115,9 +115,10 @@ def wants(call: Call) -> np.ndarray | float | None:
 
 
 def absorber(layer: Any) -> Callable[[np.ndarray], np.ndarray] | None:
-    """What a constant per channel of the inputs adds to the outputs, before their activation.
+    """A function from a constant of each input channel to the constant that it adds to the outputs.
 
-    None if it adds something else than a constant, as where a convolution pads with zeros.
+    The outputs are those before the activation. None if what is added is not a constant, as where a
+    convolution pads with zeros.
     """
     if type(layer) is layers.BatchNormalization:
         scale = 1.0 if layer.gamma is None else value_of(layer.gamma)
@@ -141,7 +142,10 @@ def absorber(layer: Any) -> Callable[[np.ndarray], np.ndarray] | None:
 
 
 def replacement(layer: Any) -> tuple[Any, list[np.ndarray]] | None:
-    """The layer, and its weights, that is left when what `layer` wants has been added already."""
+    """What remains of `layer` (and its weights) once its shift has been applied upstream.
+
+    None if it has no shift of its own.
+    """
     if type(layer) is RPReLU:
         shape = layer.input_shape
         axes = [*range(1, len(shape) - 1)]
@@ -158,7 +162,7 @@ def _plain_sign(rsign: RSign) -> Any:
 
 
 def sign_of(layer: Any) -> dict[str, Any]:
-    """The change of configuration that leaves an input quantizer no threshold."""
+    """The change of configuration that turns an RSign as input quantizer into a plain sign."""
     quantizer = getattr(layer, "input_quantizer", None)
     if type(quantizer) is not RSign:
         return {}
@@ -185,5 +189,5 @@ def other_weights(layer: Any) -> list[Any]:
 
 
 def value_of(variable: Any) -> np.ndarray:
-    """The value of a weight, the latent one of a kernel, in float64."""
+    """The value of a weight in float64. For a binary kernel, it is that of its latent weights."""
     return np.asarray(latent(variable).numpy(), np.float64)

@@ -1,9 +1,9 @@
 """The tensors of a model that is being folded: what is stored, and by how much it is off.
 
-A tensor of the original model is `stored + offset`, where the offset is one number per channel. As
-long as everything that takes a tensor knows its offset, any offset is right. Some can be chosen for
-nothing: those behind a batch normalization, or any other layer with a bias. `fold` chooses them so
-that layers which need an exact tensor find it stored as they need it.
+A tensor of the original model is `stored + offset`, where the offset is one number per channel. Any
+offset is right as long as all layers that take the tensor allow for it. Behind a batch
+normalization, or any other layer with a bias, the offset can be chosen freely: the bias holds it.
+`fold` chooses it so that layers which need a certain constant find the tensor stored with it.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ Build = Callable[..., Any]  # from the stored tensors of the parents to the stor
 
 @dataclass(frozen=True)
 class Ref:
-    """A tensor of the original model: `value.stored + value.offset + plus`."""
+    """A tensor of the original model: what `value` stores, plus `value.offset + plus`."""
 
     value: "Value"
     plus: np.ndarray | float = 0.0
@@ -48,9 +48,9 @@ class Value:
         channels: Size of its last axis.
         parents: What it is computed from.
         offset: The original tensor minus this one, of shape `(channels,)`.
-        reach: Values with a bias of which this one is a sum, pooled, concatenated and so on: a
-            change of their bias changes it by a constant, and its offset with it.
-        is_only: Whether a single call takes it, so that nothing else minds if it goes.
+        reach: The values with a bias from which this one is made by sums, pooling, concatenation
+            and the like. A change of their biases changes it, and its offset, by a constant.
+        is_only: Whether it is used only once, so that its user may replace it.
     """
 
     def __init__(self, name: str, channels: int, parents: Sequence[Ref], build: Build):
@@ -65,20 +65,21 @@ class Value:
         self.offset = np.zeros(self.channels)
 
     def biases(self) -> list[tuple["WithBias", int]] | None:
-        """The values whose biases must be changed to change this one by any constant.
+        """The values whose biases must change to add a constant to this one.
 
-        Each comes with the channel at which its own begin. None if it cannot be done.
+        Each comes with the first channel of this value that belongs to it. None if no biases can do
+        that.
         """
         return None
 
     def lock(self) -> None:
-        """Keep this value as it is from now on."""
+        """Allow no change of this value from now on."""
         for value in self.reach:
             value.is_locked = True
 
 
 class Fixed(Value):
-    """What a layer gives that needs its inputs as they are; `given` is its offset."""
+    """The output of a layer that passes no constants on; its offset is `given`, for ever."""
 
     def __init__(self, *args: Any, given: np.ndarray | float = 0.0):
         self.given = given
@@ -89,11 +90,13 @@ class Fixed(Value):
 
 
 class WithBias(Value):
-    """What a layer with a bias gives, of which any constant can be subtracted.
+    """The output of a layer with a bias, by which any constant can be added to it.
 
     Args:
-        layer: The layer, or one that is like it.
-        absorb: From the offset of the input to what it makes of the output.
+        layer: The layer, or the one that several layers were joined to.
+        absorb: Function from the offset of the input to what it adds to the output. None if the
+            layer does not take any offset, so that there is nothing to absorb.
+        is_linear: Whether nothing comes after the bias, so that it can add a constant.
     """
 
     def __init__(
@@ -119,7 +122,7 @@ class WithBias(Value):
         return None if self.is_locked else [(self, 0)]
 
     def call(self, tensor: Any) -> Any:
-        """Call a copy of the layer, with all in its bias that was added or absorbed."""
+        """Call a copy of the layer, whose bias includes all that was added or absorbed."""
         bias = self.added
         if self.absorb is not None:
             bias = bias + self.absorb(self.parents[0].offset)
@@ -138,10 +141,10 @@ class WithBias(Value):
 
 
 class Same(Value):
-    """What a layer gives that hands constants through, such as pooling.
+    """The output of a layer that passes constants on, such as pooling.
 
     Args:
-        repeats: How often the channels of its parent come in its own, one after the other.
+        repeats: How often the channels of its parent are repeated in its own (by `Flatten`).
     """
 
     def __init__(self, *args: Any, repeats: int = 1):
@@ -157,14 +160,14 @@ class Same(Value):
 
 
 class _Several(Value):
-    """What a layer gives that has several inputs."""
+    """The output of a layer with several inputs."""
 
     def __init__(self, *args: Any):
         super().__init__(*args)
         self.reach = frozenset[WithBias]().union(*(ref.value.reach for ref in self.parents))
 
     def _own_biases(self, index: int) -> list[tuple[WithBias, int]] | None:
-        """The biases that change the parent of that index and no other."""
+        """The biases that change the parent at `index` and no other parent."""
         biases = self.parents[index].value.biases()
         others = [ref.value for i, ref in enumerate(self.parents) if i != index]
         if biases is None or any(bias in other.reach for bias, _ in biases for other in others):
@@ -173,7 +176,7 @@ class _Several(Value):
 
 
 class Sum(_Several):
-    """The sum of its parents, all of the same channels."""
+    """The sum of its parents, which all have the same channels."""
 
     def refresh(self) -> None:
         self.offset = np.sum([ref.offset for ref in self.parents], axis=0)
@@ -181,7 +184,8 @@ class Sum(_Several):
     def biases(self) -> list[tuple[WithBias, int]] | None:
         if all(value.is_locked for value in self.reach):
             return None
-        # The nearest first: a search through all of a long chain of sums would take its time.
+        # The parent with the fewest biases behind it comes first: searching through all of a long
+        # chain of sums would take long.
         order = sorted(range(len(self.parents)), key=lambda i: len(self.parents[i].value.reach))
         for index in order:
             biases = self._own_biases(index)
@@ -191,7 +195,7 @@ class Sum(_Several):
 
 
 class Concat(_Several):
-    """Its parents, side by side."""
+    """The concatenation of its parents."""
 
     def refresh(self) -> None:
         self.offset = np.concatenate([ref.offset for ref in self.parents])
@@ -208,7 +212,7 @@ class Concat(_Several):
 
 
 class Shift(Value):
-    """A value plus a constant: the one thing that costs an operator."""
+    """A value plus a constant, which takes an operator: what folding avoids where it can."""
 
     def __init__(self, name: str, parent: Value, by: np.ndarray, dtype: str):
         self.by = by

@@ -42,7 +42,7 @@ class Call:
 
 
 def calls_in(model: tf.keras.Model) -> list[Call]:
-    """The calls of `model`, each after those that it needs; its inputs come first."""
+    """The calls of `model`, each after those that it depends on; the inputs come first."""
     found: dict[int, Call] = {}
     for tensor in model.inputs:
         node = tensor.node
@@ -84,7 +84,7 @@ def clone(
         **changes: Other values in its configuration.
 
     Raises:
-        ValueError: If the layer does not tell its configuration.
+        ValueError: If the layer has no `get_config`.
     """
     try:
         config = layer.get_config()
@@ -100,14 +100,15 @@ def clone(
 def functions_of(layer: tf.keras.layers.Layer) -> dict[str, Any]:
     """The functions that a layer has as quantizers and the like, by their names.
 
-    Those that are not registered with Keras are in its configuration by name only.
+    The configuration of a layer has only the names of functions. Keras does not find those that are
+    not registered with it, unless it is given them.
     """
     values = [value for value in vars(layer).values() if callable(value)]
     return {value.__name__: value for value in values if hasattr(value, "__name__")}
 
 
 def _unbuilt(config: Any, dtype: str | None) -> Any:
-    """A configuration without the shapes it was built for, with another type if one is given."""
+    """A configuration without the shapes that the layer was built for, and with type `dtype`."""
     if isinstance(config, dict):
         return {
             key: dtype or value if key == "dtype" else _unbuilt(value, dtype)
@@ -118,11 +119,11 @@ def _unbuilt(config: Any, dtype: str | None) -> Any:
 
 
 def run_call(call: Call, layer: tf.keras.layers.Layer, tensors: dict[int, Any]) -> Any:
-    """What `layer` gives for the arguments of `call`, with `tensors` for the Keras tensors in it.
+    """Call `layer` with the arguments of `call`, with `tensors` in place of its Keras tensors.
 
     Args:
         call: Call of a layer.
-        layer: The layer to call in its place.
+        layer: The layer to call in place of its own.
         tensors: New tensors by the id of the old ones.
     """
     args, kwargs = tf.nest.map_structure(
@@ -190,7 +191,7 @@ def rebuild(
 
 @contextlib.contextmanager
 def float64_errors(model: tf.keras.Model) -> Iterator[None]:
-    """Raise ValueError where a layer of `model` turns out to know float32 only."""
+    """Raise ValueError if a layer of `model` turns out to compute in float32 only."""
     try:
         yield
     except (TypeError, tf.errors.InvalidArgumentError) as error:
@@ -208,9 +209,9 @@ def model_of(inputs: list[Any], outputs: list[Any], name: str) -> tf.keras.Model
 
 
 def flattened(model: tf.keras.Model) -> tf.keras.Model:
-    """A copy of `model` with the layers of the models in it as its own, or `model` if it has none.
+    """A copy of `model` with the layers of inner models as its own; `model` if there are none.
 
-    A layer whose name is taken is called after its model too.
+    A layer whose name is taken gets the name of its inner model in front of it.
     """
     if not any(isinstance(layer, tf.keras.Model) and layer.inputs for layer in model.layers):
         return model

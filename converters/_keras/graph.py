@@ -1,4 +1,4 @@
-"""The graph of a Keras model: what comes before and after each call."""
+"""The graph of a Keras model: which calls come before and after each call."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ __all__ = ["Graph", "graphs"]
 
 layers = tf.keras.layers
 
-# Give their inputs as they are, in inference.
+# Layers that return their inputs unchanged in inference.
 _IDENTITIES = (
     layers.ActivityRegularization,
     layers.AlphaDropout,
@@ -23,11 +23,12 @@ _IDENTITIES = (
 
 
 class Graph:
-    """The calls of a model, and what is before and after each.
+    """The calls of a model, and which calls come before and after each.
 
     Args:
         model: Functional or sequential model.
-        images: Those of its inputs that are real numbers from outside.
+        images: Those of its inputs that are inputs of the outermost model, which are real numbers.
+            The other inputs of an inner model are computed by the model around it.
     """
 
     def __init__(self, model: tf.keras.Model, images: Any = ()):
@@ -38,7 +39,7 @@ class Graph:
         self._outputs = {id(tensor) for tensor in model.outputs}
 
     def source(self, tensor: Any) -> Call:
-        """The call that computes `tensor`, not counting those that change nothing."""
+        """The call that computes `tensor`, without calls that change nothing."""
         call = self._makers[id(tensor)]
         while _is_identity(call.layer):
             call = self._makers[id(call.inputs[0])]
@@ -53,11 +54,11 @@ class Graph:
         return self.only_taker(takers[0]) if _is_identity(takers[0].layer) else takers[0]
 
     def takes_images(self, tensor: Any) -> bool:
-        """Whether `tensor` is an input of real numbers."""
+        """Whether `tensor` is one of the `images`."""
         return id(self.source(tensor).outputs[0]) in self.images
 
     def name(self, call: Call) -> str:
-        """A name for what replaces the layer of `call`, and no other call of it."""
+        """A name for what replaces `call`, with a number if its layer has several calls."""
         same = [other for other in self.calls if other.layer is call.layer]
         name = str(call.layer.name)
         return name if len(same) == 1 else f"{name}_call{same.index(call) + 1}"

@@ -1,4 +1,4 @@
-"""New tensors and operators in a `.tflite` that was read into Python objects."""
+"""Adds tensors and operators to a `.tflite` that was read into Python objects."""
 
 import copy
 from collections.abc import Sequence
@@ -39,15 +39,15 @@ def add_code(model: tflite.ModelT, code: Any) -> int:
 
 
 def add_tensor(graph: tflite.SubGraphT, like: int, **changes: Any) -> int:
-    """Add a tensor that is computed, and return its index.
+    """Add a tensor that is not a constant, and return its index.
 
     Args:
         graph: The graph.
-        like: Index of the tensor of which it is a copy.
+        like: Index of the tensor that it is copied from.
         **changes: Fields that are different.
     """
     tensor = copy.copy(graph.tensors[like])
-    tensor.buffer = 0  # the empty one
+    tensor.buffer = 0  # which is always empty
     for name, value in changes.items():
         setattr(tensor, name, value)
     graph.tensors.append(tensor)
@@ -63,7 +63,7 @@ def new_operator(code: int, inputs: Sequence[int], outputs: Sequence[int]) -> tf
 
 
 def store(model: tflite.ModelT, tensor: tflite.TensorT, values: np.ndarray) -> None:
-    """Give a constant other bytes. Tensors that share its old bytes keep them."""
+    """Replace the bytes of a constant. Tensors that share its old bytes keep them."""
     users = [other for graph in model.subgraphs for other in graph.tensors]
     if sum(other.buffer == tensor.buffer for other in users) > 1:
         model.buffers.append(tflite.schema().BufferT())

@@ -1,7 +1,8 @@
 """`.tflite` files as Python objects, by TensorFlow Lite's published schema.
 
-The schema is the one that Larq Compute Engine carries. Its objects end in T: a `ModelT` has
-`subgraphs`, `buffers` and `operatorCodes`, a `SubGraphT` has `tensors` and `operators`.
+The schema is the one that comes with Larq Compute Engine (LCE). The names of its classes end in T:
+a `ModelT` has `subgraphs`, `buffers` and `operatorCodes`, and a `SubGraphT` has `tensors` and
+`operators`.
 """
 
 import os
@@ -23,7 +24,7 @@ OperatorT: TypeAlias = Any
 # A `.tflite`, as the path of a file or as its content.
 File: TypeAlias = str | os.PathLike[str] | bytes
 
-# Inputs that operators of one output must have.
+# The number of inputs that these operators must have, besides one output.
 _NEEDED = {
     QUANTIZE: 1,
     DEQUANTIZE: 1,
@@ -73,13 +74,13 @@ def content_of(model: File) -> bytes:
 
 
 def read(flatbuffer: bytes) -> ModelT:
-    """The `ModelT` in a `.tflite`: all that is not its weights has been read and makes sense.
+    """Read a `.tflite` into a `ModelT`, and check that all but the values of its weights is valid.
 
     Raises:
-        ValueError: If `flatbuffer` is no TensorFlow Lite model, or a corrupt one.
+        ValueError: If `flatbuffer` is not a TensorFlow Lite model, or is a corrupt one.
     """
     if flatbuffer[4:8] != b"TFL3":
-        raise ValueError("This is no TensorFlow Lite model: its file identifier is not TFL3.")
+        raise ValueError("This is not a TensorFlow Lite model: its file identifier is not TFL3.")
     model_type = schema().ModelT
     try:
         model = model_type.InitFromPackedBuf(flatbuffer, 0)
@@ -92,7 +93,7 @@ def read(flatbuffer: bytes) -> ModelT:
 
 
 def write(model: ModelT) -> bytes:
-    """The `.tflite` of a `ModelT`, with weights aligned to 16 bytes as the schema wants them."""
+    """The `.tflite` of a `ModelT`, with weights aligned to 16 bytes as the schema demands."""
     builder = flatbuffers.Builder(1 << 20)
     model = _shallow_copy(model, buffers=[_AlignedBuffer(buffer) for buffer in model.buffers])
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
@@ -124,11 +125,11 @@ def _shallow_copy(model: Any, **changes: Any) -> Any:
 
 
 def op_name(model: ModelT, operator: OperatorT) -> str:
-    """Name of an operator: `CONV_2D`, or of a custom one that by which it is known."""
+    """Name of an operator, like `CONV_2D`; of a custom one its own, like `LceBconv2d`."""
     code = model.operatorCodes[operator.opcodeIndex]
     if code.customCode:
         return str(code.customCode.decode())
-    # Files of before 2020 have the code in the older, narrower field.
+    # Files from before 2020 have the code in the older, narrower field.
     builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
     names = {value: name for name, value in vars(schema().BuiltinOperator).items()}
     if builtin not in names:
@@ -147,19 +148,19 @@ def constant(model: ModelT, tensor: TensorT) -> np.ndarray | None:
     """The values of a constant tensor of a common type, or `None` if it is computed.
 
     Raises:
-        ValueError: If it is of another type.
+        ValueError: If it is a constant of another type.
     """
     data = model.buffers[tensor.buffer].data
     if data is None or not len(data):
         return None
     dtype = numpy_types().get(tensor.type)
     if dtype is None:
-        raise ValueError(f"A constant has the type {tensor.type}, which is no number.")
+        raise ValueError(f"A constant has the type {tensor.type}, which is not a type of numbers.")
     return np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype).reshape(_shape(tensor))
 
 
 def numpy_types() -> dict[int, type[np.generic]]:
-    """The NumPy types of those tensor types that have one."""
+    """The NumPy types of tensor types, by the schema's numbers; of those that have one."""
     kinds = schema().TensorType
     return {
         kinds.FLOAT32: np.float32,
@@ -179,7 +180,7 @@ def _shape(tensor: TensorT) -> tuple[int, ...]:
 
 
 def _fill(model: ModelT) -> None:
-    """Put empty lists where there are none."""
+    """Put empty lists where the file has none."""
     for graph in model.subgraphs:
         graph.operators = graph.operators or []
         for operator in graph.operators:
@@ -189,7 +190,7 @@ def _fill(model: ModelT) -> None:
 
 
 def _check(model: ModelT) -> None:
-    """Raise ValueError if an index points nowhere, or a constant has not the bytes of its shape."""
+    """Raise ValueError if an index points nowhere, or a constant has not the size of its shape."""
     if not model.subgraphs or not model.operatorCodes or not model.buffers:
         raise ValueError("it has no graph, operators or buffers")
     dtypes = numpy_types()
@@ -224,6 +225,6 @@ def _check(model: ModelT) -> None:
             if len(inputs) < needed or -1 in inputs[:needed] or (needed and len(outputs) != 1):
                 raise ValueError(f"{name} has {len(inputs)} inputs and {len(outputs)} outputs")
             if name.startswith("Lce"):
-                op_options(operator)  # of other custom operators they may be anything
+                op_options(operator)  # those of other custom operators may be anything
         if any(not 0 <= i < count for i in (*graph.inputs, *graph.outputs)):
             raise ValueError("an input or output does not exist")

@@ -1,4 +1,4 @@
-"""A graph of a `.tflite` by the indices of its tensors, and the layers that it came from."""
+"""A graph of a `.tflite`, by the indices of its tensors, and the Keras layers that it came from."""
 
 import re
 from collections import Counter
@@ -9,7 +9,8 @@ from larq_reactnet.converters._tflite import file as tflite
 
 __all__ = ["DATA", "Graph", "buffer_size", "layers", "readable", "text"]
 
-# Operators of multiply-accumulates: weights are their second input, and this one is the data.
+# Operators that multiply and accumulate, and the index of the input that is their data. Weights are
+# the second input of each.
 DATA = {BCONV2D: 0, "CONV_2D": 0, "DEPTHWISE_CONV_2D": 0, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 2}
 
 
@@ -25,7 +26,7 @@ class Graph:
         self._producers = {i: o for o in self.operators for i in self.outputs_of(o)}
 
     def name(self, operator: Any) -> str:
-        """`CONV_2D`, or of a custom operator the name by which it is known."""
+        """The name of an operator, like `CONV_2D`; of a custom one its own, like `LceBconv2d`."""
         return tflite.op_name(self.model, operator)
 
     def inputs_of(self, operator: Any) -> list[int]:
@@ -37,7 +38,7 @@ class Graph:
         return [] if operator.outputs is None else [int(i) for i in operator.outputs]
 
     def shape(self, index: int) -> tuple[int, ...]:
-        """Shape of a tensor; of bits, 32 are one element."""
+        """Shape of a tensor. In a tensor of bits, 32 of them are one element."""
         shape = self.tensors[index].shape
         return () if shape is None else tuple(int(size) for size in shape)
 
@@ -46,15 +47,15 @@ class Graph:
         return str(self._types[self.tensors[index].type])
 
     def producer(self, index: int) -> Any | None:
-        """The operator that computes a tensor."""
+        """The operator that computes a tensor; None for inputs and constants."""
         return self._producers.get(index)
 
     def bytes(self, index: int) -> int:
-        """Size of a constant, or 0."""
+        """Size of a constant in bytes; 0 for other tensors."""
         return 0 if index < 0 else buffer_size(self.model.buffers[self.tensors[index].buffer])
 
     def stored(self, index: int) -> int | None:
-        """The constant that holds the values of a tensor, perhaps in a smaller type, or None."""
+        """The constant with the values of a tensor, perhaps in a smaller type; None if computed."""
         for _ in range(len(self.operators) + 1):  # a corrupt graph may have a cycle
             if self.bytes(index):
                 return index
@@ -66,7 +67,7 @@ class Graph:
 
 
 def buffer_size(buffer: Any) -> int:
-    """Number of bytes in a buffer, which are elsewhere in files of more than 2 GB."""
+    """Number of bytes in a buffer. Files of more than 2 GB have them outside of the flatbuffer."""
     if buffer.data is not None and len(buffer.data):
         return len(buffer.data)
     return int(buffer.size) if buffer.offset > 1 else 0
@@ -77,7 +78,7 @@ def layers(graph: Graph) -> list[str]:
     names = [text(tensor.name) for tensor in graph.tensors]
     scopes = Counter(name.split("/")[0] for name in names if "/" in name)
     model, count = scopes.most_common(1)[0] if scopes else ("", 0)
-    # The scope of the whole model says nothing.
+    # The name of the whole model, in front of nearly all names, says nothing.
     model = model if count > 0.9 * sum(scopes.values()) else ""
     found = []
     for operator in graph.operators:
@@ -89,13 +90,13 @@ def layers(graph: Graph) -> list[str]:
 
 
 def text(name: str | bytes | None) -> str:
-    """A name of a file, without what a terminal might take for a command."""
+    """A name from a file, without characters that a terminal might take for a command."""
     name = name.decode(errors="replace") if isinstance(name, bytes) else str(name or "")
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
 
 
 def readable(name: str) -> str:
-    """A name without what converters call the network's inputs, outputs and nameless tensors."""
+    """A name without the technical parts that converters give to inputs, outputs and the like."""
     name = re.sub(r"^(PartitionedCall|StatefulPartitionedCall)(_\d+)?(:\d+)?$", "output", name)
     name = re.sub(r"^serving_default_(.+?)(:\d+)?$", r"\1", name)
     return re.sub(r"^(tfl|arith)\.\w+$", "", name)

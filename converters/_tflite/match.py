@@ -1,4 +1,4 @@
-"""Which `LceBconv2d` of a `.tflite` is which layer of the Keras model, by their weights."""
+"""Finds by their weights which `LceBconv2d` of a `.tflite` is which layer of the Keras model."""
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class BinaryOp:
         input: Index of the tensor that it takes.
         output: Index of the tensor that it gives.
         negative: Which of its weights are -1, of shape `(filters, height, width, channels)`.
-        gives_bits: Whether its outputs are bits. LCE may then have flipped whole filters.
+        gives_bits: Whether its outputs are bits. LCE may then have flipped all signs of a filter.
     """
 
     index: int
@@ -53,7 +53,7 @@ def binary_ops(model_t: Any) -> list[BinaryOp]:
 def match(layers: Sequence[tf.keras.layers.Layer], model_t: Any) -> list[int | None]:
     """The operator of each layer, as its index in the first graph, or None if there is none.
 
-    An operator is given to one layer only. Layers of equal weights get theirs in order.
+    No operator is given to two layers. Layers with equal weights get theirs in order.
 
     Args:
         layers: `QuantConv2D` layers without groups, one entry for each call.
@@ -69,10 +69,10 @@ def match(layers: Sequence[tf.keras.layers.Layer], model_t: Any) -> list[int | N
 
 
 def oddly_fused(model_t: Any) -> dict[int, tuple[int, ...]]:
-    """Operators that LCE joined with a constant which is not one number per channel, and its shape.
+    """Operators with a fused constant that is not one number per channel, and its shape.
 
-    It does so with any constant that is added to a binary convolution, or multiplied by it. The
-    interpreter refuses the file.
+    LCE fuses any constant that is added to a binary convolution or multiplied with it, but its
+    interpreter then refuses the file.
     """
     graph = model_t.subgraphs[0]
     found = {}
@@ -85,17 +85,17 @@ def oddly_fused(model_t: Any) -> dict[int, tuple[int, ...]]:
 
 
 def _negative(model_t: Any, operator: Any) -> np.ndarray:
-    """The filters of an `LceBconv2d`: a set bit is -1, the lowest bit of a word comes first."""
+    """Which weights of an `LceBconv2d` are -1: those whose bit is set."""
     tensor = model_t.subgraphs[0].tensors[operator.inputs[1]]
     words = tflite.constant(model_t, tensor)
     if words is None or words.dtype != np.int32 or words.ndim != 4:
         raise ValueError("An LceBconv2d has no packed filters.")
     channels = int(tflite.op_options(operator).get("channels_in", words.shape[-1] * WORD))
-    return unpack(words, channels)  # of groups, there are no more bits than this anyway
+    return unpack(words, channels)  # with groups, filters have fewer bits, and all are taken
 
 
 def unpack(words: np.ndarray, channels: int) -> np.ndarray:
-    """Which signs are negative, from words of bits that LCE has packed, the lowest first."""
+    """Which signs are negative, from the words into which LCE packs bits, the lowest bit first."""
     data = np.ascontiguousarray(words).astype("<i4").view(np.uint8)
     return np.unpackbits(data, axis=-1, bitorder="little")[..., :channels].astype(bool)
 
@@ -107,6 +107,6 @@ def _signs(layer: tf.keras.layers.Layer) -> np.ndarray:
 
 
 def _fingerprint(negative: np.ndarray) -> tuple[tuple[int, ...], bytes]:
-    """The same for weights that differ by the sign of whole filters."""
+    """A key for weights that is the same if they differ only by the signs of whole filters."""
     flat = negative.reshape(len(negative), -1)
     return negative.shape, np.packbits(flat ^ flat[:, :1]).tobytes()

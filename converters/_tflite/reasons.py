@@ -1,7 +1,7 @@
 """Why a convolution or dense layer of a `.tflite` is not binary, from the graph around it.
 
-LCE makes an `LceBconv2d` of a convolution whose inputs are bits and whose weights have one
-magnitude in each output filter. What of that is missing can be seen in the file.
+Larq Compute Engine (LCE) makes an `LceBconv2d` of a convolution whose inputs are bits and whose
+weights have one magnitude in each output filter. The file shows which of these is missing.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 
 __all__ = ["why_float"]
 
-# Give the same numbers as they get, in another form, order or type.
+# Operators that only give the numbers that they get in another form, order or type.
 _NEUTRAL = (
     "DENSIFY",
     "DEQUANTIZE",
@@ -63,7 +63,7 @@ def why_float(graph: Graph, operator: Any) -> str:
 
 
 def _source(graph: Graph, index: int) -> tuple[Any | None, bool]:
-    """The operator where the numbers in a tensor come from, and whether they were padded."""
+    """The operator that the numbers in a tensor come from, and whether they were padded since."""
     padded = False
     producer = graph.producer(index)
     for _ in graph.operators:  # a corrupt graph may have a cycle
@@ -75,17 +75,17 @@ def _source(graph: Graph, index: int) -> tuple[Any | None, bool]:
 
 
 def _inputs(graph: Graph, data: int, producer: Any | None) -> str:
-    """What the inputs of a layer are that are not bits."""
+    """A clause that says what the inputs of a layer are, which are not bits."""
     width = _WIDTHS.get(graph.type(data), "real")
     if producer is None:
         return f"its inputs are the network's own, which are {width}"
     if graph.name(producer) == "SIGN":
-        return "its inputs come from SIGN, which is no binary sign because it gives 0 for 0"
+        return "its inputs come from SIGN, which is not a binary sign because it gives 0 for 0"
     return f"its inputs are {width} (from {graph.name(producer)})"
 
 
 def _weights(graph: Graph, index: int, axis: int) -> tuple[str, str]:
-    """Whether weights are `binary`, or else what they are, and this in words."""
+    """What weights are, like `binary` (empty if unknown), and a clause that says so."""
     stored = graph.stored(index)
     if stored is None:
         return "", "its weights are computed"
@@ -98,12 +98,12 @@ def _weights(graph: Graph, index: int, axis: int) -> tuple[str, str]:
     points = None if tensor.quantization is None else tensor.quantization.zeroPoint
     zero = 0 if points is None or not len(points) else int(points[0])
     filters = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1).astype(np.float32)
-    with np.errstate(all="ignore"):  # of infinite weights
+    with np.errstate(all="ignore"):  # weights may be infinite
         magnitude = np.abs(filters - zero)
         largest = magnitude.max(axis=1, keepdims=True)
         same = np.abs(magnitude - largest) <= SAME_MAGNITUDE * largest
         few = np.round(magnitude / largest, 3)[:16]
-    if filters.shape[1] == 1:  # a number alone has one magnitude always
+    if filters.shape[1] == 1:  # a single weight always has one magnitude
         return "real", f"its weights are real{how}"
     if same.all() and (largest > 0).all():
         return "binary", f"its weights are binary{how}"

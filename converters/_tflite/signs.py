@@ -35,5 +35,5 @@ def with_signs(model: tflite.ModelT, ops: Sequence[BinaryOp]) -> bytes:
         graph.operators.append(new_operator(code, [op.input], [real]))
         outputs.append(real)
     graph.outputs = np.array(outputs, np.int32)
-    model.signatureDefs = None  # they name fewer outputs
+    model.signatureDefs = None  # these name the old outputs only
     return tflite.write(model)

@@ -52,13 +52,17 @@ def _attached(flatbuffer: bytes) -> int:
     try:
         with zipfile.ZipFile(io.BytesIO(flatbuffer)) as archive:
             starts = [entry.header_offset for entry in archive.infolist()]
-    except Exception:  # there is none, or its reader may raise anything
+    except Exception:  # there is none, or it is corrupt and its reader may raise anything
         return 0
     return len(flatbuffer) - min(starts, default=len(flatbuffer))
 
 
 def _constants(graphs: list[Graph]) -> Iterator[tuple[int, int, Graph, int, str]]:
-    """Graph, operator, constant and its kind: first weights, then biases, then all others."""
+    """Every constant of an operator and its kind: first weights, then biases, then all others.
+
+    Each comes as the number of its graph, the index of the operator, the graph, the index of the
+    constant, and its kind.
+    """
     found: tuple[list, list, list] = ([], [], [])
     for number, graph in enumerate(graphs):
         for index, operator in enumerate(graph.operators):

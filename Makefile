@@ -1,44 +1,72 @@
-# Each target does everything it needs, from a fresh clone on.
+# Each target does everything it needs, from a fresh clone on, and installs no more than that.
 #   make demo    train a small binary network on digits, export it to one bit, run it; classify
 #                photographs with pretrained weights
 #   make test    lint, types, and all tests, in WORKERS processes; short checks of the runtime
-#   make fast    the tests that are not slow
+#   make fast    the tests that are not slow, for a developer's loop
+#   make random  all tests in a random order, which shows whether one depends on another
 #   make docs    the documentation, in build/docs
 
 PYTHON ?= python3
 VENV ?= .venv
 # More than there are processors: tests wait for processes of their own.
 WORKERS ?= 3
-# Where tensorflow-datasets keeps a prepared CIFAR-10; nothing is downloaded.
-DATA_DIR ?= $(wildcard ../shared/data/tfds)
+# A folder in which tensorflow-datasets has a prepared CIFAR-10: with it the demo and the tests look
+# at its images too. Nothing is downloaded.
+DATA_DIR ?=
+# Of the order of the tests: a failure of `make random` names the seed that shows it again.
+SEED ?= $(shell date +%s)
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
+export DATA_DIR
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test fast runtime lint types docs sizes benchmark clean
+.PHONY: demo test fast random runtime lint types docs sizes benchmark clean
 
-# A pip older than 23.1 does not find a set of versions in any useful time.
+# What the demo needs. A pip older than 23.1 does not find a set of versions in any useful time.
 $(BIN)/larq-reactnet: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=23.1'
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(PIP) install --quiet --upgrade 'pip>=23.1'
+	$(PIP) install --quiet --editable '.[demo]'
+	touch $@
+
+# What all other targets need.
+$(BIN)/pytest: $(BIN)/larq-reactnet
+	$(PIP) install --quiet --editable '.[dev]'
+	touch $@
+
+# The runtime from its folder, then what it needs, as `pip install larq-reactnet[runtime]` finds it.
+RUNTIME := $(addprefix runtime/,pyproject.toml CMakeLists.txt src/* src/*/* python/*/*.py)
+$(BIN)/larq-reactnet-runtime: $(BIN)/pytest $(wildcard $(RUNTIME))
+	$(MAKE) -C runtime install VENV=.venv PYTHON=$(PYTHON) INTO=$(abspath $(BIN)/python)
+	$(PIP) install --quiet --editable '.[dev,runtime]'
+	touch $@
+
+# PyTorch, which only the tests of its checkpoints need. On Linux, PyPI has a build that brings
+# gigabytes of CUDA libraries. The build for CPUs has the same version with "+cpu" at its end, which
+# PyPI never has, so a request for that version cannot bring the large one: pip takes it from where
+# it is set up to look (`find-links` in its configuration), or else from PyTorch's own index. On other
+# systems PyPI's build is the one for CPUs. Where neither is to be had, the tests say what they skip.
+TORCH ?= torch==2.13.0$(if $(filter Linux,$(shell uname -s)),+cpu)
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+$(BIN)/torchrun: $(BIN)/larq-reactnet-runtime
+	$(PIP) install --quiet '$(TORCH)' \
+		|| $(PIP) install --quiet --extra-index-url $(TORCH_INDEX) '$(TORCH)' \
+		|| echo 'There is no $(TORCH) for this Python: the tests that need it are skipped.'
 	touch $@
 
 demo: $(BIN)/larq-reactnet
 	$(BIN)/python examples/digits.py --output demo
-	$(BIN)/python examples/photos.py --output demo $(if $(DATA_DIR),--data-dir $(DATA_DIR))
+	$(BIN)/python examples/photos.py --output demo $(if $(DATA_DIR),--data-dir '$(DATA_DIR)')
 
-# The runtime from its folder, then what it needs, as `pip install larq-reactnet[runtime]` finds it.
-RUNTIME := $(addprefix runtime/,pyproject.toml CMakeLists.txt src/* src/*/* python/*/*.py)
-$(BIN)/larq-reactnet-runtime: $(BIN)/larq-reactnet $(wildcard $(RUNTIME))
-	$(MAKE) -C runtime install VENV=.venv PYTHON=$(PYTHON) INTO=$(abspath $(BIN)/python)
-	$(BIN)/python -m pip install --quiet --editable '.[dev,runtime]'
-	touch $@
+test: lint types runtime $(BIN)/torchrun
+	$(PYTEST)
 
-test: lint types runtime
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
+fast: $(BIN)/larq-reactnet-runtime
+	$(PYTEST) -m 'not slow'
 
-fast: $(BIN)/larq-reactnet $(BIN)/larq-reactnet-runtime
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m 'not slow'
+random: $(BIN)/torchrun
+	$(PYTEST) -p randomly -p 'no:cacheprovider' --randomly-seed=$(SEED)
 
 # Its tests are run in its folder, which has settings of its own; then a little of its sanitizers,
 # fuzzers and emulator, where there are.
@@ -46,25 +74,25 @@ runtime: $(BIN)/larq-reactnet-runtime
 	cd runtime && $(abspath $(BIN))/python -m pytest -q -n $(WORKERS)
 	$(MAKE) -C runtime check VENV=.venv PYTHON=$(PYTHON) MAIN=$(abspath $(VENV))
 
-lint: $(BIN)/larq-reactnet
+lint: $(BIN)/pytest
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 # mypy does not follow an editable install into zoo/ and converters/, so it gets a plain one.
-types: $(BIN)/larq-reactnet
+types: $(BIN)/pytest
 	rm -rf build/types build/lib build/bdist.*
-	$(BIN)/python -m pip install --quiet --no-deps --target build/types .
-	cd build/types && MYPYPATH=. ../../$(BIN)/mypy -p larq_reactnet
-	cd build/types && MYPYPATH=. ../../$(BIN)/mypy ../../tools
+	$(PIP) install --quiet --no-deps --target build/types .
+	cd build/types && MYPYPATH=. $(abspath $(BIN))/mypy -p larq_reactnet
+	cd build/types && MYPYPATH=. $(abspath $(BIN))/mypy ../../tools
 
-docs: $(BIN)/larq-reactnet
+docs: $(BIN)/pytest
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The zoo's table of parameters and operations, after a change of its models.
 sizes: $(BIN)/larq-reactnet
 	$(BIN)/python tools/sizes.py
 
-benchmark: $(BIN)/larq-reactnet
+benchmark: $(BIN)/pytest
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/conversion.py
 	$(BIN)/python benchmarks/export.py

@@ -1,6 +1,7 @@
 """What the tests share. `larq_reactnet` comes first, because it selects Keras 2."""
 
 import gc
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -34,6 +35,16 @@ class Interpreter:
 """
 PACKAGES = {"lce": "larq_compute_engine", "runtime": "larq_reactnet_runtime"}
 MEANS = "return images.mean((1, 2), np.float32) @ np.eye(3, 4, dtype=np.float32)"
+
+# `make test` installs PyTorch where there is a build for CPUs only.
+_NEED_TORCH = ["test_torch_checkpoint.py", "test_torch_checkpoint_refusals.py"]
+collect_ignore = [] if importlib.util.find_spec("torch") else _NEED_TORCH
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say which tests were left out, because pytest does not."""
+    if collect_ignore:
+        terminalreporter.write_line(f"Not run without PyTorch: {', '.join(collect_ignore)}")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -74,10 +85,25 @@ def _free_memory():
         _used = _memory()
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
+def _start_afresh():
+    """Count the names of layers from the beginning, and draw the same random numbers.
+
+    So nothing depends on which tests ran before.
+    """
     _free_memory()
     tf.keras.utils.set_random_seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef):
+    """Start afresh before what several tests share, which is made before their own fixtures."""
+    if fixturedef.scope != "function":
+        _start_afresh()
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    _start_afresh()
     # An error inside of a Larq layer leaves the scope open, for good.
     with lq.context.quantized_scope(False):
         yield

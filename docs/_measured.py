@@ -147,12 +147,18 @@ def _measure(name: str, data_dir: str | None) -> None:
     else:
         done = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
         kept = "\n\n".join(done.stdout.rstrip().split("\n\n")[-measurement.paragraphs :])
-        # Of several tables, one below the other, the last.
-        if "\n|--" in kept:
-            lines = kept.splitlines()
-            last = max(i for i, line in enumerate(lines) if line.startswith("|--"))
-            kept = "\n".join(lines[last - 1 :])
-    _path(name).write_text(f"{kept.rstrip()}\n")
+    _path(name).write_text(f"{_last_table(kept.rstrip())}\n")
+
+
+def _last_table(text: str) -> str:
+    """Of several Markdown tables, one below the other, the last, and without padding."""
+    lines = text.splitlines()
+    heads = [i - 1 for i, line in enumerate(lines) if line.startswith("|--")]
+    if not heads:
+        return text
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[heads[-1] :]]
+    rows[1] = ["---"] * len(rows[1])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def main() -> None:

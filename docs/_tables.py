@@ -33,6 +33,8 @@ MARKER = re.compile(
 )
 # What stands in a page for the docstring of something public.
 REFERENCE = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
+# What has another name in the reference: see `_reference`.
+_SHOWN_AS = {"larq_reactnet.zoo.larq_zoo.create": "larq_reactnet.zoo.larq_zoo._larq_zoo"}
 
 
 def names_in(listing: str) -> list[str]:
@@ -188,7 +190,7 @@ def api(pages: dict[str, str]) -> str:
 def object_at(path: str) -> Any:
     """What is at a dotted path such as `larq_reactnet.zoo.create`."""
     found = importlib.import_module("larq_reactnet")
-    for name in path.split(".")[1:]:
+    for name in _SHOWN_AS.get(path, path).split(".")[1:]:
         if not hasattr(found, name):
             importlib.import_module(f"{found.__name__}.{name}")
         found = getattr(found, name)

@@ -1,117 +1,70 @@
-"""Which part of the library imports which: the arrows point one way, and there is no circle.
+"""What docs/architecture.md says of the house: what is where, and that nothing is shadowed.
 
-The imports are read from the source text, those inside of functions too. What is imported only for
-type checkers counts as well, because a reader follows it like any other.
+Which way imports point is in test_arrows.py.
 """
 
 import ast
+import re
 
 import pytest
+from doc_pages import PAGES, ROOT
 from sources import modules
+from test_arrows import imports
 
-# The parts of the library, and what each of them may import besides itself. "base" are the modules
-# that stand in larq_reactnet/ itself, and "front" is its `__init__`, which offers all the others.
-MAY_IMPORT = {
-    "base": set(),
-    "zoo": {"base"},
-    "training": {"base", "zoo"},
-    "converters": {"base"},
-    "front": {"base", "zoo", "training", "converters"},
-    "cli": {"base", "zoo", "training", "converters", "front"},
-}
+PAGE = PAGES["architecture.md"]
+MODULES = modules()
 
 
-def imports(source, known):
-    """The modules of `known` that the text of a module imports."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute here"
-            names = {f"{node.module}.{alias.name}" for alias in node.names}
-            submodules = names & known
-            found |= submodules
-            if submodules != names:  # something else is taken from the module itself
-                found.add(node.module)
-    return found & known
+def tree():
+    """The paths in the picture of the house."""
+    picture = re.search(r"## The house\n\n```text\n(.*?)```", PAGE, re.DOTALL)[1]
+    paths, folder = [], ""
+    for line in picture.splitlines():
+        indented, name = line.startswith(" "), line.split()[0]
+        if not indented:
+            folder = name
+        paths.append(f"{folder}{name}" if indented else name)
+        paths += [f"{folder}{other}" for other in re.findall(r"\b\w+\.py\b", line)[1:]]
+    return paths
 
 
-def graph():
-    """What each module imports."""
-    files = modules()
-    return {name: imports(path.read_text(), files.keys()) for name, path in files.items()}
+@pytest.mark.parametrize("path", tree())
+def test_path_exists(path):
+    found = ROOT / path
+    assert found.is_dir() if path.endswith("/") else found.is_file()
 
 
-def folded(arrows, depth):
-    """The same arrows between packages: names are cut after so many parts."""
-    cut = {name: ".".join(name.split(".")[:depth]) for name in arrows}
-    found = {short: set() for short in cut.values()}
-    for name, targets in arrows.items():
-        found[cut[name]] |= {cut[target] for target in targets} - {cut[name]}
-    return found
+def test_every_stage_is_in_the_picture():
+    """All modules of converters and all that is public in the library."""
+    shown = set(tree())
+    missing = {
+        str(path.relative_to(ROOT))
+        for folder in ("larq_reactnet", "converters")
+        for path in (ROOT / folder).glob("[!_]*.py")
+    } - shown
+    assert not missing
 
 
-def circle_in(arrows):
-    """A circle, as the list of its nodes, or None."""
-    finished = set()
-
-    def search(path):
-        for target in sorted(arrows[path[-1]]):
-            if target in path:
-                return path[path.index(target) :]
-            if target not in finished and (found := search([*path, target])):
-                return found
-        finished.add(path[-1])
-        return None
-
-    return next(
-        (found for name in arrows if name not in finished and (found := search([name]))), None
-    )
+def test_rooms_do_not_know_stages():
+    asks_lce = "larq_reactnet.converters._faults.signs"
+    for module in MODULES:
+        if re.search(r"\.converters\._\w+\.", module) and module != asks_lce:
+            stages = {
+                name for name in imports(MODULES[module].read_text(), MODULES.keys()) if re.search(r"\.converters\.[a-z]\w*$", name)
+            }
+            assert not stages, f"{module} imports {stages}"
 
 
-def part_of(name):
-    """The part of the library to which a module belongs."""
-    if name == "larq_reactnet":
-        return "front"
-    first = name.split(".")[1]
-    return first if first in MAY_IMPORT else "base"
-
-
-def test_the_arrows_that_the_tests_see(tmp_path):
-    known = {"p", "p.a", "p.a.b", "p.c"}
-    assert imports("from p.a import b", known) == {"p.a.b"}
-    assert imports("from p.a import b, thing", known) == {"p.a", "p.a.b"}
-    assert imports("def f():\n    import p.c, numpy", known) == {"p.c"}
-    assert imports("if TYPE_CHECKING:\n    from p import c", known) == {"p.c"}
-    assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": {"b"}}) == ["b", "c", "d"]
-    assert circle_in({"a": {"b", "c"}, "b": {"c"}, "c": set()}) is None
-    arrows = {"p.a.x": {"p.c"}, "p.c": {"p.a.y"}, "p.a.y": set()}
-    assert circle_in(arrows) is None
-    assert circle_in(folded(arrows, 2)) == ["p.a", "p.c"]
-
-
-def test_no_circle_of_modules():
-    arrows = graph()
-    assert len(arrows) > 80
-    assert sum(map(len, arrows.values())) > 200
-    assert circle_in(arrows) is None
-
-
-@pytest.mark.parametrize("depth", [2, 3])
-def test_no_circle_of_packages(depth):
-    """Neither of larq_reactnet.zoo and the like, nor of the folders in them."""
-    # The front offers everything, and is imported by the command line alone.
-    arrows = {name: targets - {"larq_reactnet"} for name, targets in graph().items()}
-    del arrows["larq_reactnet"]
-    assert circle_in(folded(arrows, depth)) is None
-
-
-def test_arrows_point_one_way():
-    wrong = [
-        f"{name} imports {target}"
-        for name, targets in sorted(graph().items())
-        for target in sorted(targets)
-        if part_of(target) not in MAY_IMPORT[part_of(name)] | {part_of(name)}
-    ]
-    assert wrong == []
+def test_modules_have_no_public_names():
+    """A module does not have the name of what its package gives out."""
+    for package, path in MODULES.items():
+        if path.name != "__init__.py":
+            continue
+        given = {
+            alias.asname or alias.name
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom) and node.module != package
+            for alias in node.names
+        }
+        shadowed = given & {other.stem for other in path.parent.glob("*.py")}
+        assert not shadowed, f"{package}: {shadowed}"

@@ -1,14 +1,84 @@
-// From counts of unequal bits to outputs: clamp, multiplier and bias, or a threshold.
+// The epilogue of a binary convolution: all that happens between the count of unequal bits, which a
+// kernel makes, and the output that is written to memory.
 //
-// Of K products of signs, c are -1: their sum is K - 2c. LCE clamps the sum (its fused activation),
-// multiplies it and adds a bias. Here 2c is clamped, and multiplier and bias are such that the
-// result is the same. Doubled counts stay integers when half a channel is needed: a padded zero
-// counts as half of its bits. What is joined to the convolution follows, each operator with a
-// rounding of its own, as if the interpreter had run it.
+// ----------------
+// What is computed
+// ----------------
 //
-// The functions are compiled once for each instruction set. They are in an unnamed namespace, and
-// call nothing of the standard library, lest the linker keep one version, for the wrong processor.
-// They are always inlined, into a loop over pixels that keeps what it can in registers.
+// Let K be the number of products in one sum, window height * window width * input channels of the
+// group. Signs are bits, so a product is -1 where the bit of the patch and that of the filter are
+// unequal, and +1 elsewhere. With c unequal bits out of K, the operator LceBconv2d computes
+//
+//   1. sum = K - 2 c        what a convolution of floats gives for inputs and weights of +1 and -1
+//   2. clamp sum            the fused activation: RELU, RELU_N1_TO_1, RELU6, or none
+//   3. y = sum * m + b      a multiplier and a bias for each output channel, such as those of a
+//                           batch normalization
+//
+// Here steps 1 and 3 are one multiplication and one addition. Put x = 2 c and sum = K - x:
+//
+//   y = float(clamp'(x)) * m' + b'      with m' = -m, b' = b + K m,
+//                                       and clamp' to [K - highest sum, K - lowest sum]
+//
+// ops/bconv2d.cc computes m' and b' as Larq Compute Engine does, in float64 and rounded once, so the
+// outputs are equal to the last bit. It is the *doubled count* x that is clamped and compared, not c.
+// A limit of a sum may be half a count away from a whole number of unequal bits, and so may be the
+// correction for padding; in x both are integers.
+//
+// ------------------
+// Padding with zeros
+// ------------------
+//
+// A zero is neither +1 nor -1. A patch has bits 0 outside the image, which stand for +1. There, a
+// pixel of a filter with n channels, b of which are negative, has b unequal bits and contributes
+// n - 2 b to the sum, but has to contribute 0. Adding n - 2 b to x takes that away. `corrections`
+// has the sum of these numbers over the pixels of the filter that are outside the image, for each
+// filter (see ops/zero_padding.h). It is null if nothing has to be corrected. K stays what it is.
+//
+// ----------------
+// Kinds of outputs
+// ----------------
+//
+// kFloat: y is written.
+//
+// kInt8: 4. y / scale + zero point, which is a part of m' and b';
+//        5. to the nearest integer, halves away from zero, and clamped to [-128, 127].
+//
+// kBits: the sign of y, without computing y. Whether y is negative depends on nothing but x, so the
+// file has a threshold for each channel: the bit is 1, which is negative, where x is greater than
+// twice the threshold.
+//
+// kJoined: float operators that follow the convolution in the graph, and the LceQuantize behind them,
+// are run here on y while it is in registers (graph/fusion.h decides which). They are in *slots*, in
+// the order of kSlots; each slot has one operator or none:
+//
+//   kAddConstant   y += constant of the channel
+//   kAddTensor     y += another tensor at the same place. It may have half as many channels; then they
+//                  are added to the first half of the channels, and once more to the second half.
+//   kPrelu         y = y < 0 ? y * slope of the channel : y
+//
+// Each operator rounds its result to float32, also the multiplication and the addition of step 3: the
+// compiler may not fuse them. So y has the bits that the interpreter's own operators would give. At
+// the end y is written if `output` is not null, and its signs if `signs` is not null; -0.0 and NaN are
+// not negative.
+//
+// --------------------
+// How bits are written
+// --------------------
+//
+// A word has the signs of 32 channels, the first in its lowest bit. A vector comparison gives a bit for
+// each lane; those of all registers, side by side, are the bits of a block of filters. A block may hold
+// filters that only fill it up: their bits are cleared. It may also begin in the middle of a word, and
+// share words with other blocks. So its bits are or-ed into words that ops/bconv2d.cc has set to 0.
+//
+// ---------------
+// How it is built
+// ---------------
+//
+// The functions are compiled once for each instruction set. They are in an unnamed namespace, and call
+// nothing of the standard library: of two functions with the same name the linker would keep one,
+// perhaps that for another processor. They are always inlined, into a loop over pixels that keeps what
+// it can in registers. What kind of output it is, and whether the slots are those of ReActNet, is known
+// when they are compiled.
 #pragma once
 
 #include <cstring>

@@ -9,6 +9,8 @@
 namespace larq_reactnet_runtime {
 namespace {
 
+static_assert(kNoTensor == kTfLiteOptionalTensor);
+
 NodeKind KindOf(const TfLiteRegistration& registration) {
   if (registration.custom_name != nullptr) {
     const std::string_view name = registration.custom_name;

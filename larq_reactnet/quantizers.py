@@ -1,16 +1,20 @@
 r"""Binary quantizers of BNN+ and ReActNet, for Larq's `input_quantizer` and `kernel_quantizer`.
 
-Each is a pure function and a thin registered class with a string alias:
+Each is a pure function and a thin class that is registered with Keras, also under a string alias:
 
 | class | alias | for | forward | backward |
 | --- | --- | --- | --- | --- |
-| `SwishSign` | `"bnnplus_swish_sign"` | both | sign(x) | derivative of SignSwish |
+| `SwishSign` | `"bnn_plus_swish_sign"` | both | sign(x) | derivative of SignSwish |
 | `RSign` | `"rsign"` | inputs | sign(x - threshold) | a surrogate at x - threshold |
 | `ReActSign` | `"react_sign"` | kernels | mean abs(w) * sign(w) | identity where abs(w) <= 1 |
-| `BNNPlusSign` | `"bnnplus_sign"` | kernels | alpha * sign(w) | derivative of SignSwish |
+| `BNNPlusSign` | `"bnn_plus_sign"` | kernels | alpha * sign(w) | derivative of SignSwish |
 
 The forward pass is always `larq.math.sign`, up to a shift before and a scale per output channel
 after it: that is the form which Larq Compute Engine turns into bits.
+
+An alias is the name of the registered class in snake_case, as in Larq. `SwishSign` is registered as
+`BNNPlusSwishSign`, because Larq registers a class and an alias of the shorter names. Two older
+aliases, `"bnnplus_swish_sign"` and `"bnnplus_sign"`, work for ever, because saved models have them.
 """
 
 from typing import Any
@@ -96,6 +100,7 @@ def bnn_plus_sign(
     return alpha * (lq.quantizers.ste_sign(w) if beta is None else swish_sign(w, beta))
 
 
+@lq.utils.register_alias("bnn_plus_swish_sign")
 @lq.utils.register_alias("bnnplus_swish_sign")
 @lq.utils.register_keras_custom_object
 class BNNPlusSwishSign(lq.quantizers.Quantizer):
@@ -161,7 +166,7 @@ class BNNPlusSwishSign(lq.quantizers.Quantizer):
         return {**super().get_config(), **config}
 
 
-# Keras registers classes by their name, and "SwishSign" is Larq's.
+# Classes are registered under their names, and Larq registers a `SwishSign` of its own.
 SwishSign = BNNPlusSwishSign
 
 
@@ -254,6 +259,7 @@ class ReActSign(lq.quantizers.Quantizer):
         return react_sign(inputs)
 
 
+@lq.utils.register_alias("bnn_plus_sign")
 @lq.utils.register_alias("bnnplus_sign")
 @lq.utils.register_keras_custom_object
 class BNNPlusSign(lq.quantizers.Quantizer):

@@ -20,11 +20,12 @@ from helpers import assert_same_outputs, binary_model, gradient, reloaded
 
 FLOATS = [np.float16, np.float32, np.float64]
 ALIASES = {
-    "bnnplus_swish_sign": SwishSign,
+    "bnn_plus_swish_sign": SwishSign,
     "rsign": RSign,
     "react_sign": ReActSign,
-    "bnnplus_sign": BNNPlusSign,
+    "bnn_plus_sign": BNNPlusSign,
 }
+OLD_ALIASES = {"bnnplus_swish_sign": SwishSign, "bnnplus_sign": BNNPlusSign}
 # Every quantizer with other arguments than the default, and where it is used.
 CONFIGURED = {
     "swish": ("input", lambda: SwishSign(beta=10.0)),
@@ -264,13 +265,31 @@ def test_round_trip(trained, how, tmp_path, rng):
         twin.fit(images, rng.normal(size=(4, 4)), verbose=0)
 
 
-@pytest.mark.parametrize("alias", ALIASES)
+@pytest.mark.parametrize("alias", ALIASES | OLD_ALIASES)
 def test_alias(alias):
-    assert type(lq.quantizers.get(alias)) is ALIASES[alias]
+    kind = (ALIASES | OLD_ALIASES)[alias]
+    assert type(lq.quantizers.get(alias)) is kind
     assert lq.quantizers.get(alias).precision == 1
+    config = {"class_name": alias, "config": kind().get_config()}
+    assert type(lq.quantizers.get(config)) is kind
 
 
-def test_larqs_own_names_stay_larqs():
+@pytest.mark.parametrize("alias", ALIASES)
+def test_alias_is_the_name_of_the_class(alias):
+    """In snake_case, and the alias of no other class."""
+    assert alias.replace("_", "") == ALIASES[alias].__name__.lower()
+
+
+def test_what_is_registered():
+    """Our classes, and aliases of the quantizers alone. Larq's own names stay Larq's."""
+    objects = tf.keras.utils.get_custom_objects().items()
+    ours = {name: kind for name, kind in objects if kind.__module__.startswith("larq_reactnet.")}
+    assert {name: kind for name, kind in ours.items() if name != kind.__name__} == (
+        ALIASES | OLD_ALIASES
+    )
+    larqs = {name for name, kind in objects if kind.__module__.startswith("larq.")}
+    aliases = {"approx_sign", "dorefa_quantizer", "magnitude_aware_sign", "ste_heaviside"}
+    assert {"SwishSign", "swish_sign", "ste_sign", "ste_tern", "weight_clip", *aliases} <= larqs
     assert type(lq.quantizers.get("swish_sign")) is lq.quantizers.SwishSign
     config = lq.quantizers.serialize(lq.quantizers.SwishSign())
     assert type(lq.quantizers.get(config)) is lq.quantizers.SwishSign

@@ -17,8 +17,9 @@ from typing import Any
 from larq_reactnet import zoo
 from larq_reactnet._files import replacing
 from larq_reactnet.training import Run
-from larq_reactnet.zoo._download import sha256_of
 from larq_reactnet.zoo.pretrained import FOLDER, Weights, list_weights, load, read_table
+
+import pooch
 
 __all__ = ["recipe_of", "ship"]
 
@@ -74,7 +75,7 @@ def ship(folder: Path, data_dir: str | Path | None = None, weights: Path = FOLDE
         top1=round(100 * accuracy, 2),
         date=content["finished"][:10],
         bytes=path.stat().st_size,
-        sha256=sha256_of(path),
+        sha256=pooch.file_hash(path),
         location=path.name,
         licence="Apache-2.0",
         source=f"trained here in {content['results']['hours']:.1f} hours",

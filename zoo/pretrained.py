@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from larq_reactnet.weights_files import load_weights
-from larq_reactnet.zoo._download import fetch, sha256_of
+from larq_reactnet.zoo._download import fetch
 
+import pooch
 import tensorflow as tf
 
 __all__ = [
@@ -80,11 +81,11 @@ class Weights:
             OSError: If there is no such file, or it cannot be downloaded.
         """
         if _is_address(self.location):
-            return fetch(self.location, self.sha256, size=self.bytes)
+            return fetch(self.location, self.sha256)
         path = FOLDER / self.location
         if not path.is_file():
             raise FileNotFoundError(f"There is no file {path}: install larq_reactnet again.")
-        found = sha256_of(path)
+        found = pooch.file_hash(path)
         if found != self.sha256:
             raise ValueError(
                 f"{path} is corrupt: its SHA-256 is {found} instead of {self.sha256}. Install "

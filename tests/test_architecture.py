@@ -50,7 +50,9 @@ def test_rooms_do_not_know_stages():
     for module in MODULES:
         if re.search(r"\.converters\._\w+\.", module) and module != asks_lce:
             stages = {
-                name for name in imports(MODULES[module].read_text(), MODULES.keys()) if re.search(r"\.converters\.[a-z]\w*$", name)
+                name
+                for name in imports(MODULES[module].read_text(), MODULES.keys())
+                if re.search(r"\.converters\.[a-z]\w*$", name)
             }
             assert not stages, f"{module} imports {stages}"
 

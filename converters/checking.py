@@ -6,8 +6,6 @@ operators, which are up to 32 times larger, and does not say so. It gets some la
 example, it takes a ternary input quantizer for a sign.
 """
 
-from typing import Any
-
 from larq_reactnet.converters._faults.costs import costs
 from larq_reactnet.converters._faults.finding import Finding
 from larq_reactnet.converters._faults.rules import faults, is_binary_convolution
@@ -72,7 +70,7 @@ def binary_convolutions(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
     ]
 
 
-def _missing(model: tf.keras.Model, model_t: Any) -> list[Finding]:
+def _missing(model: tf.keras.Model, model_t: tflite.ModelT) -> list[Finding]:
     """The binary convolutions of `model` that are not in its file, or not as they should be."""
     expected = binary_convolutions(cure(model))
     found = match(expected, model_t)

@@ -76,7 +76,7 @@ class _Stored(NamedTuple):
     quantization: Any = None
 
 
-def _heads(model: Any) -> list[Any]:
+def _heads(model: tflite.ModelT) -> list[tflite.OperatorT]:
     """The FULLY_CONNECTED operators with float32 weights behind which nothing becomes bits."""
     graph = model.subgraphs[0]
     becomes_bits: set[int] = set()

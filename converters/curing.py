@@ -23,7 +23,7 @@ from larq_reactnet.converters._faults.rewrites import (
 )
 from larq_reactnet.converters._faults.rules import faults
 from larq_reactnet.converters._faults.signs import gives_one, is_sign
-from larq_reactnet.converters._keras.calls import Call, rebuild, run_call
+from larq_reactnet.converters._keras.calls import Call, KerasTensor, Tensors, rebuild, run_call
 from larq_reactnet.converters._keras.graph import Graph
 
 import larq as lq
@@ -35,7 +35,7 @@ _LARGE = 1e30  # above the threshold of any sign, so that its sign is +1
 
 # A function of a call, its graph, and the new tensors by the id of the old ones. It returns the new
 # output of the call.
-Cure = Callable[[Call, Graph, dict[int, Any]], Any]
+Cure = Callable[[Call, Graph, Tensors], KerasTensor]
 
 
 def cure(model: tf.keras.Model) -> tf.keras.Model:
@@ -78,7 +78,7 @@ def _cure_inner(model: tf.keras.Model) -> tf.keras.Model:
     if all(cured[key] is inner[key] for key in inner):
         return model
 
-    def replace(call: Call, tensors: dict[int, Any]) -> Any:
+    def replace(call: Call, tensors: Tensors) -> Any:
         layer = cured.get(id(call.layer), call.layer)
         return None if layer is call.layer else run_call(call, layer, tensors)
 
@@ -86,14 +86,14 @@ def _cure_inner(model: tf.keras.Model) -> tf.keras.Model:
 
 
 def _replacing(found: dict[int, Fault], cure_: Cure, graph: Graph) -> Any:
-    def replace(call: Call, tensors: dict[int, Any]) -> Any:
+    def replace(call: Call, tensors: Tensors) -> Any:
         fault = found.get(id(call.outputs[0]))
         return None if fault is None else cure_(fault.call, graph, tensors)
 
     return replace
 
 
-def _plain_sign(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+def _plain_sign(call: Call, graph: Graph, tensors: Tensors) -> Any:
     """Replace a sign that LCE does not recognize by one that it does."""
     if not is_sign(call.layer):
         return _sign_again(call, graph, tensors)
@@ -101,13 +101,13 @@ def _plain_sign(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
     return lq.quantizers.SteSign(name=graph.name(call), dtype=tensor.dtype)(tensor)
 
 
-def _sign_again(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+def _sign_again(call: Call, graph: Graph, tensors: Tensors) -> Any:
     """Give the layer an input quantizer: the sign of a sign is the same sign."""
     tensor = tensors[id(call.inputs[0])]
     return again(call.layer, tensor, name=graph.name(call), input_quantizer=plain_sign(call.layer))
 
 
-def _pad_before_sign(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+def _pad_before_sign(call: Call, graph: Graph, tensors: Tensors) -> Any:
     """Replace padding with ones after a sign by padding before it, with what has the sign +1."""
     padding = graph.source(call.inputs[0])
     sign = graph.source(padding.inputs[0])
@@ -122,13 +122,13 @@ def _pad_before_sign(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
     return again(call.layer, tensor, name=name)
 
 
-def _same_padding(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+def _same_padding(call: Call, graph: Graph, tensors: Tensors) -> Any:
     """Replace zero padding after a sign by the `padding="same"` of the convolution."""
     tensor = tensors[id(graph.source(call.inputs[0]).inputs[0])]
     return again(call.layer, tensor, name=graph.name(call), padding="same", pad_values=0.0)
 
 
-def _trim(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+def _trim(call: Call, graph: Graph, tensors: Tensors) -> Any:
     """Leave out padding that is never read; LCE does not mistake the rest for "same"."""
     taker = graph.only_taker(call)
     assert taker is not None  # because the rule `_shift` found one
@@ -137,7 +137,7 @@ def _trim(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
     return _zero_padding(tensor, trimmed(sizes, amounts, view), graph.name(call))
 
 
-def _zero_padding(tensor: Any, amounts: Amounts, name: str) -> Any:
+def _zero_padding(tensor: KerasTensor, amounts: Amounts, name: str) -> Any:
     return tf.keras.layers.ZeroPadding2D(amounts, name=name, dtype=tensor.dtype)(tensor)
 
 
@@ -150,7 +150,7 @@ def _geometry(padding: Call, convolution: Call) -> tuple[Amounts, Sizes, Window]
 
 
 def _rewritten(rewrite: Rewrite) -> Cure:
-    def cure_(call: Call, graph: Graph, tensors: dict[int, Any]) -> Any:
+    def cure_(call: Call, graph: Graph, tensors: Tensors) -> Any:
         return rewrite(call.layer, tensors[id(call.inputs[0])], graph.name(call))
 
     return cure_

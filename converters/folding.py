@@ -47,6 +47,8 @@ from larq_reactnet.converters._folding.values import (
 )
 from larq_reactnet.converters._keras.calls import (
     Call,
+    KerasTensor,
+    Tensors,
     calls_in,
     clone,
     consumers,
@@ -172,12 +174,12 @@ class _Folding:
         """Whether the call does nothing but add a constant."""
         return type(call.layer) is LearnableBias and is_simple(call)
 
-    def uses(self, tensor: Any) -> int:
+    def uses(self, tensor: KerasTensor) -> int:
         """How often a tensor is used: as an input of calls, and as an output of the model."""
         taken = [*self.model.outputs, *(t for call in self.takers[id(tensor)] for t in call.inputs)]
         return sum(other is tensor for other in taken)
 
-    def foresee(self, tensor: Any) -> None:
+    def foresee(self, tensor: KerasTensor) -> None:
         """Choose the offset of a new tensor that most consumers needing an exact value ask for.
 
         A consumer that needs the tensor without any constant comes first. It may be the sign of a
@@ -186,7 +188,7 @@ class _Folding:
         """
         wishes: list[tuple[np.ndarray, str | None]] = []
 
-        def collect(tensor: Any, plus: Any, name: str | None) -> None:
+        def collect(tensor: KerasTensor, plus: Any, name: str | None) -> None:
             for call in self.takers[id(tensor)]:
                 if self.is_alias(call):
                     bias = value_of(call.layer.bias)
@@ -200,7 +202,7 @@ class _Folding:
             wishes.sort(key=lambda wish: (np.any(wish[0]), -often[wish[0].tobytes()]))
             self.exact(tensor, *wishes[0])
 
-    def exact(self, tensor: Any, needed: Any, name: str | None = None) -> Value:
+    def exact(self, tensor: KerasTensor, needed: Any, name: str | None = None) -> Value:
         """The value that stores `tensor` plus the constant `needed`.
 
         The constant goes into a bias that may still change. If there is none, it gets an operator
@@ -260,7 +262,7 @@ class _Folding:
 
         return build
 
-    def run(self, call: Call, tensors: dict[int, Any]) -> Any:
+    def run(self, call: Call, tensors: Tensors) -> Any:
         """Call a copy of the layer of `call` on new tensors."""
         layer = call.layer
         if id(layer) in self.copies:

@@ -273,7 +273,7 @@ def count_operators(flatbuffer: tflite.File) -> Counter[str]:
     )
 
 
-def _inspect(model: Any, flatbuffer: bytes) -> Inspection:
+def _inspect(model: tflite.ModelT, flatbuffer: bytes) -> Inspection:
     graphs = [Graph(model, graph) for graph in model.subgraphs]
     by_kind, by_operator = bytes_by_kind(model, graphs, flatbuffer)
     tensors = [
@@ -327,7 +327,7 @@ def _operator(graph: Graph, number: int, index: int, layer: str, sizes: dict[str
     )
 
 
-def _convolution(graph: Graph, operator: Any) -> Convolution:
+def _convolution(graph: Graph, operator: tflite.OperatorT) -> Convolution:
     given = tflite.op_options(operator)
     for key, count in _OPTIONS.items():
         if not isinstance(given.get(key), int) or not 0 <= given[key] < count:
@@ -351,14 +351,14 @@ def _convolution(graph: Graph, operator: Any) -> Convolution:
     )
 
 
-def _shape_of_weights(graph: Graph, operator: Any) -> tuple[int, ...]:
+def _shape_of_weights(graph: Graph, operator: tflite.OperatorT) -> tuple[int, ...]:
     name, shape = graph.name(operator), graph.shape(graph.inputs_of(operator)[1])
     if len(shape) != (2 if name == "FULLY_CONNECTED" else 4):
         raise ValueError(f"the weights of a {name} have the shape {shape}")
     return shape
 
 
-def _macs(graph: Graph, operator: Any, convolution: Convolution | None) -> int:
+def _macs(graph: Graph, operator: tflite.OperatorT, convolution: Convolution | None) -> int:
     name, filters = graph.name(operator), _shape_of_weights(graph, operator)
     outputs = graph.shape(graph.outputs_of(operator)[0])
     if name == "TRANSPOSE_CONV":  # each input is multiplied with the whole kernel

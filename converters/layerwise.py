@@ -258,7 +258,7 @@ def _distances(
     return np.nan_to_num(filters, nan=np.inf, posinf=np.inf).max(axis=0)
 
 
-def _tolerances(file: Any, op: BinaryOp) -> np.ndarray:
+def _tolerances(file: tflite.ModelT, op: BinaryOp) -> np.ndarray:
     """What rounding may change in the outputs of each filter of `op`."""
     graph = file.subgraphs[0]
     filters, weights = len(op.negative), op.negative[0].size
@@ -274,7 +274,7 @@ def _tolerances(file: Any, op: BinaryOp) -> np.ndarray:
     return np.where(np.isfinite(tolerance), np.maximum(tolerance, smallest), smallest)
 
 
-def _alone(file: Any, ops: Sequence[BinaryOp]) -> bytes:
+def _alone(file: tflite.ModelT, ops: Sequence[BinaryOp]) -> bytes:
     """A file with some binary convolutions only, each with an input and an output of its own."""
     schema = tflite.schema()
     old = file.subgraphs[0]

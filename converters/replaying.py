@@ -20,6 +20,9 @@ from larq_reactnet._latent import latent
 from larq_reactnet.converters._faults.signs import is_sign
 from larq_reactnet.converters._keras.calls import (
     Call,
+    KerasTensor,
+    Quantizer,
+    Tensors,
     call_again,
     clone,
     float64_errors,
@@ -175,7 +178,7 @@ class _Exact:
         given: dict[int, Any] = {}
         signs_of = {index: _sign_before(graph, call) for index, (call, _) in enumerate(pairs)}
 
-        def replace(call: Call, tensors: dict[int, Any]) -> Any:
+        def replace(call: Call, tensors: Tensors) -> Any:
             index = ours.get(id(call.outputs[0]))
             if index is None:
                 return None
@@ -235,7 +238,7 @@ def _sign_before(graph: Graph, call: Call) -> tuple[Any, Any]:
     return source.layer, source.inputs[0]
 
 
-def _in_float64(quantizer: Any, tensor: Any) -> Callable[[Any], Any]:
+def _in_float64(quantizer: Quantizer, tensor: KerasTensor) -> Callable[[Any], Any]:
     """A copy of a quantizer, thresholds included, for float64 tensors of the shape of `tensor`."""
     if not isinstance(quantizer, tf.keras.layers.Layer):
         return quantizer

@@ -1,7 +1,5 @@
 """Binary convolutions that are right, but slower or larger than need be."""
 
-from typing import Any
-
 from larq_reactnet.converters._faults.finding import Finding
 from larq_reactnet.converters._faults.padding import same, sizes_of, window_of
 from larq_reactnet.converters._keras.calls import Call
@@ -66,7 +64,7 @@ def _late_relu(graph: Graph, call: Call) -> Finding | None:
     )
 
 
-def _is_relu(layer: Any) -> bool:
+def _is_relu(layer: tf.keras.layers.Layer) -> bool:
     if type(layer) is layers.Activation:
         return layer.activation in (tf.keras.activations.relu, tf.nn.relu, tf.nn.relu6)
     return type(layer) is layers.ReLU

@@ -8,9 +8,8 @@ if the last rows of a padding are never read, the fused convolution starts at an
 
 import inspect
 from dataclasses import dataclass
-from typing import Any
 
-from larq_reactnet.converters._keras.calls import Call
+from larq_reactnet.converters._keras.calls import Call, KerasTensor
 
 import numpy as np
 import tensorflow as tf
@@ -132,7 +131,7 @@ def _same(size: int, extent: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def sizes_of(tensor: Any) -> Sizes | None:
+def sizes_of(tensor: KerasTensor) -> Sizes | None:
     """Height and width of an image tensor, or None if they are not known."""
     shape = tuple(tensor.shape)
     return (shape[1], shape[2]) if len(shape) == 4 and None not in shape[1:3] else None

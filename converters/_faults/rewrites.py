@@ -5,7 +5,7 @@ from typing import Any
 
 from larq_reactnet._latent import binary_kernel, latent
 from larq_reactnet.converters._faults.padding import same, sizes_of, window_of
-from larq_reactnet.converters._keras.calls import clone, functions_of
+from larq_reactnet.converters._keras.calls import KerasTensor, clone, functions_of
 
 import larq as lq
 import numpy as np
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 # A function of a layer, its input and a name for the layer that replaces it. It returns the output.
-Rewrite = Callable[[tf.keras.layers.Layer, Any, str], Any]
+Rewrite = Callable[[tf.keras.layers.Layer, KerasTensor, str], KerasTensor]
 
 
 @lq.utils.register_keras_custom_object
@@ -46,7 +46,7 @@ class ConstantMap(tf.keras.layers.Layer):
         return tf.reshape(flat, (-1, *inputs.shape[1:]))
 
 
-def again(layer: tf.keras.layers.Layer, tensor: Any, **changes: Any) -> Any:
+def again(layer: tf.keras.layers.Layer, tensor: KerasTensor, **changes: Any) -> Any:
     """The output of a copy of `layer`, weights included, for `tensor`.
 
     Args:
@@ -60,7 +60,7 @@ def again(layer: tf.keras.layers.Layer, tensor: Any, **changes: Any) -> Any:
     return result
 
 
-def as_convolution(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
+def as_convolution(layer: tf.keras.layers.Layer, tensor: KerasTensor, name: str) -> Any:
     """Rewrite a `QuantDense` of inputs `(batch, channels)` as a convolution of one pixel."""
     config = clone(layer).get_config()  # whose quantizers are not built for a shape yet
     shared = ("activation", "dtype", "input_quantizer", "kernel_quantizer", "use_bias")
@@ -77,7 +77,7 @@ def as_convolution(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
     return units(result)
 
 
-def split(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
+def split(layer: tf.keras.layers.Layer, tensor: KerasTensor, name: str) -> Any:
     """Rewrite a grouped `QuantConv2D` as one convolution for each group."""
     changes = {"filters": layer.filters // layer.groups, "groups": 1, "activation": "linear"}
     if layer.input_quantizer is None:
@@ -92,7 +92,7 @@ def split(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
     return _activated(layer, beside, name)
 
 
-def with_ones(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
+def with_ones(layer: tf.keras.layers.Layer, tensor: KerasTensor, name: str) -> Any:
     """Rewrite a `QuantConv2D` that pads with zeros: pad with ones, and subtract what they add."""
     conv = clone(layer, name=name, pad_values=1.0, use_bias=False, activation="linear")
     result = conv(tensor)
@@ -127,7 +127,7 @@ def gives_the_same(rewrite: Rewrite, layer: tf.keras.layers.Layer, shape: Any) -
     return bool(np.allclose(expected, found, rtol=1e-5, atol=1e-5 * np.abs(expected).max()))
 
 
-def _activated(layer: tf.keras.layers.Layer, tensor: Any, name: str) -> Any:
+def _activated(layer: tf.keras.layers.Layer, tensor: KerasTensor, name: str) -> Any:
     """The activation of `layer` as a layer of its own, if it has one."""
     if layer.activation is tf.keras.activations.linear:
         return tensor

@@ -25,7 +25,7 @@ from larq_reactnet.converters._faults.signs import (
     is_quantized,
     is_sign,
 )
-from larq_reactnet.converters._keras.calls import Call
+from larq_reactnet.converters._keras.calls import Call, KerasTensor
 from larq_reactnet.converters._keras.graph import Graph
 from larq_reactnet.converters._lce import WORD
 
@@ -143,7 +143,7 @@ def _input(graph: Graph, call: Call) -> list[Fault]:
     return found
 
 
-def _signs_behind(graph: Graph, tensor: Any) -> list[Call]:
+def _signs_behind(graph: Graph, tensor: KerasTensor) -> list[Call]:
     """The signs from which all values of `tensor` come; none if some come from elsewhere."""
     source = graph.source(tensor)
     if is_sign(source.layer):

@@ -6,6 +6,7 @@ These are inputs that are signs, and kernels with one magnitude in each filter.
 from typing import Any, NamedTuple
 
 from larq_reactnet._latent import binary_kernel
+from larq_reactnet.converters._keras.calls import Quantizer
 from larq_reactnet.converters._lce import BCONV2D, SAME_MAGNITUDE, convert_function
 from larq_reactnet.profiling import KERNELS
 from larq_reactnet.quantizers import BNNPlusSwishSign, RSign, swish_sign
@@ -70,13 +71,13 @@ def is_sign(layer: tf.keras.layers.Layer) -> bool:
     return isinstance(layer, lq.quantizers.Quantizer | tf.keras.layers.Activation)
 
 
-def gives_one(quantizer: Any, value: float, channels: int) -> bool:
+def gives_one(quantizer: Quantizer, value: float, channels: int) -> bool:
     """Whether `quantizer` gives +1 for `value` in all of its `channels`."""
     tensor = tf.fill((1, 1, 1, channels), np.float32(value))
     return bool((np.asarray(quantizer(tensor)) == 1).all())
 
 
-def examine_sign(quantizer: Any, channels: int) -> Verdict | None:
+def examine_sign(quantizer: Quantizer, channels: int) -> Verdict | None:
     """What is wrong with `quantizer` as the input quantizer of tensors with that many channels."""
     if isinstance(quantizer, tf.keras.layers.Activation):
         quantizer = quantizer.activation
@@ -141,20 +142,20 @@ def examine_kernel(layer: tf.keras.layers.Layer) -> Verdict | None:
     return None
 
 
-def _values(quantizer: Any, points: np.ndarray, channels: int) -> np.ndarray:
+def _values(quantizer: Quantizer, points: np.ndarray, channels: int) -> np.ndarray:
     """What `quantizer` gives for `points`, in each channel."""
     column = points.astype(np.float32)[:, None, None, None]
     return np.asarray(quantizer(tf.constant(np.tile(column, channels))))
 
 
-def _is_plain_sign(quantizer: Any, values: np.ndarray) -> bool:
+def _is_plain_sign(quantizer: Quantizer, values: np.ndarray) -> bool:
     """Whether `quantizer`, with these values, is `larq.math.sign`."""
     channels = values.shape[-1]
     tiny = _values(quantizer, _TINY, channels) == _values(lq.math.sign, _TINY, channels)
     return bool(tiny.all() and (values == _values(lq.math.sign, _POINTS, channels)).all())
 
 
-def _made_by_lce(quantizer: Any, channels: int) -> tuple[bool, bool] | None:
+def _made_by_lce(quantizer: Quantizer, channels: int) -> tuple[bool, bool] | None:
     """Whether LCE makes bits of `quantizer`, and whether these are right.
 
     That depends on the operators in it, so LCE itself is tried. None if LCE is not installed.
@@ -170,7 +171,7 @@ def _made_by_lce(quantizer: Any, channels: int) -> tuple[bool, bool] | None:
     return _probed[key]
 
 
-def _probe(quantizer: Any, channels: int) -> tuple[bool, bool] | None:
+def _probe(quantizer: Quantizer, channels: int) -> tuple[bool, bool] | None:
     try:
         import larq_compute_engine  # noqa: F401
     except ImportError:
@@ -181,7 +182,7 @@ def _probe(quantizer: Any, channels: int) -> tuple[bool, bool] | None:
         return False, False
 
 
-def _convert(quantizer: Any, channels: int) -> tuple[bool, bool]:
+def _convert(quantizer: Quantizer, channels: int) -> tuple[bool, bool]:
     from larq_reactnet.converters.inspecting import count_operators
     from larq_reactnet.converters.verifying import predict_tflite
 

@@ -130,7 +130,7 @@ def _join_layers(
     return joined
 
 
-def _essence(layer: Any) -> Any:
+def _essence(layer: tf.keras.layers.Layer) -> Any:
     """The configuration of a layer without its name, its size and what only training needs."""
 
     def strip(config: Any) -> Any:
@@ -172,7 +172,7 @@ def _joined_layer(layers: Sequence[Any], name: str) -> Any:
     return joined
 
 
-def _bias_or_zeros(layer: Any) -> np.ndarray:
+def _bias_or_zeros(layer: tf.keras.layers.Layer) -> np.ndarray:
     bias = bias_of(layer)
     return np.zeros(layer.output_shape[-1]) if bias is None else value_of(bias)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from larq_reactnet._latent import latent
-from larq_reactnet.converters._keras.calls import Call
+from larq_reactnet.converters._keras.calls import Call, KerasTensor
 from larq_reactnet.layers import RPReLU
 from larq_reactnet.quantizers import RSign
 
@@ -56,7 +56,7 @@ _SIGNS = {
 }
 
 
-def channels_of(tensor: Any) -> int | None:
+def channels_of(tensor: KerasTensor) -> int | None:
     """Size of the last axis; None if it is not known, or is the only one."""
     return tensor.shape[-1] if len(tensor.shape) > 1 else None
 
@@ -87,7 +87,7 @@ def commutes(call: Call) -> bool:
     return type(layer) in _COMMUTING
 
 
-def has_bias(layer: Any) -> bool:
+def has_bias(layer: tf.keras.layers.Layer) -> bool:
     """Whether the layer has a bias, or could have one, to which a constant adds no operator."""
     if type(layer) is layers.BatchNormalization:
         return list(layer.axis) == [len(layer.input_shape) - 1]
@@ -95,7 +95,7 @@ def has_bias(layer: Any) -> bool:
     return known and getattr(layer, "data_format", "channels_last") == "channels_last"
 
 
-def is_linear(layer: Any) -> bool:
+def is_linear(layer: tf.keras.layers.Layer) -> bool:
     """Whether the layer adds its bias last: it has no activation."""
     return getattr(layer, "activation", None) in (None, tf.keras.activations.linear)
 
@@ -114,7 +114,7 @@ def wants(call: Call) -> np.ndarray | float | None:
     return None if takes_any else 0.0
 
 
-def absorber(layer: Any) -> Callable[[np.ndarray], np.ndarray] | None:
+def absorber(layer: tf.keras.layers.Layer) -> Callable[[np.ndarray], np.ndarray] | None:
     """A function from a constant of each input channel to the constant that it adds to the outputs.
 
     The outputs are those before the activation. None if what is added is not a constant, as where a
@@ -141,7 +141,7 @@ def absorber(layer: Any) -> Callable[[np.ndarray], np.ndarray] | None:
     )
 
 
-def replacement(layer: Any) -> tuple[Any, list[np.ndarray]] | None:
+def replacement(layer: tf.keras.layers.Layer) -> tuple[Any, list[np.ndarray]] | None:
     """What remains of `layer` (and its weights) once its shift has been applied upstream.
 
     None if it has no shift of its own.
@@ -161,7 +161,7 @@ def _plain_sign(rsign: RSign) -> Any:
     return kind(name=rsign.name, dtype=rsign.dtype)
 
 
-def sign_of(layer: Any) -> dict[str, Any]:
+def sign_of(layer: tf.keras.layers.Layer) -> dict[str, Any]:
     """The change of configuration that turns an RSign as input quantizer into a plain sign."""
     quantizer = getattr(layer, "input_quantizer", None)
     if type(quantizer) is not RSign:
@@ -169,18 +169,18 @@ def sign_of(layer: Any) -> dict[str, Any]:
     return {"input_quantizer": lq.quantizers.serialize(_plain_sign(quantizer))}
 
 
-def bias_of(layer: Any) -> Any:
+def bias_of(layer: tf.keras.layers.Layer) -> Any:
     """The variable of the bias, or None."""
     is_bn = type(layer) is layers.BatchNormalization
     return layer.beta if is_bn else layer.bias
 
 
-def with_bias(layer: Any) -> dict[str, Any]:
+def with_bias(layer: tf.keras.layers.Layer) -> dict[str, Any]:
     """The change of configuration that gives a layer a bias."""
     return {"center" if type(layer) is layers.BatchNormalization else "use_bias": True}
 
 
-def other_weights(layer: Any) -> list[Any]:
+def other_weights(layer: tf.keras.layers.Layer) -> list[Any]:
     """The variables that are neither the bias nor the threshold of an RSign."""
     left_out = [bias_of(layer)]
     if sign_of(layer):

@@ -17,10 +17,11 @@ from larq_reactnet.converters._folding.layers import (
     value_of,
     with_bias,
 )
-from larq_reactnet.converters._keras.calls import clone
+from larq_reactnet.converters._keras.calls import KerasTensor, clone
 from larq_reactnet.layers import LearnableBias
 
 import numpy as np
+import tensorflow as tf
 
 __all__ = ["Concat", "Fixed", "Ref", "Same", "Shift", "Sum", "Value", "WithBias"]
 
@@ -105,7 +106,7 @@ class WithBias(Value):
         channels: int,
         parents: Sequence[Ref],
         *,
-        layer: Any,
+        layer: tf.keras.layers.Layer,
         absorb: Callable[[np.ndarray], np.ndarray] | None,
         is_linear: bool,
     ):
@@ -121,7 +122,7 @@ class WithBias(Value):
     def biases(self) -> list[tuple["WithBias", int]] | None:
         return None if self.is_locked else [(self, 0)]
 
-    def call(self, tensor: Any) -> Any:
+    def call(self, tensor: KerasTensor) -> Any:
         """Call a copy of the layer, whose bias includes all that was added or absorbed."""
         bias = self.added
         if self.absorb is not None:
@@ -217,7 +218,7 @@ class Shift(Value):
     def __init__(self, name: str, parent: Value, by: np.ndarray, dtype: str):
         self.by = by
 
-        def build(tensor: Any) -> Any:
+        def build(tensor: KerasTensor) -> Any:
             layer = LearnableBias(name=name, dtype=dtype)
             result = layer(tensor)
             layer.bias.assign(by)

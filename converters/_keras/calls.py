@@ -4,12 +4,22 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
+# What layers are called with while a functional model is built, and take and give in it.
+KerasTensor: TypeAlias = Any
+# New tensors, by the id of the old ones in whose place they come.
+Tensors: TypeAlias = dict[int, KerasTensor]
+# A quantizer of Larq, which is a layer, or a function of tensors.
+Quantizer: TypeAlias = Any
+
 __all__ = [
     "Call",
+    "KerasTensor",
+    "Quantizer",
+    "Tensors",
     "call_again",
     "calls_in",
     "clone",
@@ -118,7 +128,7 @@ def _unbuilt(config: Any, dtype: str | None) -> Any:
     return [_unbuilt(value, dtype) for value in config] if isinstance(config, list) else config
 
 
-def run_call(call: Call, layer: tf.keras.layers.Layer, tensors: dict[int, Any]) -> Any:
+def run_call(call: Call, layer: tf.keras.layers.Layer, tensors: Tensors) -> Any:
     """Call `layer` with the arguments of `call`, with `tensors` in place of its Keras tensors.
 
     Args:
@@ -147,7 +157,7 @@ def new_inputs(model: tf.keras.Model, dtype: str | None = None) -> list[Any]:
 def call_again(
     model: tf.keras.Model,
     inputs: list[Any],
-    replace: Callable[[Call, dict[int, Any]], Any] | None = None,
+    replace: Callable[[Call, Tensors], Any] | None = None,
     dtype: str | None = None,
 ) -> dict[int, Any]:
     """Call copies of the layers of `model`, weights included, on other inputs.
@@ -180,7 +190,7 @@ def call_again(
 
 def rebuild(
     model: tf.keras.Model,
-    replace: Callable[[Call, dict[int, Any]], Any] | None = None,
+    replace: Callable[[Call, Tensors], Any] | None = None,
     dtype: str | None = None,
 ) -> tf.keras.Model:
     """A copy of `model`, weights included, with some calls replaced: see `call_again`."""
@@ -218,7 +228,7 @@ def flattened(model: tf.keras.Model) -> tf.keras.Model:
     names = {layer.name for layer in model.layers}
     copies: dict[int, tf.keras.layers.Layer] = {}
 
-    def call_inside(call: Call, tensors: dict[int, Any], prefix: str) -> Any:
+    def call_inside(call: Call, tensors: Tensors, prefix: str) -> Any:
         layer = call.layer
         if isinstance(layer, tf.keras.Model) and layer.inputs:
             inside = {

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from larq_reactnet.converters._keras.calls import Call, calls_in, consumers
+from larq_reactnet.converters._keras.calls import Call, KerasTensor, calls_in, consumers
 
 import tensorflow as tf
 
@@ -38,7 +38,7 @@ class Graph:
         self._takers = consumers(model)
         self._outputs = {id(tensor) for tensor in model.outputs}
 
-    def source(self, tensor: Any) -> Call:
+    def source(self, tensor: KerasTensor) -> Call:
         """The call that computes `tensor`, without calls that change nothing."""
         call = self._makers[id(tensor)]
         while _is_identity(call.layer):
@@ -53,7 +53,7 @@ class Graph:
             return None
         return self.only_taker(takers[0]) if _is_identity(takers[0].layer) else takers[0]
 
-    def takes_images(self, tensor: Any) -> bool:
+    def takes_images(self, tensor: KerasTensor) -> bool:
         """Whether `tensor` is one of the `images`."""
         return id(self.source(tensor).outputs[0]) in self.images
 

@@ -11,7 +11,7 @@ import numpy as np
 __all__ = ["add_code", "add_tensor", "builtin_code", "custom_code", "new_operator", "store"]
 
 
-def custom_code(name: str) -> Any:
+def custom_code(name: str) -> tflite.OperatorCodeT:
     """The operator code of a custom operator, such as `LceQuantize`."""
     schema = tflite.schema()
     code = schema.OperatorCodeT()
@@ -21,7 +21,7 @@ def custom_code(name: str) -> Any:
     return code
 
 
-def builtin_code(number: int, version: int) -> Any:
+def builtin_code(number: int, version: int) -> tflite.OperatorCodeT:
     """The operator code of one of TensorFlow Lite's own operators."""
     code = tflite.schema().OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = number
@@ -29,7 +29,7 @@ def builtin_code(number: int, version: int) -> Any:
     return code
 
 
-def add_code(model: tflite.ModelT, code: Any) -> int:
+def add_code(model: tflite.ModelT, code: tflite.OperatorCodeT) -> int:
     """The index of an operator code in `model`, which is added if there is not an equal one."""
     for index, other in enumerate(model.operatorCodes):
         if vars(other) == vars(code):

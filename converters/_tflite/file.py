@@ -20,6 +20,8 @@ ModelT: TypeAlias = Any
 SubGraphT: TypeAlias = Any
 TensorT: TypeAlias = Any
 OperatorT: TypeAlias = Any
+OperatorCodeT: TypeAlias = Any
+BufferT: TypeAlias = Any
 
 # A `.tflite`, as the path of a file or as its content.
 File: TypeAlias = str | os.PathLike[str] | bytes
@@ -34,8 +36,10 @@ _NEEDED = {
 }
 
 __all__ = [
+    "BufferT",
     "File",
     "ModelT",
+    "OperatorCodeT",
     "OperatorT",
     "SubGraphT",
     "TensorT",
@@ -103,7 +107,7 @@ def write(model: ModelT) -> bytes:
 class _AlignedBuffer:
     """A `BufferT` that is written at a multiple of 16 bytes."""
 
-    def __init__(self, buffer: Any):
+    def __init__(self, buffer: BufferT):
         self.data = b"" if buffer.data is None else np.asarray(buffer.data, np.uint8).tobytes()
 
     def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
@@ -118,7 +122,7 @@ class _AlignedBuffer:
         return int(schema().BufferEnd(builder))
 
 
-def _shallow_copy(model: Any, **changes: Any) -> Any:
+def _shallow_copy(model: ModelT, **changes: Any) -> Any:
     copy = type(model)()
     vars(copy).update({**vars(model), **changes})
     return copy

@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from typing import Any
 
 from larq_reactnet.converters._lce import BCONV2D
 from larq_reactnet.converters._tflite import file as tflite
@@ -17,7 +16,7 @@ DATA = {BCONV2D: 0, "CONV_2D": 0, "DEPTHWISE_CONV_2D": 0, "FULLY_CONNECTED": 0, 
 class Graph:
     """A graph of a `ModelT`, by the indices of its tensors."""
 
-    def __init__(self, model: Any, graph: Any):
+    def __init__(self, model: tflite.ModelT, graph: tflite.SubGraphT):
         self.model = model
         self.tensors = graph.tensors
         self.operators = list(graph.operators or ())
@@ -25,15 +24,15 @@ class Graph:
         self._types = {value: name for name, value in vars(tflite.schema().TensorType).items()}
         self._producers = {i: o for o in self.operators for i in self.outputs_of(o)}
 
-    def name(self, operator: Any) -> str:
+    def name(self, operator: tflite.OperatorT) -> str:
         """The name of an operator, like `CONV_2D`; of a custom one its own, like `LceBconv2d`."""
         return tflite.op_name(self.model, operator)
 
-    def inputs_of(self, operator: Any) -> list[int]:
+    def inputs_of(self, operator: tflite.OperatorT) -> list[int]:
         """Indices of its inputs; -1 stands for one that is not given."""
         return [] if operator.inputs is None else [int(i) for i in operator.inputs]
 
-    def outputs_of(self, operator: Any) -> list[int]:
+    def outputs_of(self, operator: tflite.OperatorT) -> list[int]:
         """Indices of its outputs."""
         return [] if operator.outputs is None else [int(i) for i in operator.outputs]
 
@@ -46,7 +45,7 @@ class Graph:
         """Type of the elements of a tensor, such as `FLOAT32`."""
         return str(self._types[self.tensors[index].type])
 
-    def producer(self, index: int) -> Any | None:
+    def producer(self, index: int) -> tflite.OperatorT | None:
         """The operator that computes a tensor; None for inputs and constants."""
         return self._producers.get(index)
 
@@ -66,7 +65,7 @@ class Graph:
         return None
 
 
-def buffer_size(buffer: Any) -> int:
+def buffer_size(buffer: tflite.BufferT) -> int:
     """Number of bytes in a buffer. Files of more than 2 GB have them outside of the flatbuffer."""
     if buffer.data is not None and len(buffer.data):
         return len(buffer.data)

@@ -34,7 +34,7 @@ class BinaryOp:
     gives_bits: bool
 
 
-def binary_ops(model_t: Any) -> list[BinaryOp]:
+def binary_ops(model_t: tflite.ModelT) -> list[BinaryOp]:
     """The binary convolutions of a `ModelT`, in the order in which they run."""
     graph = model_t.subgraphs[0]
     return [
@@ -50,7 +50,7 @@ def binary_ops(model_t: Any) -> list[BinaryOp]:
     ]
 
 
-def match(layers: Sequence[tf.keras.layers.Layer], model_t: Any) -> list[int | None]:
+def match(layers: Sequence[tf.keras.layers.Layer], model_t: tflite.ModelT) -> list[int | None]:
     """The operator of each layer, as its index in the first graph, or None if there is none.
 
     No operator is given to two layers. Layers with equal weights get theirs in order.
@@ -68,7 +68,7 @@ def match(layers: Sequence[tf.keras.layers.Layer], model_t: Any) -> list[int | N
     ]
 
 
-def oddly_fused(model_t: Any) -> dict[int, tuple[int, ...]]:
+def oddly_fused(model_t: tflite.ModelT) -> dict[int, tuple[int, ...]]:
     """Operators with a fused constant that is not one number per channel, and its shape.
 
     LCE fuses any constant that is added to a binary convolution or multiplied with it, but its
@@ -84,7 +84,7 @@ def oddly_fused(model_t: Any) -> dict[int, tuple[int, ...]]:
     return found
 
 
-def _negative(model_t: Any, operator: Any) -> np.ndarray:
+def _negative(model_t: tflite.ModelT, operator: tflite.OperatorT) -> np.ndarray:
     """Which weights of an `LceBconv2d` are -1: those whose bit is set."""
     tensor = model_t.subgraphs[0].tensors[operator.inputs[1]]
     words = tflite.constant(model_t, tensor)

@@ -4,8 +4,6 @@ Larq Compute Engine (LCE) makes an `LceBconv2d` of a convolution whose inputs ar
 weights have one magnitude in each output filter. The file shows which of these is missing.
 """
 
-from typing import Any
-
 from larq_reactnet.converters._lce import DEQUANTIZE, SAME_MAGNITUDE, WORD
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.graph import DATA, Graph
@@ -35,7 +33,7 @@ _KINDS = {
 _WIDTHS = {"INT4": "4-bit", "INT8": "8-bit", "UINT8": "8-bit", "INT16": "16-bit"}
 
 
-def why_float(graph: Graph, operator: Any) -> str:
+def why_float(graph: Graph, operator: tflite.OperatorT) -> str:
     """The reason why a convolution or dense layer is not binary, in words."""
     name = graph.name(operator)
     data, weights = (graph.inputs_of(operator)[i] for i in (DATA[name], 1))
@@ -62,7 +60,7 @@ def why_float(graph: Graph, operator: Any) -> str:
     return f"{both}, but LCE did not recognize it"
 
 
-def _source(graph: Graph, index: int) -> tuple[Any | None, bool]:
+def _source(graph: Graph, index: int) -> tuple[tflite.OperatorT | None, bool]:
     """The operator that the numbers in a tensor come from, and whether they were padded since."""
     padded = False
     producer = graph.producer(index)
@@ -74,7 +72,7 @@ def _source(graph: Graph, index: int) -> tuple[Any | None, bool]:
     return producer, padded
 
 
-def _inputs(graph: Graph, data: int, producer: Any | None) -> str:
+def _inputs(graph: Graph, data: int, producer: tflite.OperatorT | None) -> str:
     """A clause that says what the inputs of a layer are, which are not bits."""
     width = _WIDTHS.get(graph.type(data), "real")
     if producer is None:

@@ -3,9 +3,9 @@
 import io
 import zipfile
 from collections.abc import Iterator
-from typing import Any
 
 from larq_reactnet.converters._lce import BCONV2D
+from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.graph import DATA, Graph, buffer_size
 
 __all__ = ["KINDS", "bytes_by_kind"]
@@ -23,7 +23,7 @@ KINDS = (
 
 
 def bytes_by_kind(
-    model: Any, graphs: list[Graph], flatbuffer: bytes
+    model: tflite.ModelT, graphs: list[Graph], flatbuffer: bytes
 ) -> tuple[dict[str, int], dict[tuple[int, int], dict[str, int]]]:
     """Bytes of the file by kind, and those of each operator by its graph and index."""
     owner: dict[int, tuple[str, tuple[int, int] | None]] = {}

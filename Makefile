@@ -5,6 +5,8 @@
 #   make fast    the tests that are not slow, for a developer's loop
 #   make random  all tests in a random order, which shows whether one depends on another
 #   make docs    the documentation, in build/docs
+#   make dist    the source distribution and the wheel, in dist; those of the runtime are made by
+#                make -C runtime wheels
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -21,7 +23,8 @@ PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 export DATA_DIR
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test fast random runtime lint types docs sizes benchmark clean
+.PHONY: demo test fast random runtime lint types docs dist release-check sizes \
+	benchmark clean
 
 # What the demo needs. A pip older than 23.1 does not find a set of versions in any useful time.
 $(BIN)/larq-reactnet: setup.cfg pyproject.toml
@@ -87,6 +90,18 @@ types: $(BIN)/pytest
 
 docs: $(BIN)/pytest
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+dist: $(BIN)/pytest
+	rm -rf build/lib build/bdist.*
+	$(BIN)/python -m build --outdir dist .
+
+# Whether TAG, such as v1.2.3, is the version of both distributions, and the changelog has its date.
+VERSION = $(TAG:v%=%)
+release-check:
+	grep --quiet '^__version__ = "$(VERSION)"' larq_reactnet/_version.py
+	grep --quiet '^__version__ = "$(VERSION)"' runtime/python/larq_reactnet_runtime/__init__.py
+	grep --quiet '^version: $(VERSION)$$' CITATION.cff
+	grep --quiet '^## $(VERSION) (20' CHANGELOG.md
 
 # The zoo's table of parameters and operations, after a change of its models.
 sizes: $(BIN)/larq-reactnet

@@ -1,4 +1,5 @@
-// What a fuzzer gives, read as numbers. Behind its end are zeros, so that short inputs are inputs.
+// Reads the bytes that a fuzzer gives as numbers. Behind their end it reads zeros, so that each
+// input is valid, however short it is.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +19,7 @@ class Bytes {
     return word;
   }
 
-  // From 0 up to but not `count`, which is at most 256 and not 0.
+  // A number from 0 up to but not including `count`, which is from 1 to 256.
   int Below(size_t count) { return Byte() % static_cast<int>(count); }
 
   template <class Value, size_t kCount>

@@ -1,5 +1,5 @@
-// Fuzzes all that the library does with a graph: what it claims and joins, how it is prepared, resized
-// and run. An input is a network (network.h), some damage to it, and what is done with it.
+// Fuzzes all that the library does with a graph: what it claims and joins, how it is prepared,
+// resized and run. An input is a network (network.h), some damage to it, and what is done with it.
 #include <cstdint>
 #include <cstdlib>
 #include <new>
@@ -12,8 +12,8 @@
 
 namespace {
 
-// A machine with little memory: absurd sizes soon are an error, and not the end of the fuzzer, which
-// gets its own memory here too.
+// Whether large blocks are refused, so that absurd sizes are an error that is handled, and not the
+// end of the fuzzer. It is off while the fuzzer itself works, which gets its memory here too.
 bool has_little_memory = false;
 
 void* Allocate(size_t size, size_t alignment) {

@@ -1,4 +1,5 @@
-// The partition is made as TensorFlow Lite's graph_info.cc does it: a delegate relies on its order.
+// Divides a graph into partitions as TensorFlow Lite's graph_info.cc does, since a delegate relies
+// on their order.
 #include "interpreter.h"
 
 #include <algorithm>
@@ -15,7 +16,7 @@ std::vector<int> WithSize(const std::vector<int>& values) {
   return array;
 }
 
-// As TensorFlow Lite has it: 0 if there are none, or more than there is memory for.
+// The size of a tensor. It is 0 for negative sizes, and at most more than there is memory for.
 size_t BytesOf(TfLiteType type, const std::vector<int>& shape) {
   uint64_t bytes = type == kTfLiteInt8 ? 1 : 4;
   for (const int size : shape) {
@@ -113,7 +114,8 @@ void FakeInterpreter::AddTensor(const FakeTensor& tensor, size_t index) {
   target.params.scale = tensor.scale;
   target.params.zero_point = tensor.zero_point;
   target.is_variable = tensor.is_variable;
-  target.quantization.type = tensor.is_quantized ? kTfLiteAffineQuantization : kTfLiteNoQuantization;
+  target.quantization.type =
+      tensor.is_quantized ? kTfLiteAffineQuantization : kTfLiteNoQuantization;
   target.sparsity = tensor.is_sparse ? this : nullptr;
   SetShape(index, tensor.shape);
   if (!tensor.has_shape) target.dims = nullptr;
@@ -149,7 +151,7 @@ void FakeInterpreter::AddNode(const FakeNode& node) {
   added.registration.builtin_code = 32;
   added.registration.custom_name = added.name.c_str();
   if (!node.has_options) return;
-  // A block of its own, so that its end is known.
+  // They get a block of their own, so that AddressSanitizer knows where they end.
   added.options.shrink_to_fit();
   added.node.custom_initial_data = added.options.data();
   added.node.custom_initial_data_size = static_cast<int>(added.options.size());

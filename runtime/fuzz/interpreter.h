@@ -1,6 +1,6 @@
-// As much of TensorFlow Lite's interpreter as a delegate sees, without its checks of files: nodes and
-// tensors may be as absurd as they like. Each tensor is a block of the heap of exactly its size, so
-// that AddressSanitizer sees what is read beside it.
+// Imitates TensorFlow Lite's interpreter as far as a delegate sees it. It does not check files:
+// nodes and tensors may be absurd. Each tensor is a block of the heap of exactly its size, so that
+// AddressSanitizer sees what is read beside it.
 #pragma once
 
 #include <array>
@@ -20,10 +20,10 @@ struct FakeTensor {
   bool is_variable = false;
   bool is_sparse = false;
   bool has_shape = true;
-  bool has_data = true;      // of a constant
-  size_t missing = 0;        // bytes that a constant has less than its shape says
-  size_t unaligned = 0;      // where in a word a constant starts
-  uint32_t seed = 0;         // of its values
+  bool has_data = true;  // of a constant
+  size_t missing = 0;    // how many bytes fewer a constant has than its shape says
+  size_t unaligned = 0;  // where in a word a constant starts
+  uint32_t seed = 0;     // of its values
   bool is_quantized = false;
   float scale = 0;
   int zero_point = 0;
@@ -31,10 +31,10 @@ struct FakeTensor {
 
 struct FakeNode {
   std::vector<int> inputs, outputs;
-  std::string name;  // of a custom operator; a builtin one has none, and `builtin`
-  int builtin = 0;
+  std::string name;  // of a custom operator
+  int builtin = 0;   // the code of a builtin operator, if there is no name
   bool has_parameters = true;
-  std::array<int, 2> parameters = {};  // an activation; of a concatenation after its axis
+  std::array<int, 2> parameters = {};  // an activation; of a concatenation its axis comes first
   std::vector<uint8_t> options;
   bool has_options = true;
 };
@@ -56,9 +56,9 @@ class FakeInterpreter {
   bool SetDelegate(TfLiteDelegate* delegate);
   // Lets the delegate's nodes say how large their outputs are, and makes memory.
   bool Allocate();
-  // Runs the delegate's nodes; of others the outputs are what they were.
+  // Runs the delegate's nodes. The outputs of other nodes stay as they are.
   bool Invoke();
-  // Other sizes of a tensor, as of an input: some of them without new memory.
+  // Gives a tensor, such as an input, another shape. It gets memory for it from `Allocate`.
   void Resize(int tensor, const std::vector<int>& shape);
 
   // Sizes above which nothing is run.
@@ -94,7 +94,9 @@ class FakeInterpreter {
   static TfLiteIntArray* AsArray(Array* array) {
     return reinterpret_cast<TfLiteIntArray*>(array->data());
   }
-  bool Has(int tensor) const { return tensor >= 0 && static_cast<size_t>(tensor) < tensors_.size(); }
+  bool Has(int tensor) const {
+    return tensor >= 0 && static_cast<size_t>(tensor) < tensors_.size();
+  }
   void AddTensor(const FakeTensor& tensor, size_t index);
   void AddNode(const FakeNode& node);
   void SetShape(size_t index, const std::vector<int>& shape);

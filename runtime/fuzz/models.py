@@ -1,6 +1,6 @@
 """Fuzzes what happens to a `.tflite` of a stranger: the checks in Python, and the interpreter.
 
-    models.py 600                               for so many seconds
+    models.py 600                               for 600 seconds
     models.py build/findings/model-1.tflite     one file again
 
 `Interpreter` gets variants of the files of the tests, with a library that is built with
@@ -9,8 +9,8 @@ types, indices, options and constants. A finding is an exception other than Valu
 RuntimeError, or what the sanitizers see in our library. Its file is in build/findings/.
 
 Processes that end in the interpreter's own code, whose operators trust their files, are counted,
-and are no findings; nor are files that take long. A sanitizer does not see where constants end that
-lie side by side in a file: fuzz/graph.cc does.
+but are not findings. Nor are files that take long. Constants lie side by side in a file, so a
+sanitizer does not see where one of them ends: fuzz/graph.cc does.
 """
 
 import contextlib

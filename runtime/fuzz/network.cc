@@ -1,4 +1,4 @@
-// A network that is right gets a fuzzer behind the first checks; damage to it tries all of them.
+// A network without mistakes gets a fuzzer past the first checks; damage to it tries each of them.
 #include "network.h"
 
 #include <climits>
@@ -22,7 +22,7 @@ void Append(int64_t value, int width, std::vector<uint8_t>* bytes) {
   for (int i = 0; i < width; ++i) bytes->push_back(static_cast<uint8_t>(value >> (8 * i)));
 }
 
-// A flexbuffer of a map to integers of 32 bits. The names are sorted.
+// Writes options as a flexbuffer: a map from names, which are sorted, to integers of 32 bits.
 std::vector<uint8_t> Flexbuffer(const Options& options) {
   std::vector<uint8_t> bytes;
   std::vector<size_t> names;
@@ -136,7 +136,7 @@ class Builder {
     PutBuiltin(kTfLiteBuiltinAdd, {current_, other});
   }
 
-  // Another tensor of floats of the shape, or a new input of it.
+  // An earlier tensor of floats with the current shape, or a new input with it.
   int Earlier() {
     for (int i = 0; i < current_; ++i) {
       const FakeTensor& tensor = graph_.tensors[static_cast<size_t>(i)];
@@ -145,7 +145,7 @@ class Builder {
     return Tensor(kTfLiteFloat32, shape());
   }
 
-  // The channels of a new input, twice.
+  // The concatenation of a new input with itself along the channels.
   int Doubled() {
     const int half = Tensor(kTfLiteFloat32, With((channels_ + 1) / 2));
     FakeNode node;
@@ -154,9 +154,9 @@ class Builder {
     node.parameters[0] = 3;
     node.outputs = {Tensor(kTfLiteFloat32, shape())};
     const int doubled = node.outputs[0];
-    // Where the interpreter may have it: in front of the convolution, or behind it.
-    const auto place = graph_.nodes.empty() || bytes_.Below(2) == 0 ? graph_.nodes.end()
-                                                                   : graph_.nodes.end() - 1;
+    // An interpreter may have ordered it in front of the convolution, or behind it.
+    const auto place =
+        graph_.nodes.empty() || bytes_.Below(2) == 0 ? graph_.nodes.end() : graph_.nodes.end() - 1;
     graph_.nodes.insert(place, std::move(node));
     return doubled;
   }
@@ -182,8 +182,10 @@ class Builder {
       target[1] = Size(shape()[1], height, stride, 1, &padding);
       target[2] = Size(shape()[2], width, stride, 1, &padding);
     }
-    const Options options = {{"filter_height", height}, {"filter_width", width},
-                             {"padding", padding},      {"stride_height", stride},
+    const Options options = {{"filter_height", height},
+                             {"filter_width", width},
+                             {"padding", padding},
+                             {"stride_height", stride},
                              {"stride_width", stride}};
     Put("LceBMaxPool2d", {current_}, Tensor(kTfLiteInt32, target), options);
   }
@@ -205,7 +207,7 @@ class Builder {
       target[2] = Size(shape()[2], width, stride_width, dilation_width, &padding);
     }
     target[3] = type == kTfLiteInt32 ? (filters + 31) / 32 : filters;
-    // A file may say another size than the operator gives, and go on with that.
+    // A file may give the output another size than the operator computes, and go on with that.
     const bool is_wrong = bytes_.Below(16) == 15;
     if (is_wrong) target[static_cast<size_t>(1 + bytes_.Below(3))] = 1 + bytes_.Below(70);
     const int words = (channels_ + 31) / 32 / groups;
@@ -301,7 +303,7 @@ void DamageNode(Bytes* bytes, int tensors, FakeNode* node) {
       break;
     case 5:
       if (!node->options.empty()) {
-        // Most are names. What is behind them counts, and comes from the end.
+        // Most bytes are names, and come first. What matters is behind them, so count from the end.
         const size_t place = static_cast<size_t>(bytes->Byte()) % node->options.size();
         node->options[node->options.size() - 1 - place] = bytes->Byte();
       }

@@ -1,4 +1,5 @@
-// Networks of the operators of LCE and of what is joined to them, made of a fuzzer's bytes.
+// Makes networks from a fuzzer's bytes: of LCE's operators, and of those that may be joined to
+// them.
 #pragma once
 
 #include "bytes.h"
@@ -9,10 +10,10 @@ namespace larq_reactnet_runtime::fuzz {
 // A network as a converter writes it.
 FakeGraph MakeNetwork(Bytes* bytes);
 
-// Changes something in it, such that most of it still is as it was.
+// Changes one thing in a network, and leaves the rest as it was.
 void Damage(Bytes* bytes, FakeGraph* graph);
 
-// A size, which mostly is one that some image has.
+// A size of an axis. Most are such as images have, some are absurd.
 int AnySize(Bytes* bytes);
 
 }  // namespace larq_reactnet_runtime::fuzz

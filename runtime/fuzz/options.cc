@@ -1,5 +1,5 @@
-// Fuzzes what reads the options of operators: whatever the bytes are, each option that is taken lies
-// within its limits, and nothing beside the bytes is read.
+// Fuzzes the reader of operators' options: whatever the bytes are, each option that it accepts lies
+// within its limits, and it reads nothing beside the bytes.
 #include "ops/options.h"
 
 #include <cstdint>
@@ -27,7 +27,7 @@ void CheckSteps(const Steps& steps) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  // Sizes of none of whose ends is known, if the fuzzer's block were larger.
+  // A block of exactly this size, so that AddressSanitizer sees what is read behind its end.
   const std::unique_ptr<uint8_t[]> copy(new uint8_t[size]);
   for (size_t i = 0; i < size; ++i) copy[i] = data[i];
   Bconv2dOptions convolution;

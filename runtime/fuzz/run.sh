@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds one of the fuzzers in C++ and runs it:
 #
-#   run.sh options 600    the parser of operators' options, for so many seconds
+#   run.sh options 600    the parser of operators' options, for 600 seconds
 #   run.sh graph 600      all that is done with a graph
 #
 # It starts from the inputs in corpus/, finds more, and keeps them in build/corpus/. What crashes, reads

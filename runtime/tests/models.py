@@ -14,7 +14,7 @@ ACTIVATION = {None: 0, "relu": 1, "relu_n1_to_1": 2, "relu6": 3}
 
 
 def words(channels: int) -> int:
-    """Words that hold the signs of so many channels."""
+    """How many words hold the signs of this number of channels."""
     return -(-channels // 32)
 
 

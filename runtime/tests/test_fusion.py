@@ -133,7 +133,7 @@ def test_block(number, kind):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_random_chains(seed):
-    """Any sequence of operators, of which as many are joined as there are slots for."""
+    """Any sequence of operators: those that there are slots for are joined."""
     block = Block(OPS[seed % len(OPS)], seed, extra=4)
     others, outputs = block.inputs[1:], []
     for _ in range(block.rng.integers(0, 8)):
@@ -227,7 +227,7 @@ def concatenate(block, tensors, axis=3, activation=0):
 
 
 def source(block, axis, parts):
-    """An input of the model of which so many make the shape of the block."""
+    """An input of the model; `parts` of it side by side have the shape of the block."""
     shape = list(block.shape)
     shape[axis] //= parts
     block.inputs.append(block.graph.tensor(tuple(shape)))

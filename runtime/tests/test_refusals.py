@@ -61,15 +61,15 @@ WRONG = {
     "empty": ({"shapes": {"input": (1, 0, 6, 2)}}, "its input has the shape 1x0x6x2"),
     "too large": ({"shapes": {"input": (1, 1 << 20, 1 << 20, 2)}}, "its input has the shape"),
     "input type": ({"types": {"input": "float32"}}, "its input is not int32"),
-    "output type": ({"types": {"output": "int64"}}, "none of float32, int8 and int32"),
+    "output type": ({"types": {"output": "int64"}}, "is not float32, int8 or int32"),
     "no scale": ({"types": {"output": "int8"}}, "has no scale"),
     "multipliers": ({"values": {"multiplier": np.ones(7, np.float32)}}, "are not 8 constants"),
     "bias rank": ({"values": {"bias": np.ones((8, 1), np.float32)}}, "are not 8 constants"),
     "bias type": ({"values": {"bias": np.ones(8, np.int32)}}, "are not 8 constants"),
     "no bias": ({"drop": ("bias",)}, "are not 8 constants"),
-    "no filter": ({"drop": ("filter",)}, "its filters are no int32 constant"),
-    "filter type": ({"values": {"filter": np.ones((8, 3, 3, 2), np.float32)}}, "no int32 constant"),
-    "filter rank": ({"values": {"filter": np.ones((8, 9, 2), np.int32)}}, "no int32 constant"),
+    "no filter": ({"drop": ("filter",)}, "its filters are not an int32 constant"),
+    "filter type": ({"values": {"filter": np.ones((8, 3, 3, 2), np.float32)}}, "an int32 constant"),
+    "filter rank": ({"values": {"filter": np.ones((8, 9, 2), np.int32)}}, "an int32 constant"),
     "filter words": ({"values": {"filter": np.ones((8, 3, 3, 3), np.int32)}}, "are not for 64"),
     "thresholds": ({"types": {"output": "int32"}, "drop": ("thresholds",)}, "thresholds are not"),
     "window": ({"op": Bconv(image=(5, 6), channels=64, filters=8, window=(6, 3)),
@@ -158,7 +158,7 @@ def test_delegate_options(monkeypatch, rng):
 
 @pytest.mark.parametrize("channels", [7, 9, 49])
 def test_constants_of_another_number_of_channels(channels):
-    """The file says so many channels everywhere but in the convolution, which has 8 filters."""
+    """By the shapes in the file there are `channels`, but the convolution has 8 filters."""
     op = Bconv(image=(5, 6), channels=64, filters=8)
     graph = Graph()
     source = graph.tensor((1, *op.image, words(op.channels)), "int32")

@@ -9,7 +9,7 @@ namespace larq_reactnet_runtime {
 // Packs `count` signs into words, the last one filled up with zeros. NaN and -0.0 are not negative.
 void PackSigns(const float* values, size_t count, uint32_t* words);
 
-// The same of quantized values, which are negative below their zero point.
+// The same for quantized values, which are negative below their zero point.
 void PackSigns(const int8_t* values, size_t count, int zero_point, uint32_t* words);
 
 // Writes one of two values for each of `count` bits.

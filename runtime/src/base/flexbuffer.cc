@@ -6,11 +6,12 @@
 namespace larq_reactnet_runtime {
 namespace {
 
-// Those of the types of a flexbuffer that are needed here.
+// The types of a flexbuffer's values that are needed here.
 constexpr unsigned kInt = 1, kUnsigned = 2, kIndirectInt = 6, kIndirectUnsigned = 7, kMap = 9,
                    kBool = 26;
 
-// Options of ours have some 200 bytes. The limit bounds the time that a search takes.
+// The options of LCE's operators take about 200 bytes. The limit bounds the time that a search
+// takes.
 constexpr uint64_t kMostBytes = 4096;
 
 bool IsWidth(uint64_t width) { return width == 1 || width == 2 || width == 4 || width == 8; }
@@ -31,7 +32,8 @@ FlexbufferMap::FlexbufferMap(const void* bytes, size_t size)
   if (!IsWidth(root_width) || size < 2 + root_width || type >> 2 != kMap) return;
   const uint64_t width = uint64_t{1} << (type & 3);
   const auto map = Behind(size - 2 - root_width, root_width);
-  // Before the values are: where the keys are, the width of these, and the number of entries.
+  // In front of the values stand the offset of the keys, the width of a key, and the number of
+  // entries.
   if (!map || *map < 3 * width) return;
   const auto keys = Behind(*map - 3 * width, width);
   const auto key_width = Unsigned(*map - 2 * width, width);
@@ -62,7 +64,7 @@ std::optional<uint64_t> FlexbufferMap::Unsigned(uint64_t position, uint64_t widt
   return value;
 }
 
-// What an offset points to: offsets are counted backwards from where they are written.
+// Follows an offset, which is counted backwards from where it is written.
 std::optional<uint64_t> FlexbufferMap::Behind(uint64_t position, uint64_t width) const {
   const auto offset = Unsigned(position, width);
   if (!offset || *offset > position) return std::nullopt;

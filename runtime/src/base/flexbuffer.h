@@ -1,4 +1,4 @@
-// Reads the options of an operator, a flexbuffer with a map of names to integers.
+// Reads the options of an operator, which are a flexbuffer: a map from names to integers.
 #pragma once
 
 #include <cstddef>
@@ -8,8 +8,8 @@
 
 namespace larq_reactnet_runtime {
 
-// A view of a map of somebody else's bytes. They may be anything: what does not lie within them,
-// or is no integer, is not found.
+// Looks up integers in bytes of a file, which may be anything. A value that is not an integer, or
+// that would lie outside the bytes, is not found.
 class FlexbufferMap {
  public:
   FlexbufferMap(const void* bytes, size_t size);

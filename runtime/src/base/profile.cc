@@ -11,13 +11,13 @@ namespace larq_reactnet_runtime {
 Reason Profile::WriteCsv(const std::string& path) const {
   std::FILE* file = std::fopen(path.c_str(), "w");
   if (file == nullptr) return "the profile cannot be written to " + path;
-  bool is_written = std::fputs("node,operator,input,output,products,runs,fastest_ns,total_ns\n",
-                               file) >= 0;
+  bool is_written =
+      std::fputs("node,operator,input,output,products,runs,fastest_ns,total_ns\n", file) >= 0;
   for (const auto& [node, entry] : entries_) {
-    is_written &= std::fprintf(file, "%d,%s,%s,%s,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 "\n",
-                               node, entry.name.c_str(), Text(entry.input).c_str(),
-                               Text(entry.output).c_str(), entry.products, entry.runs,
-                               entry.fastest, entry.total) >= 0;
+    is_written &=
+        std::fprintf(file, "%d,%s,%s,%s,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 "\n", node,
+                     entry.name.c_str(), Text(entry.input).c_str(), Text(entry.output).c_str(),
+                     entry.products, entry.runs, entry.fastest, entry.total) >= 0;
   }
   is_written &= std::fclose(file) == 0;
   return is_written ? Reason() : "the profile could not be written to " + path;

@@ -15,14 +15,14 @@ class Profile {
   struct Entry {
     std::string name;
     Shape input, output;
-    int64_t products = 0;  // of two bits, in one run
+    int64_t products = 0;                              // of two bits, in one run
     int64_t runs = 0, fastest = INT64_MAX, total = 0;  // in nanoseconds
   };
 
   // The entry of a node of the graph, with nothing in it at first.
   Entry* At(int node) { return &entries_[node]; }
 
-  // A row for each operator, in the order of the graph, with a head.
+  // Writes a row of names, and then a row for each operator in the order of the graph.
   Reason WriteCsv(const std::string& path) const;
 
  private:

@@ -1,4 +1,5 @@
-// Sizes: of packed channels, of whole tensors, and of what a window that moves over an image gives.
+// Computes sizes: the words that channels take, the elements of a tensor, and the output of a
+// window that moves over an image.
 #pragma once
 
 #include <algorithm>
@@ -34,11 +35,11 @@ inline std::string Text(const Shape& shape) {
 // Whether a window may reach over the border of an image. The numbers are those in the file.
 enum class Padding { kSame = 0, kValid = 1 };
 
-// One axis of an image and of the window on it.
+// One axis of an image, its rows or its columns, and of the window that moves along it.
 struct Axis {
   int input = 0, window = 0, stride = 1, dilation = 1;
-  int output = 0;  // not positive if the window does not fit
-  int before = 0;  // padding
+  int output = 0;  // positions of the window; not positive if it does not fit
+  int before = 0;  // padding in front of the image
 
   Axis() = default;
   Axis(int input_size, int window_size, int step, int spread, Padding padding)
@@ -53,7 +54,7 @@ struct Axis {
   // Where in the input the first element of the window is, possibly outside.
   int64_t Start(int position) const { return int64_t{position} * stride - before; }
 
-  // Those elements of the window that are on the input: from `first`, and up to but not `last`.
+  // The elements of the window that lie on the input: from First, up to but not including Last.
   int First(int position) const { return Clamped(-Start(position)); }
   int Last(int position) const {
     return std::max(First(position), Clamped(input - Start(position)));

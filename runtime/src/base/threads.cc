@@ -1,4 +1,5 @@
-// A pool of threads. The ranges depend on nothing but the number of threads.
+// A pool of threads. The ranges depend on the work and on the number of threads, and on nothing
+// else.
 #include "base/threads.h"
 
 #include <algorithm>
@@ -7,9 +8,10 @@
 namespace larq_reactnet_runtime {
 namespace {
 
-// To sleep and to be woken up takes longer than most operators between two of ours.
+// How long a thread waits awake before it sleeps. To sleep and to be woken up takes longer than
+// most of the interpreter's operators that run between two of ours.
 constexpr std::chrono::microseconds kSpin{50};
-constexpr int kLooks = 64;  // between two looks at the clock
+constexpr int kTries = 64;  // between two looks at the clock
 
 void Pause() {
 #if defined(__x86_64__)
@@ -44,13 +46,13 @@ void Threads::Stop() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-// Waits for a short while, awake.
+// Waits until `done`, but only for a short while, and without sleeping.
 template <class Done>
 void Threads::Spin(Done done) const {
   if (!spins_) return;
   const auto end = std::chrono::steady_clock::now() + kSpin;
   do {
-    for (int i = 0; i < kLooks; ++i) {
+    for (int i = 0; i < kTries; ++i) {
       if (done()) return;
       Pause();
     }

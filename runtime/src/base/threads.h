@@ -1,4 +1,4 @@
-// A pool of threads that share work by fixed ranges.
+// A pool of threads. Each gets a fixed range of the work.
 #pragma once
 
 #include <atomic>
@@ -21,8 +21,9 @@ class Threads {
 
   int count() const { return count_; }
 
-  // Calls `work(thread, first, last)` for a range of `items` in each thread that gets any, and
-  // waits for all. Ranges are multiples of `unit` items, except the last. `work` must not throw.
+  // Divides `items` into a range for each thread, calls `work(thread, first, last)` in each thread
+  // whose range is not empty, and waits for all of them. The length of each range but the last is a
+  // multiple of `unit`. `work` must not throw.
   void Run(int64_t items, int64_t unit,
            const std::function<void(int thread, int64_t first, int64_t last)>& work);
 
@@ -41,11 +42,11 @@ class Threads {
   const int count_;
   const bool spins_;  // whether there is a processor for each thread
   std::vector<std::thread> threads_;
-  std::mutex one_caller_;  // several interpreters may use one delegate
+  std::mutex one_caller_;  // in case several interpreters use one delegate
   std::mutex mutex_;
   std::condition_variable started_, finished_;
   Range range_;
-  // Changed with `mutex_` held; read without it by those who spin.
+  // Changed only with `mutex_` held; threads that spin read them without it.
   std::atomic<uint64_t> round_{0};
   std::atomic<int> busy_{0};
   std::atomic<bool> stops_{false};

@@ -1,4 +1,5 @@
-// Follows the output of each binary convolution from node to node, as far as an epilogue can.
+// Follows the output of each binary convolution from node to node, for as long as its epilogue can
+// compute what the next node does.
 #include "graph/fusion.h"
 
 #include <algorithm>
@@ -10,7 +11,7 @@ namespace {
 
 constexpr int kNoSlot = kSlotCount;
 
-// Is it a constant with a number for each channel, and nothing else?
+// Whether a tensor is a constant with one number for each channel of `values`.
 bool IsPerChannel(const GraphTensor& tensor, const GraphTensor& values) {
   const size_t rank = tensor.shape.size();
   if (!tensor.is_constant || !tensor.has_values || rank < 1 || rank > values.shape.size()) {
@@ -29,7 +30,8 @@ int SlotFrom(int slot, Stage stage) {
   return slot;
 }
 
-// The first slot from `slot` on in which the node fits that reads `value`, and its other input.
+// For a node that reads the tensor `value`: the first slot, from `slot` on, that can do what the
+// node does, and in `operand` the node's other input. kNoSlot if there is none.
 int FindSlot(const Graph& graph, const GraphNode& node, int value, int slot, int* operand) {
   const bool is_add = node.kind == NodeKind::kAdd;
   if (!is_add && node.kind != NodeKind::kPrelu) return kNoSlot;
@@ -54,8 +56,9 @@ int FindSlot(const Graph& graph, const GraphNode& node, int value, int slot, int
   return SlotFrom(slot, Stage::kAddTensor);
 }
 
-// The node that writes a tensor by giving the channels of another one twice, or null. Nothing else may
-// read what it writes, and words of channels must not go across the end of those of the other one.
+// The node that writes `tensor` by concatenating another one, then `operand`, with itself along the
+// channels; or null. No second node may read the result. The channels of `operand` must fill whole
+// words, so that no word has channels of both halves.
 const GraphNode* FindTwice(const Graph& graph, int tensor, int* operand) {
   if (graph.readers.at(tensor).size() != 1 || graph.writers.count(tensor) == 0 ||
       graph.writers.at(tensor) != 1) {
@@ -83,13 +86,14 @@ const GraphNode* FindTwice(const Graph& graph, int tensor, int* operand) {
   return nullptr;
 }
 
-// Are all channels of the input under each filter?
+// Whether each filter of a convolution spans all channels of its input.
 bool HasOneGroup(const Graph& graph, const GraphNode& convolution) {
   return graph.tensor(convolution.inputs[0]).shape.back() ==
          graph.tensor(convolution.inputs[1]).shape.back();
 }
 
-// The longest chain of a convolution in which no tensor of `ends` is between two float operators.
+// The longest chain that begins with a convolution, and in which no tensor of `ends` is between two
+// float operators.
 Chain Follow(const Graph& graph, const GraphNode& convolution, const std::set<int>& claimed,
              const std::set<int>& ends) {
   Chain chain;
@@ -128,8 +132,9 @@ Chain Follow(const Graph& graph, const GraphNode& convolution, const std::set<in
   return chain;
 }
 
-// Asks the interpreter whether the nodes can be one node. Adds to `ends` the tensors between them that
-// it wants to have besides, as outputs of the model, or those that may be the reason why not.
+// Asks the interpreter whether it would make a single node of a chain. Tensors inside the chain
+// that it needs besides, such as outputs of the model, are added to `ends`. So are, if it would
+// make several nodes of the chain, the tensors that may be the reason.
 bool IsOnePartition(const Graph& graph, const Chain& chain, const Preview& preview,
                     std::set<int>* ends) {
   const std::optional<std::vector<int>> outputs = preview(chain.nodes);
@@ -154,6 +159,7 @@ Chains FindChains(const Graph& graph, const std::set<int>& claimed, const Previe
   for (const int index : claimed) {
     const GraphNode& node = graph.nodes.at(index);
     if (node.kind != NodeKind::kBconv2d || !graph.tensor(node.outputs[0]).is_plain_float) continue;
+    // Each answer of the interpreter may name tensors at which the chain has to end earlier.
     std::set<int> ends;
     size_t known = 0;
     do {

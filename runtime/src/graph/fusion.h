@@ -24,12 +24,15 @@ struct SlotTensors {
   int tensors[kSlotCount];
 };
 
-// Nodes that are run as one: a binary convolution, float operators that follow it, and LceQuantize.
-// Between them is nothing that another node reads, but for the last float tensor.
+// Nodes that are run as one operator: a binary convolution, the float operators that follow it, and
+// LceQuantize, if it follows them. Of the tensors between them only the last float tensor may be
+// read by other nodes.
 struct Chain {
   std::vector<int> nodes;  // the convolution first
   SlotTensors operands;    // summands and slopes
-  int twice = 0;  // slots, as bits, of summands whose channels are added once and then once more
+  // The slots, as bits, of summands with half as many channels as the output: they are added to the
+  // first half of its channels, and once more to the second half.
+  int twice = 0;
   int output = kNoTensor;  // the last float tensor
   int signs = kNoTensor;   // of LceQuantize, if it is in the chain
 };
@@ -37,8 +40,9 @@ struct Chain {
 // Chains by the node of their convolution.
 using Chains = std::map<int, Chain>;
 
-// Asks the interpreter what it would make of some nodes if they were replaced. Gives the tensors that
-// others read of what they write, if the nodes would become one node; nothing if they would not.
+// Asks the interpreter whether it would replace some nodes by a single one. If so, gives those of
+// the tensors written by them that other nodes read, or that are outputs of the model; otherwise
+// nothing.
 using Preview = std::function<std::optional<std::vector<int>>(const std::vector<int>& nodes)>;
 
 // `claimed` are the nodes of the graph that are binary operators that can be run.

@@ -1,5 +1,5 @@
-// The interpreter's graph, as far as it decides which operators are joined: what each node computes,
-// and which tensors it reads and writes. The interpreter's own structs stay in tflite/.
+// The interpreter's graph, as far as it decides which operators are joined: what each node
+// computes, and which tensors it reads and writes. The interpreter's own structs stay in tflite/.
 #pragma once
 
 #include <cstddef>
@@ -35,12 +35,11 @@ struct GraphTensor {
 struct Graph {
   std::vector<GraphTensor> tensors;
   std::map<int, GraphNode> nodes;
-  std::map<int, std::vector<int>> readers;  // of a tensor: a node that reads it twice is there twice
-  std::map<int, int> writers;               // how many nodes write a tensor
+  // The nodes that read a tensor, with those twice that read it twice; how many nodes write it.
+  std::map<int, std::vector<int>> readers;
+  std::map<int, int> writers;
 
-  bool Has(int tensor) const {
-    return tensor >= 0 && static_cast<size_t>(tensor) < tensors.size();
-  }
+  bool Has(int tensor) const { return tensor >= 0 && static_cast<size_t>(tensor) < tensors.size(); }
   const GraphTensor& tensor(int index) const { return tensors[static_cast<size_t>(index)]; }
 };
 

@@ -2,8 +2,9 @@
 // time.
 //
 // The instruction that shuffles bytes is a table of 16 entries that is read for every byte of a
-// register at once. Here the bytes are four bits each of many filters, and the table is that of four
-// bits of a patch: how many of them differ. So to compare and to count are one instruction.
+// register at once. Here each byte is four bits of a filter, and the table belongs to four bits of
+// a patch: it says for all values of the byte how many bits differ. So one instruction compares and
+// counts.
 #include <immintrin.h>
 
 #include "kernels/tiles.h"
@@ -22,7 +23,7 @@ struct Lanes8 : Register<32> {
   }
 };
 
-// For each byte of a patch, the table of its lower half and that of its upper half.
+// For each value of a byte of a patch, the table of its lower half and that of its upper half.
 struct Tables {
   alignas(32) uint8_t entries[256][2][16];
 
@@ -43,13 +44,15 @@ struct Tables {
 constexpr Tables kTables;
 constexpr int kTablesShift = 5;  // a byte's two tables have 32 bytes
 
-// Filters come in blocks of 64, a byte of each of them side by side. In a register, bytes 4 l, of
-// each lane l, are of the first filters, bytes 4 l + 1 of the next ones, and so on: so their counts
-// become words without crossing lanes.
+// Filters come in blocks of 64: a byte of each filter, side by side. A register has eight lanes of
+// four bytes. The first bytes of the lanes belong to the first eight filters, the second bytes to
+// the next eight, and so on. So counts become 32-bit numbers without moving from one lane to
+// another.
 constexpr int kWide = 32;
 constexpr int kBlock = 2 * kWide;
 
-// Of the words of a block's filters: first the lowest byte of each, then the next one.
+// Puts the words of a block's filters in order: first the lowest byte of each filter, then the
+// next.
 void Arrange(uint32_t* words) {
   constexpr int kLanes = Lanes8::kLanes;
   uint8_t bytes[4][kBlock];
@@ -63,7 +66,7 @@ void Arrange(uint32_t* words) {
   std::memcpy(words, bytes, sizeof(bytes));
 }
 
-// Where the tables of a patch's bytes are, for up to 8 words.
+// Finds where the tables for the bytes of a patch are, for up to 8 words.
 void FindTables(const uint32_t* words, int count, uint16_t* places) {
   const __m256i order = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   const __m256i is_there = _mm256_cmpgt_epi32(_mm256_set1_epi32(count), order);
@@ -75,7 +78,7 @@ void FindTables(const uint32_t* words, int count, uint16_t* places) {
   _mm256_store_si256(to + 1, _mm256_slli_epi16(second, kTablesShift));
 }
 
-// Of a block, `kVectors` registers are read: not one of filters that only fill it up.
+// Reads `kVectors` registers of a block: one if all filters of the second only fill the block up.
 template <int kVectors>
 struct Counter {
   using Lanes = Lanes8;
@@ -108,7 +111,8 @@ struct Counter {
         CountBytes<kPatches>(patches, stride, filters, some, bytes);
         for (int i = 0; i < kPatches; ++i) {
           for (int j = 0; j < kVectors; ++j) {
-            even[i][j] = _mm256_add_epi16(even[i][j], _mm256_and_si256(bytes[i][j], bytes_of_pairs));
+            even[i][j] =
+                _mm256_add_epi16(even[i][j], _mm256_and_si256(bytes[i][j], bytes_of_pairs));
             odd[i][j] = _mm256_add_epi16(odd[i][j], _mm256_srli_epi16(bytes[i][j], 8));
           }
         }

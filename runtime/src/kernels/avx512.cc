@@ -1,5 +1,6 @@
-// Binary convolution with AVX-512 BW, for processors that do not count bits of vectors: bytes are
-// counted with a table, and words are added up as bits before that.
+// Binary convolution with AVX-512 BW, for processors without an instruction that counts the bits of
+// a vector. A table counts those of bytes; before that, words are added up bit by bit, so that
+// fewer have to be counted.
 //
 // Three words of bits add up to two: one with the sum of each bit, one with the carry, which is
 // worth twice as much. So of four words only one has to be counted ("Harley-Seal").
@@ -58,7 +59,8 @@ struct Counter {
         for (int j = 0; j < kRegisters; ++j) counts[i][j] += SumBytes(fours[i][j]) * 4;
       }
     }
-    // Up to three more words, and what has not become a carry: a byte of these is below 64.
+    // What is left: up to three words, and the ones and twos that have not become carries. A byte
+    // of their count stays below 64.
     __m512i rest[kPatches][kRegisters];
     for (int i = 0; i < kPatches; ++i) {
       for (int j = 0; j < kRegisters; ++j) {
@@ -89,7 +91,7 @@ struct Counter {
     return _mm512_xor_si512(bits, _mm512_set1_epi32(static_cast<int>(words[step])));
   }
 
-  // The third argument of the instruction is the table of a function of three bits.
+  // The last argument of the instruction is the truth table of a function of three bits.
   static void Add(__m512i* sum, __m512i a, __m512i b, __m512i* carry) {
     *carry = _mm512_ternarylogic_epi32(*sum, a, b, 0xE8);
     *sum = _mm512_ternarylogic_epi32(*sum, a, b, 0x96);

@@ -40,13 +40,15 @@ struct Counter {
   }
 };
 
-// The same for long patches, with fewer instructions: a full adder makes one word to be counted of
-// two. Of words x and y, and s left over from before, it gives the parity s ^ x ^ y and the carry,
-// which is worth twice as much: s where s ^ x is 0, and y elsewhere.
+// The same for long patches, with fewer instructions: a full adder turns two words into one that
+// has to be counted. From words x and y, and s that is left over from before, it computes the
+// parity s ^ x ^ y, which is the next s, and the carry, which is worth twice as much: s where s ^ x
+// is 0, and y elsewhere.
 //
-// Parities of parities are parities: that of the first k words of `filter ^ patch` is that of the
-// filter's ^ that of the patch's. So `Prepare` has replaced words by their running parities, once
-// for all that they are compared with. What is left of a full adder is one instruction.
+// The parity of the first k words of `filter ^ patch` is the parity of the first k words of the
+// filter ^ that of the first k words of the patch. So `Prepare` replaces the words of each filter
+// and of each patch by these running parities, once for all comparisons. What is left of a full
+// adder is one instruction.
 struct ParityCounter {
   using Lanes = Lanes16;
   static constexpr int kRegisters = Counter::kRegisters;
@@ -97,7 +99,7 @@ struct ParityCounter {
   }
 };
 
-// An odd last word stays what it is.
+// If the number of words is odd, the last one stays what it is.
 void Prepare(uint32_t* row, int steps, bool) {
   for (int step = 1; step < steps / 2 * 2; ++step) row[step] ^= row[step - 1];
 }

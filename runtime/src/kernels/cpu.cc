@@ -1,4 +1,4 @@
-// Which instruction sets this library and this processor have.
+// Finds the instruction sets that this processor has and this library has kernels for.
 #include "kernels/cpu.h"
 
 #include <cstdlib>
@@ -12,22 +12,22 @@ namespace larq_reactnet_runtime {
 namespace {
 
 #if defined(__x86_64__)
-// What the processor has and the system keeps for each thread. `__builtin_cpu_supports` would ask
-// the compiler's runtime library, and zig's knows of nothing.
+// The instruction sets of the processor whose registers the system saves when it changes threads.
+// `__builtin_cpu_supports` would ask the compiler's runtime library, and that of zig finds none.
 struct Features {
   bool avx2 = false, avx512 = false, vpopcntdq = false;
 
   Features() {
     constexpr unsigned kOsXsave = 1u << 27, kAvx2 = 1u << 5, kVpopcntdq = 1u << 14;
     constexpr unsigned kFDqBwVl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
-    constexpr unsigned kYmm = 0x6, kZmm = 0xE6;  // registers that are kept
+    constexpr unsigned kYmm = 0x6, kZmm = 0xE6;  // registers that the system saves
     unsigned eax, ebx, ecx, edx;
     if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || (ecx & kOsXsave) == 0) return;
-    unsigned kept, high;
-    asm("xgetbv" : "=a"(kept), "=d"(high) : "c"(0));
+    unsigned saved, high;
+    asm("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
     if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return;
-    avx2 = (kept & kYmm) == kYmm && (ebx & kAvx2) != 0;
-    avx512 = avx2 && (kept & kZmm) == kZmm && (ebx & kFDqBwVl) == kFDqBwVl;
+    avx2 = (saved & kYmm) == kYmm && (ebx & kAvx2) != 0;
+    avx512 = avx2 && (saved & kZmm) == kZmm && (ebx & kFDqBwVl) == kFDqBwVl;
     vpopcntdq = avx512 && (ecx & kVpopcntdq) != 0;
   }
 };

@@ -19,10 +19,10 @@
 //   y = float(clamp'(x)) * m' + b'      with m' = -m, b' = b + K m,
 //                                       and clamp' to [K - highest sum, K - lowest sum]
 //
-// ops/bconv2d.cc computes m' and b' as Larq Compute Engine does, in float64 and rounded once, so the
-// outputs are equal to the last bit. It is the *doubled count* x that is clamped and compared, not c.
-// A limit of a sum may be half a count away from a whole number of unequal bits, and so may be the
-// correction for padding; in x both are integers.
+// ops/bconv2d.cc computes m' and b' as Larq Compute Engine does, in float64 and rounded once, so
+// the outputs are equal to the last bit. It is the *doubled count* x that is clamped and compared,
+// not c. A limit of a sum may be half a count away from a whole number of unequal bits, and so may
+// be the correction for padding; in x both are integers.
 //
 // ------------------
 // Padding with zeros
@@ -47,38 +47,39 @@
 // file has a threshold for each channel: the bit is 1, which is negative, where x is greater than
 // twice the threshold.
 //
-// kJoined: float operators that follow the convolution in the graph, and the LceQuantize behind them,
-// are run here on y while it is in registers (graph/fusion.h decides which). They are in *slots*, in
-// the order of kSlots; each slot has one operator or none:
+// kJoined: float operators that follow the convolution in the graph, and the LceQuantize behind
+// them, are run here on y while it is in registers (graph/fusion.h decides which). They are in
+// *slots*, in the order of kSlots; each slot has one operator or none:
 //
 //   kAddConstant   y += constant of the channel
-//   kAddTensor     y += another tensor at the same place. It may have half as many channels; then they
-//                  are added to the first half of the channels, and once more to the second half.
+//   kAddTensor     y += another tensor at the same place. If it has half as many channels, they are
+//                  added to the first half of the channels, and once more to the second half.
 //   kPrelu         y = y < 0 ? y * slope of the channel : y
 //
-// Each operator rounds its result to float32, also the multiplication and the addition of step 3: the
-// compiler may not fuse them. So y has the bits that the interpreter's own operators would give. At
-// the end y is written if `output` is not null, and its signs if `signs` is not null; -0.0 and NaN are
-// not negative.
+// Each operator rounds its result to float32, also the multiplication and the addition of step 3:
+// the compiler may not fuse them. So y has the bits that the interpreter's own operators would
+// give. At the end y is written if `output` is not null, and its signs if `signs` is not null; -0.0
+// and NaN are not negative.
 //
 // --------------------
 // How bits are written
 // --------------------
 //
-// A word has the signs of 32 channels, the first in its lowest bit. A vector comparison gives a bit for
-// each lane; those of all registers, side by side, are the bits of a block of filters. A block may hold
-// filters that only fill it up: their bits are cleared. It may also begin in the middle of a word, and
-// share words with other blocks. So its bits are or-ed into words that ops/bconv2d.cc has set to 0.
+// A word has the signs of 32 channels, the first in its lowest bit. A vector comparison gives a bit
+// for each lane; those of all registers, side by side, are the bits of a block of filters. A block
+// may hold filters that only fill it up: their bits are cleared. It may also begin in the middle of
+// a word, and share words with other blocks. So its bits are or-ed into words that ops/bconv2d.cc
+// has set to 0.
 //
 // ---------------
 // How it is built
 // ---------------
 //
-// The functions are compiled once for each instruction set. They are in an unnamed namespace, and call
-// nothing of the standard library: of two functions with the same name the linker would keep one,
-// perhaps that for another processor. They are always inlined, into a loop over pixels that keeps what
-// it can in registers. What kind of output it is, and whether the slots are those of ReActNet, is known
-// when they are compiled.
+// The functions are compiled once for each instruction set. They are in an unnamed namespace, and
+// call nothing of the standard library: of two functions with the same name the linker would keep
+// one, perhaps that for another processor. They are always inlined, into a loop over pixels that
+// keeps what it can in registers. What kind of output it is, and whether the slots are those of
+// ReActNet, is known when they are compiled.
 #pragma once
 
 #include <cstring>
@@ -162,8 +163,8 @@ template <class Lanes, int kRegisters, int kSlot>
 
 // Those in the slots of `kMask`, from `kSlot` on; or, if all are, those that there are.
 template <class Lanes, int kRegisters, int kMask, int kSlot = 0>
-[[gnu::always_inline]] inline void RunSlots(const Tile& tile, const Epilogue& epilogue,
-                                            int pixel, Floats<Lanes>* values) {
+[[gnu::always_inline]] inline void RunSlots(const Tile& tile, const Epilogue& epilogue, int pixel,
+                                            Floats<Lanes>* values) {
   if constexpr (kSlot < kSlotCount) {
     if constexpr ((kMask >> kSlot & 1) != 0) {
       if (kMask != kAllSlots || (epilogue.slots >> kSlot & 1) != 0) {

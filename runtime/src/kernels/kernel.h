@@ -11,11 +11,11 @@
 
 namespace larq_reactnet_runtime {
 
-// Of kJoined, floats or their signs or both, after what float operators do that are joined to the
-// convolution.
+// kJoined: after the fused float operators, write floats, their signs, or both. See epilogue.h.
 enum class Output { kFloat, kInt8, kBits, kJoined };
 
-// Float operators behind a convolution, in the order of the slots: any may be missing.
+// What float operators behind a convolution do. They are run in the order of the slots, each of
+// which has one operator or none.
 enum class Stage { kAddConstant, kAddTensor, kPrelu };
 inline constexpr Stage kSlots[] = {Stage::kAddConstant, Stage::kAddTensor,   Stage::kAddConstant,
                                    Stage::kPrelu,       Stage::kAddConstant, Stage::kAddTensor,
@@ -32,12 +32,12 @@ static_assert(kSlots[kShiftSlot] == Stage::kAddConstant);
 inline constexpr int kAllSlots = (1 << kSlotCount) - 1;
 inline constexpr int kReactnetSlots = 1 << kShortcutSlot | 1 << kPreluSlot | 1 << kShiftSlot;
 
-// From a doubled count of unequal bits to an output. Arrays have a value for each filter of each
-// block, also for those that only fill up the last block.
+// How a doubled count of unequal bits becomes an output: see epilogue.h. The arrays have a value
+// for each filter of each block, also for those that only fill up the last block.
 struct Epilogue {
   Output output = Output::kFloat;
   int32_t lowest = 0, highest = 0;
-  bool is_clamped = true;  // else all doubled counts are between the two
+  bool is_clamped = true;  // if not, all doubled counts are between the two anyway
   const float* multiplier = nullptr;
   const float* bias = nullptr;
   const int32_t* thresholds = nullptr;
@@ -45,7 +45,7 @@ struct Epilogue {
   const float* constants[kSlotCount] = {};  // summands and slopes
 };
 
-// Some output pixels and one block of filters.
+// What a kernel computes in one call: some output pixels, for one block of filters.
 struct Tile {
   int pixels = 0;
   const uint32_t* patches = nullptr;
@@ -54,8 +54,9 @@ struct Tile {
   int steps = 0;
 
   const Epilogue* epilogue = nullptr;
-  size_t block = 0;  // the first filter of the block, in the arrays of `epilogue`
-  // For each pixel what padding adds to the doubled counts, an array as in `epilogue`; or null.
+  size_t block = 0;  // where the first filter of the block is in the arrays of `epilogue`
+  // For each pixel an array, of the form of those in `epilogue`, of what is added to the doubled
+  // counts because of padding. Null if nothing is.
   const int32_t* const* corrections = nullptr;
 
   void* output = nullptr;    // of the first pixel
@@ -63,10 +64,11 @@ struct Tile {
   int channel = 0;           // the output channel of the first filter
   int channels = 0;          // how many of the block's filters are output channels
 
-  // Of Output::kJoined, where `output` may be null. What is added may have fewer channels than the
-  // output, which start again after the last one.
+  // The fields below are for Output::kJoined, with which `output` may be null. A tensor that is
+  // added may have fewer channels than the output: after its last channel it starts again with the
+  // first.
   const float* added[kSlotCount] = {};   // of the first pixel
-  size_t added_stride[kSlotCount] = {};  // how many channels it has
+  size_t added_stride[kSlotCount] = {};  // the number of its channels
   uint32_t* signs = nullptr;
   size_t signs_stride = 0;
 };
@@ -80,14 +82,14 @@ struct Kernel {
   void (*convolve)(const Tile& tile) = nullptr;
   // Null in a kernel that is only there as the `wide` of another one.
   void (*pack_signs)(const float* values, size_t count, uint32_t* words) = nullptr;
-  // Puts the words of all filters of a block, for one step, in the order in which `convolve` wants
-  // them; null if they are.
+  // Puts the words of all filters of a block, for one step, in the order in which `convolve` reads
+  // them. Null if they are in that order already.
   void (*arrange)(uint32_t* words) = nullptr;
-  // Patches and filters of so many steps or more are not read as they are, but as `prepare` changes
-  // them: each of the words of a row, once.
+  // If patches and filters have at least this number of steps, `convolve` reads them as `prepare`
+  // has changed them. It is called once for all words of a patch or of a filter.
   int prepared_steps = 0;
   void (*prepare)(uint32_t* row, int steps, bool is_filter) = nullptr;
-  // Another kernel, for patches of at least and at most so many words.
+  // Another kernel, which is used instead for patches of `least_wide` to `most_wide` words.
   const Kernel* wide = nullptr;
   int least_wide = 0, most_wide = 0;
 };
@@ -95,8 +97,7 @@ struct Kernel {
 // Does a kernel have all that each needs, and of what belongs together both or nothing?
 constexpr bool IsComplete(const Kernel& kernel) {
   return kernel.name != nullptr && kernel.filters > 0 && kernel.words > 0 && kernel.pixels > 0 &&
-         kernel.convolve != nullptr &&
-         (kernel.prepare != nullptr) == (kernel.prepared_steps > 0) &&
+         kernel.convolve != nullptr && (kernel.prepare != nullptr) == (kernel.prepared_steps > 0) &&
          (kernel.wide != nullptr) == (kernel.most_wide > 0) &&
          kernel.least_wide <= kernel.most_wide;
 }

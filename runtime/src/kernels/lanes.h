@@ -1,4 +1,5 @@
-// Vector registers of 32-bit numbers, as the compiler knows them on every processor.
+// Vector registers of 32-bit numbers, in a notation of the compiler that is the same for all
+// processors.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,7 @@ struct Register {
   typedef float Floats __attribute__((vector_size(kBytes)));
 };
 
-// Numbers at any address.
+// The address need not be aligned.
 template <class Vector, class Number>
 inline Vector Load(const Number* numbers) {
   Vector vector;

@@ -4,7 +4,8 @@
 namespace larq_reactnet_runtime {
 namespace {
 
-// Two registers of four filters. Bytes are added up for some steps before they become words.
+// Two registers of four filters each. Counts are added up as bytes for some steps, and only then
+// become 32-bit numbers.
 struct Counter {
   using Lanes = Lanes4;
   static constexpr int kRegisters = 2;
@@ -86,7 +87,7 @@ struct Counter {
 
 void Convolve(const Tile& tile) { ConvolveNeon<Counter>(tile); }
 
-// Bits of four values that are negative, at the places of those in a word.
+// For four values, the bits that they have in a word: set where the value is negative.
 uint32x4_t NegativeOf4(const float* values, uint32x4_t places) {
   return vandq_u32(vcltzq_f32(vld1q_f32(values)), places);
 }

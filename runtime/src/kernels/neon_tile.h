@@ -1,5 +1,5 @@
-// What the kernels for NEON share: registers, and a loop over the pixels of a tile with the
-// epilogue of ReActNet alone, which takes half the instructions of the one for everything.
+// What the kernels for NEON share: registers, and a loop over the pixels of a tile whose epilogue
+// is that of ReActNet and nothing else. It takes half the instructions of the general one.
 #pragma once
 
 #include <arm_neon.h>
@@ -24,8 +24,8 @@ struct Lanes4 : Register<16> {
   }
 };
 
-// Both kernels have blocks of eight filters: two registers of words, or one of halves of them, and
-// their signs are a byte.
+// Both kernels have blocks of eight filters. Their counts are two registers of 32-bit numbers, or
+// one of 16-bit numbers; their signs are one byte.
 inline constexpr int kBlock = 8;
 inline constexpr int kBlockRegisters = 2;
 
@@ -47,19 +47,22 @@ inline float32x4_t Prelu(float32x4_t value, float32x4_t product) {
   return vbslq_f32(vcltzq_f32(value), product, value);
 }
 
-// A byte of the signs of eight values.
+// Writes the signs of eight values into one byte.
 inline void StoreSigns(const Pair& values, uint32x4_t high_places, uint32x4_t both_places,
                        uint8_t* byte) {
   const uint32x4_t bits = vbslq_u32(high_places, vcltzq_f32(values.high), vcltzq_f32(values.low));
-  *byte = static_cast<uint8_t>(vaddvq_u32(vandq_u32(bits, both_places)));  // no bit is there twice
+  // The sum of the lanes is their OR, as no two of them have the same bit.
+  *byte = static_cast<uint8_t>(vaddvq_u32(vandq_u32(bits, both_places)));
 }
 
-// Where the next pixel reads and writes. Products of strides and pixels would take longer.
+// Where the next pixel reads and writes. To move pointers on takes fewer instructions than to
+// multiply the number of a pixel by all strides.
 struct Cursor {
   explicit Cursor(const Tile& tile)
       : patches(tile.patches),
         corrections(tile.corrections),
-        added(tile.added[kShortcutSlot] + static_cast<size_t>(tile.channel) % tile.added_stride[kShortcutSlot]),
+        added(tile.added[kShortcutSlot] +
+              static_cast<size_t>(tile.channel) % tile.added_stride[kShortcutSlot]),
         output(static_cast<float*>(tile.output) + tile.channel),
         signs(reinterpret_cast<uint8_t*>(tile.signs) + tile.channel / 8) {}
 
@@ -70,7 +73,8 @@ struct Cursor {
   uint8_t* signs;
 };
 
-// The loads are the same for all pixels: the compiler keeps them in registers.
+// The constants are loaded in the loop, but are the same for all pixels: the compiler keeps those
+// that it has registers for.
 template <class Counter, int kPixels, bool kIsCorrected>
 [[gnu::always_inline]] inline void FinishReactnet(const Tile& tile, const Epilogue& epilogue,
                                                   int pixels, Cursor* cursor) {
@@ -126,7 +130,8 @@ inline void ConvolveNeon(const Tile& tile) {
   const bool is_reactnet = epilogue.output == Output::kJoined && epilogue.slots == kReactnetSlots &&
                            !epilogue.is_clamped && tile.output != nullptr &&
                            tile.signs != nullptr && tile.channels == kBlock &&
-                           tile.channel % kBlock == 0 && tile.added_stride[kShortcutSlot] % kBlock == 0;
+                           tile.channel % kBlock == 0 &&
+                           tile.added_stride[kShortcutSlot] % kBlock == 0;
   if (!is_reactnet) return ConvolveTile<Counter>(tile);
   if (tile.corrections != nullptr) return ConvolveReactnet<Counter, true>(tile);
   ConvolveReactnet<Counter, false>(tile);

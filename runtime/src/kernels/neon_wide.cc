@@ -1,12 +1,12 @@
 // Binary convolution with NEON for long patches: registers hold 128 bits of one filter or patch.
 //
-// Of two words x and y and a carry-in word s, a full adder gives the parity s ^ x ^ y and the
-// carry: y where s ^ x is set, s elsewhere. Parities of parities are parities: those of the first k
-// words of `filter ^ patch` are those of the filter ^ those of the patch. So `Prepare` replaces
-// words by their running parities, once for all that they are compared with, and a full adder is
-// left with two exclusive ors and one selection for two words; only half as many words, the
-// carries, have to be counted. That is five instructions for 256 bits, where counting all of them
-// takes six.
+// From two words x and y, and s that is left over from before, a full adder computes the parity
+// s ^ x ^ y, which is the next s, and the carry: y where s ^ x is set, s elsewhere. The parity of
+// the first k words of `filter ^ patch` is the parity of the first k words of the filter ^ that of
+// the first k words of the patch. So `Prepare` replaces the words of each filter and of each patch
+// by these running parities, once for all comparisons. Then a full adder takes two exclusive ors
+// and one selection for two words, and only the carries, half as many words, have to be counted.
+// That is five instructions for 256 bits, where counting all of them takes six.
 #include "kernels/neon_tile.h"
 
 namespace larq_reactnet_runtime {
@@ -14,13 +14,13 @@ namespace {
 
 constexpr int kWords = 4;  // of a register
 
-// Two full adders. What is left over are the first register, which starts the running parities, and
-// the last ones, which are counted as they are.
+// Registers of a filter that two full adders take. If the number of registers is not a multiple,
+// the first one starts the running parities, and the last ones are counted as they are.
 constexpr int kGroup = 4;
-// Full adders need more sums at the end: shorter patches are counted as they are.
+// With full adders there is more to add up at the end, so shorter patches are counted as they are.
 constexpr int kMinSteps = 9;
 
-// Bytes change by at most 8 per group, and must stay between -128 and 127.
+// Sums of carries are signed bytes: they change by at most 8 per group.
 constexpr int kMostGroups = 15;
 
 inline int GroupsOf(int steps) {
@@ -30,11 +30,12 @@ inline int GroupsOf(int steps) {
 
 inline bool HasFirst(int steps) { return steps % kGroup != 0; }
 
-// Where q is the complement of the new parity, this is the carry; where q is the new parity, and
-// `before` the complement of the old one, the complement of the carry. So parities are
-// complemented at every other full adder, and counts of carries are subtracted there.
+// Counts the bits of a carry, if q is the complement of the new parity and `before` the old parity.
+// If q is the new parity and `before` the complement of the old one, it counts those of the
+// complement of the carry. So only every other parity has to be complemented, and these counts are
+// subtracted.
 inline int8x16_t CountCarries(uint32x4_t middle, uint32x4_t q, uint32x4_t before) {
-  // Compilers take a selection apart into three instructions.
+  // Written as C++, compilers would make three instructions of a selection.
   asm("bsl %0.16b, %1.16b, %2.16b" : "+w"(middle) : "w"(q), "w"(before));
   return vcntq_s8(vreinterpretq_s8_u32(middle));
 }
@@ -92,7 +93,8 @@ struct Counter {
     for (int pair = 0; pair < 4; ++pair) {
       CountPair<kPatches>(patches, stride, filters + pair * 2 * kWords, steps, pairs[pair]);
     }
-    // Each second full adder has given 8 minus its count for each of 16 bytes; carries count twice.
+    // Every second full adder has counted the complement of its carry, which is 8 minus the count
+    // in each of 16 bytes; carries count twice.
     const uint16x8_t rest = vdupq_n_u16(static_cast<uint16_t>(2 * 8 * 16 * GroupsOf(steps)));
     for (int i = 0; i < kPatches; ++i) {
       const uint16x8_t low = vpaddq_u16(pairs[0][i], pairs[1][i]);
@@ -100,7 +102,7 @@ struct Counter {
     }
   }
 
-  // For each patch, two sums for each of four filters. Steps are few.
+  // For each patch, two sums for each of four filters. There are fewer than kMinSteps steps.
   template <int kPatches>
   [[gnu::always_inline]] static inline void CountSteps(const uint32_t* patches, size_t stride,
                                                        const uint32_t* filters, int steps,
@@ -125,7 +127,7 @@ struct Counter {
       }
     }
     for (int i = 0; i < kPatches; ++i) {
-      // A byte is at most 8 * 8 here: sums of two fit in, sums of four do not.
+      // A byte is at most 8 * 8 here: a byte can hold the sum of two, but not of four.
       sums[i] = vpaddq_u16(vpaddlq_u8(vpaddq_u8(bytes[i][0], bytes[i][1])),
                            vpaddlq_u8(vpaddq_u8(bytes[i][2], bytes[i][3])));
     }
@@ -218,8 +220,8 @@ struct Counter {
 
 void Convolve(const Tile& tile) { ConvolveNeon<Counter>(tile); }
 
-// Running parities of the registers of a row. Those of filters are complemented where full adders
-// want it.
+// Replaces the registers of a row by their running parities. Those of filters are complemented
+// where CountCarries needs it.
 void Prepare(uint32_t* row, int steps, bool is_filter) {
   uint32x4_t parity = vdupq_n_u32(0);
   if (HasFirst(steps)) {

@@ -1,4 +1,4 @@
-// Binary convolution with 64-bit words, for processors without code of their own.
+// Binary convolution with 64-bit words, for processors that no other kernel is for.
 #include "base/bits.h"
 #include "kernels/tiles.h"
 

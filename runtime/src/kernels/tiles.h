@@ -1,4 +1,5 @@
-// Walks over the pixels of a tile, as many at once as registers hold. Compiled for each kernel.
+// Walks over the pixels of a tile, and computes as many at once as registers can hold. Each kernel
+// compiles this for its instruction set.
 #pragma once
 
 #include "kernels/epilogue.h"
@@ -7,14 +8,15 @@
 namespace larq_reactnet_runtime {
 namespace {
 
-// A tile is finished in parts whose signs are a word.
+// The epilogue is run for one part of a tile after the other: at most 32 filters, whose signs are a
+// word.
 template <class Counter>
 struct Parts {
   static constexpr int kCount = (Counter::kFilters + 31) / 32;
   static constexpr int kRegisters = Counter::kRegisters / kCount;
   static constexpr int kFilters = Counter::kFilters / kCount;
 
-  // Copies, so that the compiler sees that no output is written into them.
+  // They are copies, so that the compiler sees that no output is written over them.
   explicit Parts(const Tile& tile) {
     for (int i = 0; i < kCount; ++i) {
       tiles[i] = tile;
@@ -32,8 +34,9 @@ struct Parts {
   Tile tiles[kCount];
 };
 
-// `Counter::Count<kPatches>(patches, stride, filters, steps, counts)` counts unequal bits of some
-// patches and of `Counter::kFilters` filters, which are `Counter::kRegisters` of `Counter::Lanes`.
+// `Counter::Count<kPatches>(patches, stride, filters, steps, counts)` counts the unequal bits
+// between `kPatches` patches and `Counter::kFilters` filters. The counts of a patch are
+// `Counter::kRegisters` registers of `Counter::Lanes`.
 template <class Counter, int kPixels, Output kOutput, int kMask>
 [[gnu::always_inline]] inline int ConvolvePixels(const Parts<Counter>& parts,
                                                  const Epilogue& epilogue, int pixel) {
@@ -66,7 +69,7 @@ inline void ConvolveAs(const Tile& given) {
   ConvolvePixels<Counter, 1, kOutput, kMask>(parts, epilogue, pixel);
 }
 
-// What kind of output it is, is asked once for a tile.
+// The kind of output is looked up here, once for a tile, and not for each pixel.
 template <class Counter>
 inline void ConvolveTile(const Tile& tile) {
   switch (tile.epilogue->output) {

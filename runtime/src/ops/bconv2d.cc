@@ -14,10 +14,12 @@
 namespace larq_reactnet_runtime {
 namespace {
 
-// Doubled counts and their corrections stay far from the limits of 32 bits.
+// The most bits that filters may have: doubled counts and their corrections stay far from the
+// limits of 32 bits.
 constexpr int64_t kMostBits = 1 << 28;
 
-// Patches that are gathered at once stay in the fastest caches with a block of filters.
+// How much is gathered at once: so little that patches stay in the fastest cache, with a block of
+// filters.
 constexpr int64_t kPatchBytes = 1 << 14;
 constexpr int64_t kMostPixels = 256;
 
@@ -70,7 +72,7 @@ class Bconv2d : public Op {
   int twice_ = 0;
   Epilogue epilogue_;
 
-  // Those that depend on the shape of the input.
+  // The fields below depend on the shape of the input.
   Axis rows_, columns_;
   int64_t images_ = 0;
   size_t output_stride_ = 0, output_bytes_ = 0;
@@ -103,8 +105,9 @@ Reason Bconv2d::Infer(const Shape& input, Shape* output) const {
   return {};
 }
 
-// The sum of products is K - x for a doubled count of x. So LCE's multiplier m and bias b are -m
-// and b + K m here. They are computed as LCE does, in float64 and rounded once, for equal outputs.
+// The sum of K products is K - x for a doubled count of x. So LCE's multiplier m and bias b become
+// -m and b + K m, as epilogue.h explains. They are computed as LCE does, in float64 and rounded
+// once, so that the outputs are equal.
 void Bconv2d::SetEpilogue(const Tensor& output, const Bconv2dConstants& constants) {
   const int terms = filters_.height() * filters_.width() * group_channels();
   int least = -terms, most = terms;
@@ -210,12 +213,13 @@ std::string Bconv2d::Name() const {
                      std::to_string(columns_.window) + "/" + std::to_string(rows_.stride);
   for (int slot = 0; slot < kSlotCount; ++slot) {
     if ((twice_ >> slot & 1) != 0) name += " CONCATENATION";
-    if ((epilogue_.slots >> slot & 1) != 0) name += kSlots[slot] == Stage::kPrelu ? " PRELU" : " ADD";
+    if ((epilogue_.slots >> slot & 1) == 0) continue;
+    name += kSlots[slot] == Stage::kPrelu ? " PRELU" : " ADD";
   }
   return name;
 }
 
-// Points a tile at its outputs. Blocks add their bits to words that have to be 0 before.
+// Sets where a tile writes its outputs. Words of bits are set to 0: blocks or their bits into them.
 void Bconv2d::SetOutputs(const Values& values, size_t first, Tile* tile) const {
   const size_t pixels = static_cast<size_t>(tile->pixels);
   tile->output_stride = output_stride_;
@@ -267,7 +271,7 @@ void Bconv2d::RunPixels(const Values& values, int64_t first, int pixels, Scratch
   }
 }
 
-// An array of a value for each output channel.
+// Checks that a tensor is a constant with a value for each output channel.
 Reason CheckPerChannel(const Tensor& tensor, Type type, int channels, const char* name) {
   if (tensor.constant == nullptr || tensor.type != type || tensor.shape != Shape{channels}) {
     return std::string("its ") + name + " are not " + std::to_string(channels) + " constants";
@@ -275,12 +279,13 @@ Reason CheckPerChannel(const Tensor& tensor, Type type, int channels, const char
   return {};
 }
 
-// Groups are whole words of the input: LCE has no option for them, the filters tell.
+// Checks the filters, and finds the number of groups. LCE has no option for it: if filters have
+// fewer words than the input, they are for a group of its channels. Groups are whole words.
 Reason CheckFilter(const Tensor& filter, int channels_in, int* groups) {
   const Shape& shape = filter.shape;
   if (filter.type != Type::kInt32 || filter.constant == nullptr || shape.size() != 4 ||
       Elements(shape) < 0) {
-    return "its filters are no int32 constant of four dimensions";
+    return "its filters are not an int32 constant of four dimensions";
   }
   if (Elements(shape) / shape[0] > kMostBits / kBitsPerWord) return "its filters are too large";
   const int words = WordsOf(channels_in);
@@ -309,7 +314,7 @@ Reason MakeBconv2d(const Tensor& input, const Tensor& output, const Bconv2dConst
     reason = CheckPerChannel(constants.thresholds, Type::kInt32, channels, "thresholds");
     if (options.steps.padding == Padding::kSame && !options.pads_ones &&
         options.channels_in % 2 != 0) {
-      // Sums may be half a count off, where a threshold for whole counts says nothing.
+      // A sum may be in the middle of two counts, and thresholds are for whole counts.
       reason = "it pads an odd number of channels with zeros and gives bits: pad with ones";
     }
   } else if (output.type == Type::kFloat32 || output.type == Type::kInt8) {
@@ -322,7 +327,7 @@ Reason MakeBconv2d(const Tensor& input, const Tensor& output, const Bconv2dConst
       reason = "its int8 output has no scale";
     }
   } else {
-    reason = "its output is none of float32, int8 and int32";
+    reason = "its output is not float32, int8 or int32";
   }
   if (!reason.empty()) return reason;
   const Shape& filter = constants.filter.shape;

@@ -24,11 +24,12 @@ struct Bconv2dConstants {
   Tensor filter, multiplier, bias, thresholds;
 };
 
-// Float operators that are joined to it: in which slots of the epilogue, and their constants.
+// The float operators that are joined to it: the slots of the epilogue that they are in, as bits,
+// and their constants.
 struct Joined {
   bool is_any = false;
   int slots = 0;
-  int twice = 0;  // slots of summands that have half as many channels, each of which is added twice
+  int twice = 0;  // those of the slots whose summand has half as many channels, and is added twice
   Tensor constants[kSlotCount];
 };
 

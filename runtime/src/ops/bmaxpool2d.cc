@@ -1,4 +1,5 @@
-// LceBMaxPool2d. A maximum is negative if all are: the bits of all pixels and-ed.
+// LceBMaxPool2d. A maximum is negative if all values are, so its bit is the AND of all of their
+// bits.
 #include "ops/bmaxpool2d.h"
 
 #include "base/shape.h"

@@ -1,4 +1,5 @@
-// The filters of a binary convolution and all that belongs to one of them, in a kernel's blocks.
+// The filters of a binary convolution, in the blocks that a kernel reads; and where in an array the
+// values are that belong to a filter.
 #pragma once
 
 #include "base/buffer.h"
@@ -9,7 +10,7 @@
 
 namespace larq_reactnet_runtime {
 
-// Groups of input channels are convolved on their own. Blocks do not hold filters of two groups.
+// Each group of input channels has filters of its own. No block holds filters of two groups.
 class Filters {
  public:
   Filters() = default;
@@ -27,12 +28,13 @@ class Filters {
     return kernel_->prepare != nullptr && steps_ >= kernel_->prepared_steps;
   }
 
-  // Places in arrays that have a value for each filter of each block.
+  // Places in an array that has a value for each filter of each block: how many there are, that of
+  // a filter, and that of the first filter of a block.
   size_t places() const { return static_cast<size_t>(groups_) * BlockPlaces(); }
   size_t PlaceOf(int filter) const;
   size_t PlaceOfBlock(int group, int block) const;
 
-  // Copies the filters to where the kernel wants them.
+  // Copies the filters into blocks, in the order in which the kernel reads them.
   void Pack();
 
   const uint32_t* BlockAt(int group, int block) const;
@@ -47,7 +49,7 @@ class Filters {
   const char* Source(int filter, int pixel) const;
 
   const Kernel* kernel_ = nullptr;
-  const void* source_ = nullptr;  // in the file, maybe at an odd address
+  const void* source_ = nullptr;  // in the file, where it may not be aligned
   int groups_ = 0, filters_of_group_ = 0, blocks_of_group_ = 0;
   int height_ = 0, width_ = 0, words_ = 0, steps_ = 0;
   Buffer<uint32_t> packed_;

@@ -1,5 +1,5 @@
-// An operator of ours: it has one tensor as input, another as output, and constants of its own. A
-// convolution to which others are joined has some more.
+// The interface of our operators. Each reads one tensor, writes another one, and holds its
+// constants. A convolution to which float operators are joined reads and writes a few more.
 #pragma once
 
 #include "base/tensor.h"
@@ -12,7 +12,7 @@ namespace larq_reactnet_runtime {
 struct Values {
   const void* input = nullptr;
   void* output = nullptr;
-  // Those below are null for all but a convolution with joined operators, of which `output` may be.
+  // The fields below are for a convolution with joined operators, whose `output` may be null.
   const float* added[kSlotCount] = {};
   uint32_t* signs = nullptr;
 };
@@ -21,7 +21,7 @@ class Op {
  public:
   virtual ~Op() = default;
 
-  // Gives the shape of the output for one of the input, or the reason why there is none.
+  // Gives the shape of the output for a shape of the input, or the reason why there is none.
   virtual Reason Infer(const Shape& input, Shape* output) const = 0;
 
   // Gets ready for inputs of a shape that `Infer` has accepted.

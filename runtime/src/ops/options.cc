@@ -8,7 +8,7 @@
 namespace larq_reactnet_runtime {
 namespace {
 
-// No image has more rows, columns or channels: what is computed of sizes fits into 64 bits.
+// Larger sizes are refused, so that whatever is computed from them fits into 64 bits.
 constexpr int kMostPixels = 1 << 24;
 
 constexpr int kPadsOnes = 1;  // of the option pad_values; 0 is to pad with zeros
@@ -59,14 +59,16 @@ Reason Read(const void* bytes, size_t size, Bconv2dOptions* options) {
   Steps* steps = &options->steps;
   const Reason reason =
       ReadAll(bytes, size,
-              {Size("stride_height", &steps->stride_height),
-               Size("stride_width", &steps->stride_width),
-               Size("dilation_height_factor", &steps->dilation_height),
-               Size("dilation_width_factor", &steps->dilation_width),
-               Choice("padding", Padding::kValid, &padding),
-               Choice("pad_values", kPadsOnes, &pad_values),
-               Size("channels_in", &options->channels_in),
-               Choice("fused_activation_function", Activation::kRelu6, &activation)});
+              {
+                  Size("stride_height", &steps->stride_height),
+                  Size("stride_width", &steps->stride_width),
+                  Size("dilation_height_factor", &steps->dilation_height),
+                  Size("dilation_width_factor", &steps->dilation_width),
+                  Choice("padding", Padding::kValid, &padding),
+                  Choice("pad_values", kPadsOnes, &pad_values),
+                  Size("channels_in", &options->channels_in),
+                  Choice("fused_activation_function", Activation::kRelu6, &activation),
+              });
   steps->padding = static_cast<Padding>(padding);
   options->pads_ones = pad_values == kPadsOnes;
   options->activation = static_cast<Activation>(activation);
@@ -77,11 +79,13 @@ Reason Read(const void* bytes, size_t size, Bmaxpool2dOptions* options) {
   int padding = 0;
   Steps* steps = &options->steps;
   const Reason reason = ReadAll(bytes, size,
-                                {Size("filter_height", &options->filter_height),
-                                 Size("filter_width", &options->filter_width),
-                                 Size("stride_height", &steps->stride_height),
-                                 Size("stride_width", &steps->stride_width),
-                                 Choice("padding", Padding::kValid, &padding)});
+                                {
+                                    Size("filter_height", &options->filter_height),
+                                    Size("filter_width", &options->filter_width),
+                                    Size("stride_height", &steps->stride_height),
+                                    Size("stride_width", &steps->stride_width),
+                                    Choice("padding", Padding::kValid, &padding),
+                                });
   steps->padding = static_cast<Padding>(padding);
   return reason;
 }

@@ -11,7 +11,7 @@ namespace larq_reactnet_runtime {
 // The numbers are those in the file.
 enum class Activation { kNone = 0, kRelu = 1, kReluN1To1 = 2, kRelu6 = 3 };
 
-// How a window moves over an image, without its size.
+// How a window moves over an image; its size is not a part of this.
 struct Steps {
   int stride_height = 1, stride_width = 1;
   int dilation_height = 1, dilation_width = 1;
@@ -20,7 +20,7 @@ struct Steps {
 
 struct Bconv2dOptions {
   Steps steps;
-  bool pads_ones = false;  // or zeros, which are no binary value
+  bool pads_ones = false;  // if not, it pads with zeros, which are neither +1 nor -1
   int channels_in = 0;
   Activation activation = Activation::kNone;
 };

@@ -7,7 +7,7 @@
 namespace larq_reactnet_runtime {
 namespace {
 
-// Rows of a patch are short: calls of memcpy would take longer than they do.
+// Rows of a patch are so short that calls of memcpy would take longer than the copying itself.
 inline void CopyWords(const uint32_t* from, size_t count, uint32_t* to) {
   constexpr size_t kAtOnce = 4;
   for (; count >= kAtOnce; count -= kAtOnce, from += kAtOnce, to += kAtOnce) {
@@ -35,7 +35,8 @@ void Patches::Prepare(const Axis& rows, const Axis& columns, size_t input_words,
 }
 
 void Patches::FindInner() {
-  const bool is_whole = columns_.dilation == 1 && filters_->words() == static_cast<int>(input_words_);
+  const bool is_whole =
+      columns_.dilation == 1 && filters_->words() == static_cast<int>(input_words_);
   inner_first_ = columns_.output;
   inner_last_ = columns_.output;
   if (!is_whole && columns_.window != 1) return;
@@ -53,7 +54,8 @@ const uint32_t* Patches::At(const uint32_t* input, int64_t first, int pixels, in
   return memory;
 }
 
-// What is behind the last word of a patch was changed too.
+// Lets the kernel prepare patches. For those that were in this memory before, it has also changed
+// the words behind the end of a patch, which have to be 0.
 void Patches::Change(int pixels, uint32_t* patches) const {
   const size_t words = static_cast<size_t>(filters_->patch_words());
   for (int pixel = 0; pixel < pixels; ++pixel, patches += stride_) {

@@ -11,16 +11,16 @@ namespace larq_reactnet_runtime {
 
 class Patches {
  public:
-  // `filters` and `kernel` have to stay where they are.
+  // `filters` and `kernel` have to exist for as long as this object.
   void Prepare(const Axis& rows, const Axis& columns, size_t input_words, const Filters& filters,
                const Kernel& kernel);
 
-  // Are they what is in the input, side by side? Then nothing has to be copied.
+  // Whether the patches are in the input already, one after the other, so that nothing is copied.
   bool is_input() const { return is_input_; }
   size_t stride() const { return stride_; }  // from one to the next, in words
 
-  // The patches of some output pixels, of a group of input channels. `memory` is for as many, unless
-  // they are the input.
+  // The patches of output pixels, from `first` on, for one group of input channels. They are copied
+  // to `memory`, unless `is_input`.
   const uint32_t* At(const uint32_t* input, int64_t first, int pixels, int group,
                      uint32_t* memory) const;
 
@@ -36,7 +36,8 @@ class Patches {
   Axis rows_, columns_;
   size_t input_words_ = 0, row_words_ = 0, stride_ = 0;
   bool is_input_ = false;
-  // Output columns for which a row of the window lies in the input as it is.
+  // For output columns from the first up to but not including the last of these, all pixels of a
+  // row of the window are side by side in the input.
   int inner_first_ = 0, inner_last_ = 0;
 };
 

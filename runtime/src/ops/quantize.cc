@@ -10,9 +10,10 @@
 namespace larq_reactnet_runtime {
 namespace {
 
-// A thread is not worth its start for fewer values.
+// With fewer values than this, another thread does not pay off.
 constexpr int kValuesOfThread = 1 << 14;
 
+// What both operators have in common: they treat one row after the other.
 class Rows : public Op {
  public:
   void Prepare(const Shape& input, int) override {
@@ -45,7 +46,7 @@ class Quantize : public Rows {
     channels_ = static_cast<size_t>(input.back());
     words_ = static_cast<size_t>(WordsOf(input.back()));
     if (channels_ % kBitsPerWord == 0 && rows_ * input.back() <= kValuesOfThread) {
-      // Rows without a word that is not full are as good as a single long one.
+      // If all words are full, all rows together can be packed as a single long one.
       channels_ *= static_cast<size_t>(rows_);
       words_ *= static_cast<size_t>(rows_);
       rows_ = 1;
@@ -83,7 +84,8 @@ class Dequantize : public Rows {
  public:
   Dequantize(const Tensor& output) : type_(output.type), channels_(output.shape.back()) {
     if (type_ != Type::kInt8) return;
-    // One, in steps of the output. More of them than int8 has make no difference.
+    // The number 1 in steps of the output's scale. It is limited, because beyond the range of int8
+    // more steps make no difference.
     const double steps = std::min(std::round(1.0f / output.scale), 1000.0f);
     const int offset = static_cast<int>(steps);
     positive_ = static_cast<int8_t>(std::min(127, output.zero_point + offset));

@@ -7,7 +7,7 @@
 namespace larq_reactnet_runtime {
 namespace {
 
-using Range = std::pair<int, int>;  // of pixels of a filter that are inside
+using Range = std::pair<int, int>;  // of pixels of a filter, along one axis, that are on the image
 
 // The kind of each position along an axis, and the range of each kind.
 std::vector<Range> Kinds(const Axis& axis, std::vector<size_t>* kinds) {
@@ -23,8 +23,9 @@ std::vector<Range> Kinds(const Axis& axis, std::vector<size_t>* kinds) {
   return ranges;
 }
 
-// The corrections of the pixels of a filter, summed over any rectangle of them in four steps: At(i, j)
-// is the sum over the first i rows and j columns. So a large window has no more to add than a small one.
+// Gives the sum of the corrections of a filter's pixels over any rectangle of them. It is made of
+// four sums over rectangles that begin at the first pixel, At(i, j) for i rows and j columns, so it
+// takes no longer for a large window than for a small one.
 class Sums {
  public:
   Sums(const Filters& filters, int filter, int channels)
@@ -33,7 +34,8 @@ class Sums {
     for (int i = 0; i < filters.height(); ++i) {
       int32_t row = 0;
       for (int j = 0; j < filters.width(); ++j) {
-        // Of n channels a filter is negative in b, and has a count of b, but zeros have n / 2.
+        // If the filter is negative in b of n channels, it has b unequal bits; zeros count as half
+        // of n.
         row += channels - 2 * filters.CountBits(filter, i * filters.width() + j);
         sums_[Place(i + 1, j + 1)] = At(i, j + 1) + row;
       }

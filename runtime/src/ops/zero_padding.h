@@ -1,4 +1,4 @@
-// Padding with zeros, which are no signs.
+// Padding with zeros, which are neither +1 nor -1.
 #pragma once
 
 #include <vector>
@@ -9,9 +9,10 @@
 
 namespace larq_reactnet_runtime {
 
-// A patch has zero bits outside the image, so that +1 is convolved there. What is wrong with this
-// depends on the filter, and on which of its pixels are outside: all output pixels for which these
-// are the same share an array of corrections, found before anything is run.
+// A patch has bits 0 outside the image, which stand for +1. How far a count is wrong because of
+// that depends on the filter, and on which of its pixels are outside. Output pixels for which these
+// are the same are of one kind, and share an array of corrections, which is computed before
+// anything is run.
 class ZeroPadding {
  public:
   void Prepare(const Axis& rows, const Axis& columns, const Filters& filters, int channels);
@@ -24,7 +25,7 @@ class ZeroPadding {
   }
 
  private:
-  size_t columns_ = 0;  // kinds of them
+  size_t columns_ = 0;  // how many kinds of columns there are
   size_t places_ = 0;
   std::vector<size_t> row_kinds_, column_kinds_;
   Buffer<int32_t> corrections_;

@@ -1,7 +1,10 @@
-// What a delegate sees of TensorFlow Lite's C interface, so that nothing has to be linked.
+// What this delegate uses of TensorFlow Lite's C interface, declared again, so that the library is
+// built without TensorFlow Lite and is not linked with it.
 //
-// The interpreter is another library, of any version since 2.14: fields may only be appended there.
-// The assertions pin the offsets that were found to be the same in all of them (64-bit systems).
+// The interpreter is another library, of any version since 2.14. Newer versions append fields to
+// structs and change nothing else. The assertions at the end hold the fields at the places where
+// all of these versions have them on 64-bit systems; tests/abi/check.cc compares them with the real
+// headers.
 #pragma once
 
 #include <cstddef>
@@ -30,7 +33,7 @@ inline constexpr int64_t kTfLiteDelegateFlagsAllowDynamicTensors = 1;
 
 struct TfLiteIntArray {
   int size;
-  int data[1];  // in fact `size` of them
+  int data[1];  // the first of `size` numbers
 };
 
 // Parameters of the operators ADD and CONCATENATION.
@@ -106,7 +109,7 @@ struct TfLiteRegistration {
   void* registration_external;
   void* async_kernel;
   uint64_t inplace_operator;
-  void* reserved[4];  // It is passed by value: an interpreter with more fields finds zeros in them.
+  void* reserved[4];  // passed by value: what a newer interpreter reads here has to be 0
 };
 
 struct TfLiteContext {

@@ -1,6 +1,4 @@
 // The functions that the library exports, and the delegate that they make and end.
-#include "tflite/exports.h"
-
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -15,6 +13,7 @@
 #include "graph/fusion.h"
 #include "kernels/cpu.h"
 #include "tflite/abi.h"
+#include "tflite/exports.h"
 #include "tflite/partition.h"
 #include "tflite/read_graph.h"
 #include "tflite/tensors.h"
@@ -28,7 +27,7 @@ struct Options {
   int threads = 1;
   const Kernel* kernel = nullptr;
   bool fuses = true;
-  std::string profile;  // the path of a file, if there shall be one
+  std::string profile;  // the path of the file to write; empty for none
 };
 
 struct Delegate {
@@ -51,13 +50,13 @@ struct Delegate {
 
 Delegate* From(TfLiteDelegate* delegate) { return static_cast<Delegate*>(delegate->data); }
 
-// What the interpreter keeps for each of its nodes that is a partition of ours.
+// What the interpreter keeps for us in each node that we have put into its graph.
 struct State {
   Delegate* delegate;
   Partition partition;
 };
 
-// Calls `work`, which gives a reason if it fails, and reports that. Nothing is thrown to C code.
+// Calls `work`, and reports the reason that it gives if it fails. No exception gets into C code.
 template <class Work>
 TfLiteStatus Try(TfLiteContext* context, Work work) {
   try {
@@ -89,7 +88,7 @@ void FreeKernel(TfLiteContext*, void* buffer) { delete static_cast<State*>(buffe
 
 TfLiteStatus PrepareKernel(TfLiteContext* context, TfLiteNode* node) {
   auto* state = static_cast<State*>(node->user_data);
-  if (state == nullptr) return kTfLiteError;  // of which `InitKernel` has told
+  if (state == nullptr) return kTfLiteError;  // `InitKernel` has reported why
   return Try(context,
              [&] { return state->partition.Prepare(context, state->delegate->threads.count()); });
 }
@@ -102,7 +101,7 @@ TfLiteStatus RunKernel(TfLiteContext* context, TfLiteNode* node) {
   });
 }
 
-// Tensors that nodes of the plan write, and those that two of them write.
+// Finds the tensors that more than one node of the plan writes.
 void FindOutputs(TfLiteContext* context, const TfLiteIntArray& plan, std::set<int>* twice) {
   std::set<int> once;
   for (int i = 0; i < plan.size; ++i) {
@@ -119,7 +118,7 @@ void FindOutputs(TfLiteContext* context, const TfLiteIntArray& plan, std::set<in
   }
 }
 
-// The nodes of the plan that are binary operators that can be run.
+// Finds the nodes of the plan that are operators of LCE. Those that cannot be run are reported.
 Reason FindNodes(TfLiteContext* context, const Kernel& kernel, std::set<int>* claimed) {
   TfLiteIntArray* plan = nullptr;
   if (context->GetExecutionPlan(context, &plan) != kTfLiteOk) return "it has no execution plan";
@@ -151,7 +150,7 @@ Reason FindNodes(TfLiteContext* context, const Kernel& kernel, std::set<int>* cl
   return {};
 }
 
-// Puts nodes of ours, one for each partition, in the place of those of the graph.
+// Replaces nodes of the graph by nodes of ours, one for each partition that the interpreter makes.
 Reason Replace(TfLiteContext* context, TfLiteDelegate* delegate, const std::set<int>& nodes) {
   if (nodes.empty()) return {};
   const IntArray replaced(nodes.begin(), nodes.end());
@@ -169,8 +168,9 @@ Reason Replace(TfLiteContext* context, TfLiteDelegate* delegate, const std::set<
   return {};
 }
 
-// Each chain becomes a node of its own. In a partition with others, the interpreter might run the
-// convolution long before that which is added to it is there.
+// Each chain becomes a node of its own. If it were replaced together with other nodes, the
+// interpreter might put the convolution into an early partition, before the tensor is computed that
+// the chain adds to it.
 Reason Claim(TfLiteContext* context, TfLiteDelegate* delegate) {
   std::set<int> nodes;
   Reason reason = FindNodes(context, From(delegate)->kernel, &nodes);
@@ -240,7 +240,8 @@ larq_reactnet_runtime::TfLiteDelegate* tflite_plugin_create_delegate(
       auto* delegate = new Delegate(options);
       delegate->base.data = delegate;
       delegate->base.Prepare = PrepareDelegate;
-      // Otherwise the interpreter first prepares the operators that it does not know.
+      // Without this the interpreter would prepare all operators before it asks the delegate, and
+      // would fail at those that it does not know.
       delegate->base.flags = kTfLiteDelegateFlagsAllowDynamicTensors;
       return &delegate->base;
     }

@@ -16,8 +16,9 @@
 
 extern "C" {
 
-// Makes a delegate. `keys` and `values` are the names of `count` options and what they are set to. If
-// an option is wrong, the reason goes to `report_error`, which may be null, and the result is null.
+// Makes a delegate. `keys` and `values` are the names of `count` options and what they are set to.
+// If an option is wrong, the reason goes to `report_error`, which may be null, and the result is
+// null.
 LARQ_REACTNET_EXPORT larq_reactnet_runtime::TfLiteDelegate* tflite_plugin_create_delegate(
     const char* const* keys, const char* const* values, size_t count,
     void (*report_error)(const char*));
@@ -25,8 +26,9 @@ LARQ_REACTNET_EXPORT larq_reactnet_runtime::TfLiteDelegate* tflite_plugin_create
 LARQ_REACTNET_EXPORT void tflite_plugin_destroy_delegate(
     larq_reactnet_runtime::TfLiteDelegate* delegate);
 
-// The instruction sets that the option `isa` takes on this processor, best first, with commas between
-// them. The text stays where it is for as long as the library is loaded. Null if there is no memory.
+// The instruction sets that the option `isa` takes on this processor, best first, with commas
+// between them. The text stays where it is for as long as the library is loaded. Null if there is
+// no memory.
 LARQ_REACTNET_EXPORT const char* larq_reactnet_runtime_instruction_sets();
 
 }  // extern "C"

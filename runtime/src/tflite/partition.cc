@@ -1,4 +1,4 @@
-// From nodes of the graph to a list of our own operators, and what is needed to run them.
+// Makes a list of our own operators from nodes of the graph, and runs it.
 #include "tflite/partition.h"
 
 #include <algorithm>
@@ -19,7 +19,8 @@ size_t BytesOf(Type type, const Shape& shape) {
   return static_cast<size_t>(Elements(shape)) * (type == Type::kInt8 ? 1 : 4);
 }
 
-// Whether a tensor, or its concatenation with itself along the channels, has a shape.
+// Whether a tensor has a shape; or, if `is_twice`, its concatenation with itself along the
+// channels.
 bool Fits(const Shape& tensor, bool is_twice, Shape shape) {
   if (is_twice && !shape.empty()) {
     if (shape.back() % 2 != 0) return false;
@@ -28,7 +29,7 @@ bool Fits(const Shape& tensor, bool is_twice, Shape shape) {
   return tensor == shape;
 }
 
-// What operators know of a tensor; nothing of one that is not given.
+// Describes a tensor to the operators. If there is none, the description is empty.
 Tensor Describe(const TfLiteContext& context, int index) {
   Tensor described;
   if (!IsTensor(context, index)) return described;
@@ -39,7 +40,7 @@ Tensor Describe(const TfLiteContext& context, int index) {
   described.zero_point = tensor.params.zero_point;
   described.is_quantized = tensor.quantization.type == kTfLiteAffineQuantization;
   described.bytes = tensor.bytes;
-  // A file may have less data than its shapes need.
+  // A damaged file may have less data than the shape needs.
   if (tensor.allocation_type == kTfLiteMmapRo && tensor.data != nullptr &&
       tensor.sparsity == nullptr && described.type != Type::kOther &&
       Elements(described.shape) > 0 && tensor.bytes >= BytesOf(described.type, described.shape)) {
@@ -48,7 +49,7 @@ Tensor Describe(const TfLiteContext& context, int index) {
   return described;
 }
 
-// What a chain joins to its convolution.
+// What the operators of a chain add to its convolution.
 Joined DescribeJoined(const TfLiteContext& context, const Chain& chain) {
   Joined joined;
   joined.is_any = true;
@@ -62,7 +63,8 @@ Joined DescribeJoined(const TfLiteContext& context, const Chain& chain) {
   return joined;
 }
 
-// A file may say another number of channels of a convolution's output than that of its filters.
+// Checks that the joined constants have a value for each filter. In a damaged file, the shape of
+// the convolution's output may have another number of channels than there are filters.
 Reason CheckJoined(const Joined& joined, const Tensor& filter) {
   const int64_t channels = filter.shape.empty() ? 0 : filter.shape[0];
   for (int slot = 0; slot < kSlotCount; ++slot) {
@@ -127,13 +129,14 @@ Reason MakeStep(const TfLiteContext& context, const TfLiteNode& node, std::strin
   const int inputs = name == "LceBconv2d" ? kBconv2dInputs : 1;
   if (node.inputs == nullptr || node.outputs == nullptr || node.inputs->size != inputs ||
       node.outputs->size != 1) {
-    return "it has not " + std::to_string(inputs) + " inputs and one output";
+    return "it does not have " + std::to_string(inputs) + (inputs == 1 ? " input" : " inputs") +
+           " and one output";
   }
   step->input = node.inputs->data[0];
   step->output = node.outputs->data[0];
   if (!IsTensor(context, step->input) || !IsTensor(context, step->output) ||
       step->input == step->output) {
-    return "its input or output is no tensor";
+    return "its input or output is not a tensor";
   }
   if (context.tensors[step->output].allocation_type == kTfLiteMmapRo) {
     return "its output is a constant";
@@ -159,17 +162,16 @@ Reason Partition::Init(TfLiteContext* context, const TfLiteDelegateParams& param
     return std::count(outputs.data, outputs.data + outputs.size, tensor) != 0;
   };
   const TfLiteIntArray& nodes = *params.nodes_to_replace;
-  // A chain is all there is in its partition.
-  const int* const start = std::find_if(nodes.data, nodes.data + nodes.size, [&](int index) {
-    return chains.count(index) != 0;
-  });
+  // If there is a chain, its nodes are all nodes of the partition.
+  const int* const start = std::find_if(nodes.data, nodes.data + nodes.size,
+                                        [&](int index) { return chains.count(index) != 0; });
   const bool is_chain = start != nodes.data + nodes.size;
   for (int i = 0; i < (is_chain ? 1 : nodes.size); ++i) {
     const int index = is_chain ? *start : nodes.data[i];
     TfLiteNode* node = nullptr;
     TfLiteRegistration* registration = nullptr;
     if (context->GetNodeAndRegistration(context, index, &node, &registration) != kTfLiteOk) {
-      return "the interpreter does not give a node that it wants to be run";
+      return "the interpreter wants a node to be run, and does not give it";
     }
     if (registration->custom_name == nullptr) {  // of a chain without its convolution
       return "the interpreter divides what is joined (set the option fuse to 0)";
@@ -227,7 +229,8 @@ Reason Partition::Prepare(TfLiteContext* context, int threads) {
   return {};
 }
 
-// Of a tensor that comes from outside; those inside have their shape from the step before.
+// Reads the shape of a tensor that comes from outside the partition. Those inside have got theirs
+// from the step that writes them.
 void Partition::ReadShape(const TfLiteContext& context, int index) {
   Place* place = &places_[index];
   if (!place->shape.empty() || place->is_inside) return;
@@ -300,7 +303,7 @@ Reason Partition::Find(const TfLiteContext& context, int index, void** values) c
   if (tensor.data == nullptr || tensor.bytes < place.bytes || ShapeOf(tensor) != place.shape) {
     return "a tensor was resized without allocate_tensors";
   }
-  // The interpreter's own memory is aligned; a constant is where the file has it.
+  // The interpreter's own memory is aligned; but a constant is read where it is in the file.
   if (TypeOf(tensor) != Type::kInt8 && reinterpret_cast<uintptr_t>(tensor.data) % 4 != 0) {
     return "a constant that it reads is not aligned in the file";
   }

@@ -1,4 +1,4 @@
-// Operators of ours that follow each other, run as one node of the interpreter's graph.
+// Operators of ours that are run one after the other, as one node of the interpreter's graph.
 #pragma once
 
 #include <map>
@@ -15,27 +15,28 @@
 
 namespace larq_reactnet_runtime {
 
-// Is this the name of an operator of LCE?
+// Whether this is the name of an operator of LCE.
 bool IsOurs(std::string_view name);
 
-// An operator, and which tensors of the graph are its input and output, and what else it has if
-// others are joined to it. Those that there are not are kNoTensor; so is an output that nothing reads.
+// An operator, and the tensors of the graph that it reads and writes: `added` and `signs` if other
+// operators are joined to it. kNoTensor stands for tensors that it does not have, and for an output
+// that nothing reads.
 struct Step {
   std::unique_ptr<Op> op;
   int input = kNoTensor, output = kNoTensor;
   SlotTensors added;
-  int twice = 0;  // slots of summands that have half as many channels
+  int twice = 0;  // see Chain
   int signs = kNoTensor;
   int node = -1;
 };
 
 // Makes the operator of a node, or gives the reason why it cannot be run as the file describes it.
-// `chain` is what is joined to it, or null.
+// `chain` is the chain that begins with it, or null.
 Reason MakeStep(const TfLiteContext& context, const TfLiteNode& node, std::string_view name,
                 const Kernel& kernel, const Chain* chain, Step* step);
 
-// Tensors between two operators of a partition get no memory from the interpreter: they have their
-// own here.
+// The interpreter gives no memory to tensors that only operators of one partition use, so they have
+// theirs here.
 class Partition {
  public:
   Reason Init(TfLiteContext* context, const TfLiteDelegateParams& params, const Kernel& kernel,

@@ -1,4 +1,5 @@
-// The interpreter's graph for those who look for operators to join, and its answers to them.
+// Reads the interpreter's graph for graph/fusion.h, and asks the interpreter what fusion wants to
+// know.
 #pragma once
 
 #include <optional>
@@ -11,8 +12,8 @@ namespace larq_reactnet_runtime {
 
 Graph ReadGraph(TfLiteContext* context);
 
-// The tensors that others read of what some nodes write, if the interpreter would replace the nodes by
-// exactly one; nothing if it would not, or does not say.
+// Answers as a Preview of graph/fusion.h. An interpreter that cannot tell counts as one that would
+// not replace the nodes by a single one.
 std::optional<std::vector<int>> PreviewPartition(TfLiteContext* context,
                                                  const std::vector<int>& nodes);
 

@@ -1,9 +1,10 @@
-// Compares src/tflite/abi.h with the headers of TensorFlow Lite or LiteRT. There is nothing to run: where
-// they differ, this file cannot be compiled. See test_abi.py.
+// Compares src/tflite/abi.h with the headers of TensorFlow Lite or LiteRT. There is nothing to run:
+// where they differ, this file cannot be compiled. See test_abi.py.
 //
-// Three things may differ. Structs that the interpreter makes may be longer there than here, because
-// the library does not need their last fields. A registration, which the library makes, may be longer
-// here than there. And instead of a pointer to something that it never uses, the library has `void*`.
+// Three things may differ. Structs that the interpreter makes may be longer there than here,
+// because the library does not need their last fields. A registration, which the library makes, may
+// be longer here than there. And instead of a pointer to something that it never uses, the library
+// has `void*`.
 #include <cstddef>
 #include <type_traits>
 
@@ -62,14 +63,13 @@ struct IsSame<Ours (*)(OurParameters..., ...), Real (*)(RealParameters..., ...)>
     : IsSame<Ours (*)(OurParameters...), Real (*)(RealParameters...)> {};
 
 // A field is at the same place, and what is there can be read and written as ours.
-#define CHECK_FIELD(type, ours_name, real_name)                                    \
-  static_assert(offsetof(ours::type, ours_name) == offsetof(::type, real_name) &&  \
-                    IsSame<decltype(ours::type::ours_name),                        \
-                           decltype(::type::real_name)>::value,                    \
+#define CHECK_FIELD(type, ours_name, real_name)                                                  \
+  static_assert(offsetof(ours::type, ours_name) == offsetof(::type, real_name) &&                \
+                    IsSame<decltype(ours::type::ours_name), decltype(::type::real_name)>::value, \
                 #type "::" #real_name " is another one in the headers")
 #define CHECK(type, name) CHECK_FIELD(type, name, name)
-#define CHECK_VALUE(name)                                                         \
-  static_assert(static_cast<long>(ours::name) == static_cast<long>(::name),       \
+#define CHECK_VALUE(name)                                                   \
+  static_assert(static_cast<long>(ours::name) == static_cast<long>(::name), \
                 #name " is another number in the headers")
 
 CHECK_VALUE(kTfLiteOk);
@@ -90,8 +90,8 @@ static_assert(kOptionalTensor == kTfLiteOptionalTensor);
 
 static_assert(offsetof(ours::TfLiteIntArray, size) == offsetof(::TfLiteIntArray, size));
 static_assert(offsetof(ours::TfLiteIntArray, data) == offsetof(::TfLiteIntArray, data));
-static_assert(std::is_same_v<decltype(&ours::TfLiteIntArray::data[0]),
-                             decltype(&::TfLiteIntArray::data[0])>);
+static_assert(
+    std::is_same_v<decltype(&ours::TfLiteIntArray::data[0]), decltype(&::TfLiteIntArray::data[0])>);
 
 CHECK(TfLiteAddParams, activation);
 CHECK(TfLiteConcatenationParams, axis);

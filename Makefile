@@ -28,7 +28,7 @@ demo: $(BIN)/larq-reactnet
 	$(BIN)/python examples/photos.py --output demo $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
 # The runtime from its folder, then what it needs, as `pip install larq-reactnet[runtime]` finds it.
-RUNTIME := $(addprefix runtime/,pyproject.toml CMakeLists.txt src/* src/*/* python/*/*.py)
+RUNTIME := $(addprefix runtime/,pyproject.toml CMakeLists.txt src/* src/*/* python/*/*.py python/*/*/*.py)
 $(BIN)/larq-reactnet-runtime: $(BIN)/larq-reactnet $(wildcard $(RUNTIME))
 	$(MAKE) -C runtime install VENV=.venv PYTHON=$(PYTHON) INTO=$(abspath $(BIN)/python)
 	$(BIN)/python -m pip install --quiet --editable '.[dev,runtime]'

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from larq_reactnet_runtime import _engine
-from larq_reactnet_runtime._model import Tensor, read
-from larq_reactnet_runtime.metadata import Metadata, metadata_of
+from larq_reactnet_runtime._shared.metadata import Metadata, metadata_of
+from larq_reactnet_runtime._shared.model import Tensor, read
 
 __all__ = ["Interpreter"]
 

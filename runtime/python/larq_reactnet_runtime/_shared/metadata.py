@@ -11,8 +11,8 @@ import math
 import zipfile
 from dataclasses import dataclass
 
-from larq_reactnet_runtime._flatbuffer import Table, root
-from larq_reactnet_runtime._model import Model, read
+from .flatbuffer import Table, root
+from .model import Model, read
 
 __all__ = ["Metadata", "read_metadata"]
 

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
-from larq_reactnet_runtime._flatbuffer import Table, root
+from .flatbuffer import Table, root
 
 __all__ = ["MOST_ELEMENTS", "Model", "Tensor", "read"]
 

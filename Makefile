@@ -4,6 +4,7 @@
 #   make test    lint, types, and all tests, in WORKERS processes; short checks of the runtime
 #   make fast    the tests that are not slow
 #   make docs    the documentation, in build/docs
+#   make copies  the runtime's copies of converters/_shared, after a change of those files
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +15,7 @@ DATA_DIR ?= $(wildcard ../shared/data/tfds)
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test fast runtime lint types docs sizes benchmark clean
+.PHONY: demo test fast runtime lint types docs sizes copies benchmark clean
 
 # A pip older than 23.1 does not find a set of versions in any useful time.
 $(BIN)/larq-reactnet: setup.cfg pyproject.toml
@@ -58,6 +59,13 @@ types: $(BIN)/larq-reactnet
 
 docs: $(BIN)/larq-reactnet
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# What both packages need is written in converters/_shared; the runtime, which is installed without
+# larq-reactnet, has copies. A test holds them equal.
+COPIES := runtime/python/larq_reactnet_runtime/_shared
+copies:
+	rm -f $(COPIES)/*.py
+	cp converters/_shared/*.py $(COPIES)/
 
 # The zoo's table of parameters and operations, after a change of its models.
 sizes: $(BIN)/larq-reactnet

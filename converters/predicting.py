@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 from larq_reactnet.converters._tflite import file as tflite
-from larq_reactnet.converters.metadata import Metadata, metadata_of, shapes
+from larq_reactnet.converters.metadata import Metadata, read_metadata, shapes
 from larq_reactnet.converters.verifying import predict_tflite
 
 import numpy as np
@@ -80,7 +80,7 @@ def predict_images(
     content = tflite.content_of(flatbuffer)
     model = tflite.read(content)
     shape, classes = _classifier(model)
-    metadata = metadata_of(model, content) or Metadata()
+    metadata = read_metadata(content) or Metadata()
     given = Metadata(mean=mean, std=std)  # type: ignore[arg-type]  # it takes scalars and lists
     scale = given if given.mean else metadata
     if not scale.mean:

@@ -205,7 +205,7 @@ def test_models_that_do_not_classify_images(model, photo, bare):
     assert read_metadata(bare) is None
     numbers = {"mean": 0, "std": 1}
     for content, match in (
-        (b"no model", "no TensorFlow Lite model"),
+        (b"no model", "TensorFlow Lite model"),
         (lite((8, 8, 3), 1), r"outputs of shape \(1,\): it is no classifier"),
         (lite((12,), 2), r"inputs of shape \(12,\), which are no images"),
     ):
@@ -241,7 +241,7 @@ def test_command(bare, model, photo, tmp_path):
         ((path, photo, "--mean", "0", "--std", 0), 1, "`std` must be above zero"),
         ((path, tmp_path / "none.jpg", "--mean", 0, "--std", 1), 1, "There is no file"),
         ((tmp_path / "none.tflite", photo), 1, "none.tflite"),
-        ((photo, photo), 1, "no TensorFlow Lite model"),
+        ((photo, photo), 1, "TensorFlow Lite model"),
         ((path,), 2, "Missing argument"),
     ):
         result = run("predict", *arguments)

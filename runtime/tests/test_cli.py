@@ -66,7 +66,7 @@ def test_given_normalization_goes_before_that_of_the_file(capsys):
         (("predict", TINY, "no.jpg"), "no file no.jpg"),
         (("predict", "no.tflite", PHOTO), "no file no.tflite"),
         (("predict", TINY, TINY), "no JPEG, PNG, GIF, BMP or WebP"),
-        (("predict", PHOTO, PHOTO), "no TensorFlow Lite model"),
+        (("predict", PHOTO, PHOTO), "not a TensorFlow Lite model"),
         (("predict", TINY, str(DATA)), "no ordinary file"),
         (("predict", TINY, PHOTO, "--mean", "1"), "give both"),
         (("predict", TINY, PHOTO, "--mean", "1,2", "--std", "1,2"), "takes 3 channels"),
@@ -75,7 +75,7 @@ def test_given_normalization_goes_before_that_of_the_file(capsys):
         (("predict", TINY, PHOTO, "--isa", "abacus"), "abacus"),
         (("benchmark", TINY, "--isa", "abacus"), "abacus"),
         (("benchmark", "no.tflite"), "no.tflite"),
-        (("info", PHOTO), "no TensorFlow Lite model"),
+        (("info", PHOTO), "not a TensorFlow Lite model"),
     ],
 )
 def test_errors_are_one_line(capsys, arguments, message):

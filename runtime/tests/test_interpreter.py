@@ -117,7 +117,7 @@ def test_refuses_an_unknown_instruction_set():
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match="no file"):
         Interpreter(tmp_path / "model.tflite")
-    with pytest.raises(OSError, match="no ordinary file"):
+    with pytest.raises(OSError, match="not an ordinary file"):
         Interpreter(tmp_path)
 
 

@@ -68,7 +68,7 @@ def test_labels_that_unpack_to_more_than_the_memory_are_an_error():
 
 def test_another_file_is_no_model():
     for content in (b"", b"TFL3", b"\x89PNG\r\n\x1a\n" + bytes(100)):
-        with pytest.raises(ValueError, match="no TensorFlow Lite model"):
+        with pytest.raises(ValueError, match="not a TensorFlow Lite model"):
             read_metadata(content)
 
 

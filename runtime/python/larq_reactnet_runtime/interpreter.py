@@ -11,10 +11,11 @@ import numpy as np
 
 from larq_reactnet_runtime import _engine
 from larq_reactnet_runtime._shared.metadata import Metadata, metadata_of
-from larq_reactnet_runtime._shared.model import Tensor, read
+from larq_reactnet_runtime._shared.model import File, Tensor, content_of, read
 
 __all__ = ["Interpreter"]
 
+MOST_ELEMENTS = 2**27  # of a tensor: 0.5 GB, which corrupt shapes pass and networks do not
 BATCH = 8  # images that are run at once: more need more memory, and are no faster
 
 
@@ -55,15 +56,20 @@ class Interpreter:
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | bytes,
+        model: File,
         *,
         num_threads: int = 1,
         isa: str | None = None,
         fuse: bool = True,
         profile: str | os.PathLike[str] | None = None,
     ):
-        self._content = _content(model)
+        self._content = content_of(model)
         self.model = read(self._content)
+        if self.model.largest > MOST_ELEMENTS:
+            raise ValueError(
+                "This TensorFlow Lite model is truncated or corrupt: a tensor has "
+                f"{self.model.largest:,} elements."
+            )
         if len(self.model.inputs) != 1:
             raise ValueError(
                 f"The .tflite has {len(self.model.inputs)} inputs: one is supported. Use "
@@ -194,18 +200,6 @@ class Interpreter:
         self._interpreter.resize_tensor_input(self._input_index, [size, *self.input_shape])
         self._interpreter.allocate_tensors()
         self._batch = size
-
-
-def _content(model: str | os.PathLike[str] | bytes) -> bytes:
-    if isinstance(model, (bytes, bytearray, memoryview)):
-        return bytes(model)
-    path = os.fspath(model)
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"There is no file {path}.")
-    if not os.path.isfile(path):
-        raise OSError(f"{path} is no ordinary file.")
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def _batch_of_floats(tensor: Tensor, kind: str) -> Tensor:

@@ -95,7 +95,7 @@ def _entries(model: Any) -> list[Any]:
 
 def _describe(model: Any, metadata: Metadata) -> dict[str, Any]:
     """The fields of a `ModelMetadata`, once they have been found to fit the model."""
-    of_input, of_output = shapes(model)
+    of_input, of_output = _shapes(model)
     values = math.prod(of_output)
     if metadata.labels and values != len(metadata.labels):
         raise ValueError(
@@ -147,7 +147,7 @@ def _content(shape: tuple[int, ...]) -> dict[str, Any]:
     return {"content_properties_type": kind, "content_properties": properties}
 
 
-def shapes(model: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _shapes(model: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The shapes of the one input and the one output of a `ModelT`, without the first dimension.
 
     Raises:

@@ -146,7 +146,7 @@ def _numbers(name: str, values: Any) -> tuple[float, ...]:
 
 
 def _read(table: Table, content: bytes) -> Metadata:
-    texts = {name: table.text(field) for name, field in TEXTS.items()}
+    texts: dict[str, Any] = {name: table.text(field) for name, field in TEXTS.items()}
     graph = next(table.tables(3), None)
     if graph is None:
         return Metadata(**texts)

@@ -7,6 +7,7 @@
 #   make docs    the documentation, in build/docs
 #   make dist    the source distribution and the wheel, in dist; those of the runtime are made by
 #                make -C runtime wheels
+#   make copies  the runtime's copies of converters/_shared, after a change of those files
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -23,7 +24,7 @@ PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 export DATA_DIR
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test fast random runtime lint types docs dist release-check sizes \
+.PHONY: demo test fast random runtime lint types docs dist release-check sizes copies \
 	benchmark clean
 
 # What the demo needs. A pip older than 23.1 does not find a set of versions in any useful time.
@@ -39,7 +40,7 @@ $(BIN)/pytest: $(BIN)/larq-reactnet
 	touch $@
 
 # The runtime from its folder, then what it needs, as `pip install larq-reactnet[runtime]` finds it.
-RUNTIME := $(addprefix runtime/,pyproject.toml CMakeLists.txt src/* src/*/* python/*/*.py)
+RUNTIME := $(addprefix runtime/,pyproject.toml CMakeLists.txt src/* src/*/* python/*/*.py python/*/*/*.py)
 $(BIN)/larq-reactnet-runtime: $(BIN)/pytest $(wildcard $(RUNTIME))
 	$(MAKE) -C runtime install VENV=.venv PYTHON=$(PYTHON) INTO=$(abspath $(BIN)/python)
 	$(PIP) install --quiet --editable '.[dev,runtime]'
@@ -102,6 +103,13 @@ release-check:
 	grep --quiet '^__version__ = "$(VERSION)"' runtime/python/larq_reactnet_runtime/__init__.py
 	grep --quiet '^version: $(VERSION)$$' CITATION.cff
 	grep --quiet '^## $(VERSION) (20' CHANGELOG.md
+
+# What both packages need is written in converters/_shared; the runtime, which is installed without
+# larq-reactnet, has copies. A test holds them equal.
+COPIES := runtime/python/larq_reactnet_runtime/_shared
+copies:
+	rm -f $(COPIES)/*.py
+	cp converters/_shared/*.py $(COPIES)/
 
 # The zoo's table of parameters and operations, after a change of its models.
 sizes: $(BIN)/larq-reactnet

@@ -44,6 +44,8 @@ class Interpreter:
         engine: The engine that runs the file, `"lce"` or `"runtime"`.
         input_shapes: Shapes of the inputs of the model, the batch included.
         input_types: Their NumPy types.
+        output_shapes: Shapes of the outputs of the model, the batch included.
+        output_types: Their NumPy types.
 
     Raises:
         ValueError: If the file is corrupt, or the interpreter cannot run it.
@@ -85,7 +87,9 @@ class Interpreter:
         """
         self.input_shapes: list[tuple[int, ...]] = []
         content = tflite.content_of(model)
-        self.input_types = _input_types(content)
+        graph = tflite.read(content).subgraphs[0]
+        _, self.input_types = _tensors(graph, "inputs")
+        self.output_shapes, self.output_types = _tensors(graph, "outputs")
         if self._process is None:
             self._process = EngineProcess(self.engine)
         shapes = self._ask(b"M", np.frombuffer(content, np.uint8), self._options)
@@ -202,10 +206,13 @@ class Interpreter:
             raise
 
 
-def _input_types(content: bytes) -> list[type[np.generic]]:
-    graph = tflite.read(content).subgraphs[0]
-    types = [graph.tensors[index].type for index in graph.inputs]
+def _tensors(
+    graph: tflite.SubGraphT, kind: str
+) -> tuple[list[tuple[int, ...]], list[type[np.generic]]]:
+    """Shapes and types of the `inputs` or `outputs` of a graph, as the file has them."""
+    tensors = [graph.tensors[index] for index in getattr(graph, kind)]
     known = tflite.numpy_types()
-    if any(kind not in known for kind in types):
-        raise ValueError("This .tflite has inputs that are not numbers.")
-    return [known[kind] for kind in types]
+    if any(tensor.type not in known for tensor in tensors):
+        raise ValueError(f"This .tflite has {kind} that are not numbers.")
+    shapes = [() if x.shape is None else tuple(map(int, x.shape)) for x in tensors]
+    return shapes, [known[tensor.type] for tensor in tensors]

@@ -1,6 +1,7 @@
 """LCE's interpreter in its own process: the same outputs, and no file that takes this one down."""
 
 import gc
+import inspect
 import os
 import signal
 import time
@@ -75,10 +76,35 @@ def test_outputs_are_those_of_lce(good, images, kernel, options, xnnpack):
     there = lce.testing.Interpreter(good, use_xnnpack=xnnpack, **options)
     with Interpreter(good, kernel=kernel, xnnpack=xnnpack, num_threads=2) as here:
         assert here.input_shapes == there.input_shapes == [(1, 8, 8, 4)]
+        for name in ("input_types", "output_shapes", "output_types"):
+            assert getattr(here, name) == getattr(there, name)
         for image in images:
             (found,) = here.run(image[None])
             np.testing.assert_array_equal(found, there.predict(image[None]))
             assert found.dtype == np.float32
+
+
+def test_names_order_and_defaults_are_those_of_lce_and_of_the_runtime(good):
+    """Of what all have: others are given by name."""
+    import larq_compute_engine as lce
+
+    runtime = pytest.importorskip("larq_reactnet_runtime")
+    theirs = inspect.signature(lce.testing.Interpreter).parameters
+    threads = [*theirs.values()][1]
+    for interpreter in (Interpreter, runtime.Interpreter):
+        model, second, *others = inspect.signature(interpreter).parameters.values()
+        assert model.name == "model"
+        assert (second.name, second.default) == (threads.name, threads.default)
+        assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in others)
+        _, x, *others = inspect.signature(interpreter.predict).parameters.values()
+        assert x.name == [*inspect.signature(lce.testing.Interpreter.predict).parameters][1]
+        assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in others)
+    names = ("input_shapes", "input_types", "output_shapes", "output_types")
+    there, beside = lce.testing.Interpreter(good, 2), runtime.Interpreter(good, 2)
+    with Interpreter(good, 2) as here:
+        for interpreter in (there, beside):
+            for name in names:
+                assert getattr(interpreter, name) == getattr(here, name)
 
 
 def test_several_inputs_and_types():
@@ -92,6 +118,8 @@ def test_several_inputs_and_types():
         given = [values[dtype] for dtype in interpreter.input_types]
         found = interpreter.run(*given)
         assert sorted(output.sum() for output in found) == [3, 4]
+        assert interpreter.output_shapes == [output.shape for output in found]
+        assert interpreter.output_types == [output.dtype for output in found]
         for wrong in (given[::-1], given[:1], [*given, given[0]]):
             with pytest.raises(ValueError, match=r"takes 2 inputs|inputs of shape"):
                 interpreter.run(*wrong)

@@ -38,6 +38,21 @@ def lite(shape, classes, activation=None):
     return tf.lite.TFLiteConverter.from_keras_model(tf.keras.Sequential(layers)).convert()
 
 
+def in_bytes(shape):
+    """A .tflite that takes pixels from 0 to 255 as bytes."""
+    pixels = tf.keras.layers.Input(shape, dtype="uint8")
+    flat = tf.keras.layers.Flatten()(tf.cast(pixels, tf.float32))
+    network = tf.keras.Model(pixels, tf.keras.layers.Dense(2)(flat))
+    return tf.lite.TFLiteConverter.from_keras_model(network).convert()
+
+
+def two_outputs(shape):
+    image = tf.keras.layers.Input(shape)
+    flat = tf.keras.layers.Flatten()(image)
+    outputs = [tf.keras.layers.Dense(size)(flat) for size in (2, 3)]
+    return tf.lite.TFLiteConverter.from_keras_model(tf.keras.Model(image, outputs)).convert()
+
+
 @pytest.fixture(scope="module")
 def bare():
     tf.keras.utils.set_random_seed(0)
@@ -186,9 +201,9 @@ def test_photos_that_can_not_be_read(model, photo, tmp_path, monkeypatch):
     (tmp_path / "wrong.png").write_bytes(content[:60] + b"abcd" + content[64:])
     for name, error, match in (
         ("missing.jpg", FileNotFoundError, "There is no file .*missing.jpg"),
-        ("", OSError, "is no ordinary file"),
-        ("text.jpg", ValueError, "text.jpg is no JPEG, PNG"),
-        ("empty.jpg", ValueError, "empty.jpg is no JPEG, PNG"),
+        ("", OSError, "is not an ordinary file"),
+        ("text.jpg", ValueError, "text.jpg is not a JPEG, PNG"),
+        ("empty.jpg", ValueError, "empty.jpg is not a JPEG, PNG"),
         ("short.png", ValueError, "short.png is truncated or corrupt"),
         ("wrong.png", ValueError, "wrong.png is truncated or corrupt"),
     ):
@@ -205,9 +220,11 @@ def test_models_that_do_not_classify_images(model, photo, bare):
     assert read_metadata(bare) is None
     numbers = {"mean": 0, "std": 1}
     for content, match in (
-        (b"no model", "not a TensorFlow Lite model"),
-        (lite((8, 8, 3), 1), r"outputs of shape \(1,\): it is no classifier"),
-        (lite((12,), 2), r"inputs of shape \(12,\), which are no images"),
+        (b"no model", "TensorFlow Lite model"),
+        (lite((8, 8, 3), 1), r"outputs of shape \(1,\): it is not a classifier"),
+        (lite((12,), 2), r"inputs of shape \(12,\), which are not images"),
+        (in_bytes((8, 8, 3)), "does not take and give float32"),
+        (two_outputs((8, 8, 3)), "1 inputs and 2 outputs: one of each is supported"),
     ):
         with pytest.raises(ValueError, match=match):
             predict_image(content, photo, **numbers)
@@ -241,7 +258,7 @@ def test_command(bare, model, photo, tmp_path):
         ((path, photo, "--mean", "0", "--std", 0), 1, "`std` must be above zero"),
         ((path, tmp_path / "none.jpg", "--mean", 0, "--std", 1), 1, "There is no file"),
         ((tmp_path / "none.tflite", photo), 1, "none.tflite"),
-        ((photo, photo), 1, "not a TensorFlow Lite model"),
+        ((photo, photo), 1, "TensorFlow Lite model"),
         ((path,), 2, "Missing argument"),
     ):
         result = run("predict", *arguments)

@@ -1,24 +1,20 @@
-"""The tables of TensorFlow Lite's metadata, written and read by its published schema.
+"""The tables of TensorFlow Lite's metadata, written by its published schema.
 
 The schema is `metadata_schema.fbs`, version 1.5, of tflite-support, which has no wheel for Python
 3.12. Here are the fields up to the last one that is used of each table, in the schema's order.
 """
 
-import struct
 from typing import Any
+
+from larq_reactnet.converters._shared.metadata import IDENTIFIER
 
 import flatbuffers
 
-__all__ = ["Table", "read", "write"]
+__all__ = ["FEATURE_PROPERTIES", "GRAYSCALE", "IMAGE_PROPERTIES", "RGB", "write"]
 
-IDENTIFIER = b"M001"
-
-# Members of unions and enumerations: their numbers.
+# Members of unions and enumerations, by their numbers; the reader has those that it looks for.
 FEATURE_PROPERTIES, IMAGE_PROPERTIES = 1, 2
-NORMALIZATION_OPTIONS = 1
 RGB, GRAYSCALE = 1, 2
-TENSOR_AXIS_LABELS, TENSOR_VALUE_LABELS = 2, 3
-LABEL_TYPES = (TENSOR_AXIS_LABELS, TENSOR_VALUE_LABELS)
 
 # A field is text, a number of one byte, a table, or a list of tables or of float32. What a union
 # holds is said by the field before it; its other members are not used here.
@@ -93,64 +89,3 @@ def _write_value(builder: flatbuffers.Builder, field: Any, value: Any) -> int:
         else:
             builder.PrependUOffsetTRelative(item)
     return int(builder.EndVector())
-
-
-def read(data: bytes) -> "Table":
-    """The `ModelMetadata` in a buffer.
-
-    Raises:
-        ValueError: If it is none. Its fields raise it too, when they are read and corrupt.
-    """
-    if data[4:8] != IDENTIFIER:
-        raise ValueError(f"its identifier is not {IDENTIFIER.decode()}")
-    return Table(data, _unpack(data, "<I", 0), "ModelMetadata")
-
-
-class Table:
-    """A table in a buffer: `table["name"]` reads a field, which is `None` if it is not there.
-
-    Nothing outside of the buffer is read, whatever its bytes are.
-    """
-
-    def __init__(self, data: bytes, position: int, kind: str):
-        self._data, self._position, self._fields = data, position, _TABLES[kind]
-
-    def __getitem__(self, name: str) -> Any:
-        slot, field = [*self._fields].index(name), self._fields[name]
-        vtable = self._position - _unpack(self._data, "<i", self._position)
-        if 4 + 2 * slot >= _unpack(self._data, "<H", vtable):
-            return None
-        offset = _unpack(self._data, "<H", vtable + 4 + 2 * slot)
-        if not offset:
-            return None
-        position = self._position + offset
-        return self._byte(position) if field is int else self._value(field, self._follow(position))
-
-    def _byte(self, position: int) -> int:
-        return int(_unpack(self._data, "<b", position))
-
-    def _follow(self, position: int) -> int:
-        return position + int(_unpack(self._data, "<I", position))
-
-    def _value(self, field: Any, position: int) -> Any:
-        if isinstance(field, str):
-            return Table(self._data, position, field)
-        count = _unpack(self._data, "<I", position)
-        start, size = position + 4, count * (1 if field is str else 4)
-        if start + size > len(self._data):
-            raise ValueError("a field is longer than the buffer")
-        if field is str:
-            return self._data[start : start + size].decode()
-        (member,) = field
-        if member is float:
-            return struct.unpack_from(f"<{count}f", self._data, start)
-        places = range(start, start + size, 4)
-        # One by one: a small buffer can hold a list of a million times the same table.
-        return (Table(self._data, self._follow(place), member) for place in places)
-
-
-def _unpack(data: bytes, layout: str, position: int) -> Any:
-    # `unpack_from` takes negative positions, from the end.
-    if not 0 <= position <= len(data) - struct.calcsize(layout):
-        raise ValueError("a field points outside of the buffer")
-    return struct.unpack_from(layout, data, position)[0]

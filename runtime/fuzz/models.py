@@ -100,10 +100,11 @@ def run(content):
     import numpy as np
     from stock import Runtime
 
-    from larq_reactnet_runtime import Interpreter, _model
+    from larq_reactnet_runtime import Interpreter
+    from larq_reactnet_runtime._shared import model as files
 
     try:
-        model = _model.read(content)
+        model = files.read(content)
     except ValueError:
         return
     shapes = [[max(size, 1) for size in t.shape] for t in (*model.inputs, *model.outputs)]

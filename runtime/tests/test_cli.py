@@ -65,9 +65,9 @@ def test_given_normalization_goes_before_that_of_the_file(capsys):
     [
         (("predict", TINY, "no.jpg"), "no file no.jpg"),
         (("predict", "no.tflite", PHOTO), "no file no.tflite"),
-        (("predict", TINY, TINY), "no JPEG, PNG, GIF, BMP or WebP"),
-        (("predict", PHOTO, PHOTO), "no TensorFlow Lite model"),
-        (("predict", TINY, str(DATA)), "no ordinary file"),
+        (("predict", TINY, TINY), "not a JPEG, PNG, GIF, BMP or WebP"),
+        (("predict", PHOTO, PHOTO), "not a TensorFlow Lite model"),
+        (("predict", TINY, str(DATA)), "not an ordinary file"),
         (("predict", TINY, PHOTO, "--mean", "1"), "give both"),
         (("predict", TINY, PHOTO, "--mean", "1,2", "--std", "1,2"), "takes 3 channels"),
         (("predict", TINY, PHOTO, "--mean", "0", "--std", "0"), "above zero"),
@@ -75,7 +75,7 @@ def test_given_normalization_goes_before_that_of_the_file(capsys):
         (("predict", TINY, PHOTO, "--isa", "abacus"), "abacus"),
         (("benchmark", TINY, "--isa", "abacus"), "abacus"),
         (("benchmark", "no.tflite"), "no.tflite"),
-        (("info", PHOTO), "no TensorFlow Lite model"),
+        (("info", PHOTO), "not a TensorFlow Lite model"),
     ],
 )
 def test_errors_are_one_line(capsys, arguments, message):
@@ -124,7 +124,7 @@ def test_photos_of_other_modes(tmp_path, mode):
     path = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")
     picture.save(path)
     for shape in ((24, 24, 3), (10, 40, 1), (100, 100, 3)):
-        found = photos.load(path, shape)
+        found = photos.prepare(path, shape)
         assert found.shape == shape
         assert found.dtype == np.float32
         assert 0 <= found.min() <= found.max() <= 255
@@ -199,5 +199,6 @@ def test_classes_without_labels_have_numbers(tmp_path):
     interpreter = Interpreter(content)
     with pytest.raises(ValueError, match="--mean"):
         photos.classify(interpreter, [PHOTO])
-    ((best, *_),) = photos.classify(interpreter, [PHOTO], mean=[127.5], std=[127.5])
+    ((best, *others),) = photos.classify(interpreter, [PHOTO], mean=[127.5], std=[127.5])
     assert best[0].startswith("class ")
+    assert photos.classify(interpreter, [PHOTO], mean=127.5, std=127.5) == [[best, *others]]

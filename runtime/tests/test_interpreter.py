@@ -40,6 +40,8 @@ def test_gives_what_larq_compute_engine_gives(tiny, batch):
 def test_says_what_it_is(tiny):
     assert tiny.input_shape == (24, 24, 3)
     assert tiny.output_shape == (7,)
+    assert (tiny.input_shapes, tiny.output_shapes) == ([(1, 24, 24, 3)], [(1, 7)])
+    assert tiny.input_types == tiny.output_types == [np.float32]
     assert tiny.labels[4] == "élan"
     assert tiny.metadata.std == (58.395, 57.12, 57.375)
     assert tiny.claimed == 6
@@ -59,12 +61,16 @@ def test_any_number_of_images(tiny, batch, count):
     np.testing.assert_allclose(found, outputs, rtol=1e-4, atol=1e-6)
 
 
+def test_takes_a_list_of_the_one_input(tiny, batch):
+    inputs, _ = batch
+    np.testing.assert_array_equal(tiny.predict([inputs]), tiny.predict(x=inputs))
+
+
 def test_threads_and_instruction_sets_do_not_change_the_outputs(tiny, batch):
     inputs, _ = batch
     expected = tiny.predict(inputs)
-    for options in ({"num_threads": 3}, {"isa": "portable"}):
-        found = Interpreter(TINY, **options).predict(inputs)
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    for interpreter in (Interpreter(TINY, 3), Interpreter(TINY, isa="portable")):
+        np.testing.assert_allclose(interpreter.predict(inputs), expected, rtol=1e-5, atol=1e-7)
 
 
 def test_threads_of_the_caller_take_turns(tiny, batch):
@@ -86,6 +92,7 @@ def test_rows_of_another_memory_order(tiny, batch):
     ("images", "message"),
     [
         ([[1.0]], "must be a NumPy array, got list"),
+        ([np.zeros((1, 24, 24, 3), np.float32)] * 2, "takes 1 input, but these are 2"),
         (np.zeros((1, 24, 24, 3), np.uint8), r"float32 of shape \(n, 24, 24, 3\), got uint8"),
         (np.zeros((1, 24, 24, 3)), "got float64"),
         (
@@ -117,7 +124,7 @@ def test_refuses_an_unknown_instruction_set():
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match="no file"):
         Interpreter(tmp_path / "model.tflite")
-    with pytest.raises(OSError, match="no ordinary file"):
+    with pytest.raises(OSError, match="not an ordinary file"):
         Interpreter(tmp_path)
 
 
@@ -125,6 +132,16 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_truncated_files(size):
     with pytest.raises(ValueError, match="TensorFlow Lite model"):
         Interpreter(TINY.read_bytes()[:size])
+
+
+def test_shapes_that_take_all_the_memory():
+    content = bytearray(TINY.read_bytes())
+    shape = np.array([4, 1, 24, 24, 3], "<i4").tobytes()  # of the input, behind its length
+    assert content.count(shape) == 1
+    place = content.index(shape) + 8
+    content[place : place + 4] = np.array([2**22], "<i4").tobytes()
+    with pytest.raises(ValueError, match="corrupt: a tensor has 301,989,888 elements"):
+        Interpreter(content)
 
 
 def test_a_binary_operator_that_the_library_leaves_is_an_error():

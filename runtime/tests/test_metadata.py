@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from larq_reactnet_runtime import Metadata, _model, read_metadata
+from larq_reactnet_runtime import Metadata, read_metadata
+from larq_reactnet_runtime._shared import model as files
 
 TINY = (Path(__file__).parent / "data" / "tiny.tflite").read_bytes()
 END = TINY.index(b"PK\3\4")  # where the archive with the labels begins
@@ -31,7 +32,7 @@ def test_reads_what_export_writes():
 
 
 def test_reads_the_graph():
-    model = _model.read(TINY)
+    model = files.read(TINY)
     assert [x.shape for x in (*model.inputs, *model.outputs)] == [(1, 24, 24, 3), (1, 7)]
     assert [x.dtype for x in (*model.inputs, *model.outputs)] == ["float32", "float32"]
     assert model.operators["LceBconv2d"] == 3
@@ -67,7 +68,7 @@ def test_labels_that_unpack_to_more_than_the_memory_are_an_error():
 
 def test_another_file_is_no_model():
     for content in (b"", b"TFL3", b"\x89PNG\r\n\x1a\n" + bytes(100)):
-        with pytest.raises(ValueError, match="no TensorFlow Lite model"):
+        with pytest.raises(ValueError, match="not a TensorFlow Lite model"):
             read_metadata(content)
 
 
@@ -78,10 +79,10 @@ def test_truncated(size):
 
 
 def test_no_truncation_is_read_as_something_else():
-    whole = _model.read(TINY)
+    whole = files.read(TINY)
     for size in range(8, END, 97):
         try:
-            model = _model.read(TINY[:size])
+            model = files.read(TINY[:size])
         except ValueError:
             continue
         assert model == whole  # nothing but padding was cut off
@@ -104,7 +105,7 @@ def test_any_bytes_are_read_or_a_value_error_in_little_time():
 @settings(deadline=None)
 def test_arbitrary_bytes(data):
     with contextlib.suppress(ValueError):
-        _model.read(data[:4] + b"TFL3" + data[4:])
+        files.read(data[:4] + b"TFL3" + data[4:])
 
 
 def test_a_list_that_names_one_table_without_end_is_refused():
@@ -124,7 +125,7 @@ def test_a_list_that_names_one_table_without_end_is_refused():
     body += (2**32 + position - places).astype("<u8").astype("<u4").tobytes()
     start = time.monotonic()
     with pytest.raises(ValueError, match="corrupt"):
-        _model.read(bytes(body))
+        files.read(bytes(body))
     assert time.monotonic() - start < 60
 
 

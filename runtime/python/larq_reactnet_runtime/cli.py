@@ -13,8 +13,8 @@ from statistics import median
 import numpy as np
 
 from larq_reactnet_runtime import Interpreter, __version__, _engine, photos
-from larq_reactnet_runtime._model import read
-from larq_reactnet_runtime.metadata import Metadata, metadata_of
+from larq_reactnet_runtime._shared.metadata import Metadata, metadata_of
+from larq_reactnet_runtime._shared.model import read
 
 __all__ = ["main"]
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 import math
 import os
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from larq_reactnet_runtime import _engine
-from larq_reactnet_runtime._model import Tensor, read
-from larq_reactnet_runtime.metadata import Metadata, metadata_of
+from larq_reactnet_runtime._shared.metadata import Metadata, metadata_of
+from larq_reactnet_runtime._shared.model import File, Tensor, content_of, read
 
 __all__ = ["Interpreter"]
 
+MOST_ELEMENTS = 2**27  # of a tensor: 0.5 GB, which corrupt shapes pass and networks do not
 BATCH = 8  # images that are run at once: more need more memory, and are no faster
 
 
 class Interpreter:
-    """Runs `.tflite` files of Larq Compute Engine, and plain ones.
+    """Runs `.tflite` files of Larq Compute Engine (LCE), and plain ones.
+
+    Names are those of LCE's own interpreter, and of the one in larq-reactnet.
 
     !!! example
         ```python
@@ -43,8 +47,10 @@ class Interpreter:
         model: What is in the file.
         claimed: Number of binary operators that the library runs, which are all there are.
         engine: Name and version of the package whose interpreter it is.
-        input_shapes: Shapes of the inputs of the model, the batch included.
-        output_shapes: Shapes of its outputs, likewise.
+        input_shapes: Shapes of the inputs of the model, the batch included; there is one.
+        input_types: Their NumPy types.
+        output_shapes: Shapes of its outputs, the batch included.
+        output_types: Their NumPy types.
 
     Raises:
         ValueError: If the file is truncated, corrupt, or no model of one input and one output.
@@ -55,15 +61,20 @@ class Interpreter:
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | bytes,
-        *,
+        model: File,
         num_threads: int = 1,
+        *,
         isa: str | None = None,
         fuse: bool = True,
         profile: str | os.PathLike[str] | None = None,
     ):
-        self._content = _content(model)
+        self._content = content_of(model)
         self.model = read(self._content)
+        if self.model.largest > MOST_ELEMENTS:
+            raise ValueError(
+                "This TensorFlow Lite model is truncated or corrupt: a tensor has "
+                f"{self.model.largest:,} elements."
+            )
         if len(self.model.inputs) != 1:
             raise ValueError(
                 f"The .tflite has {len(self.model.inputs)} inputs: one is supported. Use "
@@ -72,7 +83,9 @@ class Interpreter:
         self._input = _batch_of_floats(self.model.inputs[0], "input")
         self._outputs = [_batch_of_floats(tensor, "output") for tensor in self.model.outputs]
         self.input_shapes = [self._input.shape]
+        self.input_types = [np.float32]
         self.output_shapes = [tensor.shape for tensor in self._outputs]
+        self.output_types = [np.float32 for _ in self._outputs]
         delegate = _engine.load_delegate(num_threads, isa, fuse=fuse, profile=profile)
         engine = _engine.find()
         self.engine = engine.name
@@ -124,21 +137,25 @@ class Interpreter:
         """
         return self.metadata.labels
 
-    def predict(self, images: np.ndarray) -> np.ndarray | list[np.ndarray]:
-        """The outputs for images.
+    def predict(self, x: np.ndarray | Sequence[np.ndarray]) -> np.ndarray | list[np.ndarray]:
+        """The outputs for a batch of any size.
 
         Args:
-            images: float32 array of shape `(n, *input_shape)`, normalized as the model wants it.
+            x: float32 array of shape `(n, *input_shape)`, normalized as the model wants it; or a
+                list of this one array, as interpreters of several inputs take it.
 
         Returns:
             float32 array of shape `(n, *output_shape)`; a list of arrays if there are several
             outputs.
 
         Raises:
-            ValueError: If the images have another type or shape, or numbers that are not finite.
+            ValueError: If the inputs have another type or shape, or numbers that are not finite.
             RuntimeError: If the interpreter fails.
         """
-        images = self._checked(images)
+        given = [x] if isinstance(x, np.ndarray) else [*x]
+        if len(given) != 1:
+            raise ValueError(f"The .tflite takes 1 input, but these are {len(given)}.")
+        images = self._checked(given[0])
         outputs = [
             np.empty((len(images), *tensor.shape[1:]), np.float32) for tensor in self._outputs
         ]
@@ -161,18 +178,18 @@ class Interpreter:
 
     def _checked(self, images: np.ndarray) -> np.ndarray:
         if not isinstance(images, np.ndarray):
-            raise ValueError(f"`images` must be a NumPy array, got {type(images).__name__}.")
+            raise ValueError(f"`x` must be a NumPy array, got {type(images).__name__}.")
         wanted = ", ".join(map(str, ("n", *self.input_shape)))
         if images.dtype != np.float32:
             raise ValueError(
-                f"`images` must be float32 of shape ({wanted}), got {images.dtype.name}: use "
+                f"`x` must be float32 of shape ({wanted}), got {images.dtype.name}: use "
                 ".astype(numpy.float32), and normalize as the model wants it."
             )
         if images.ndim != len(self.input_shape) + 1 or images.shape[1:] != self.input_shape:
             one = " Of one image, give images[None]." if images.shape == self.input_shape else ""
-            raise ValueError(f"`images` must have the shape ({wanted}), got {images.shape}.{one}")
+            raise ValueError(f"`x` must have the shape ({wanted}), got {images.shape}.{one}")
         if not np.isfinite(images).all():
-            raise ValueError("`images` holds NaN or infinite values.")
+            raise ValueError("`x` holds NaN or infinite values.")
         return np.ascontiguousarray(images)
 
     def _resize(self, size: int) -> int:
@@ -194,18 +211,6 @@ class Interpreter:
         self._interpreter.resize_tensor_input(self._input_index, [size, *self.input_shape])
         self._interpreter.allocate_tensors()
         self._batch = size
-
-
-def _content(model: str | os.PathLike[str] | bytes) -> bytes:
-    if isinstance(model, (bytes, bytearray, memoryview)):
-        return bytes(model)
-    path = os.fspath(model)
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"There is no file {path}.")
-    if not os.path.isfile(path):
-        raise OSError(f"{path} is no ordinary file.")
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def _batch_of_floats(tensor: Tensor, kind: str) -> Tensor:

@@ -1,7 +1,9 @@
-"""Reads FlatBuffers: nothing outside of the buffer, whatever its bytes are, and in linear time.
+# The original is in converters/_shared of larq-reactnet. `make copies` copies it, as it is, to
+# runtime/python/larq_reactnet_runtime/_shared: change the original, and then make the copies.
+"""Reads FlatBuffers: never a byte outside of the buffer, whatever it holds, and in linear time.
 
 `.tflite` files and the metadata in them are FlatBuffers, whose fields are known by the number that
-they have in the schema. All that is wrong with a buffer is a `ValueError`.
+they have in the schema. Whatever is wrong with a buffer is a `ValueError`.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ __all__ = ["Table", "root"]
 
 
 class _Buffer:
-    """Bytes that can be read some times over, but not without end.
+    """Bytes that can be read several times over, but not without end.
 
-    Lists of a corrupt buffer may name a table any number of times, and tables a list.
+    In a corrupt buffer a list may name the same table any number of times, and that table a list.
     """
 
     def __init__(self, data: bytes):

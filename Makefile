@@ -70,7 +70,7 @@ fast: $(BIN)/larq-reactnet-runtime
 	$(PYTEST) -m 'not slow'
 
 random: $(BIN)/torchrun
-	$(PYTEST) -p randomly -p 'no:cacheprovider' --randomly-seed=$(SEED)
+	$(PYTEST) -p randomly --randomly-seed=$(SEED)
 
 # Its tests are run in its folder, which has settings of its own; then a little of its sanitizers,
 # fuzzers and emulator, where there are.

@@ -21,7 +21,7 @@ __all__ = ["MEASUREMENTS", "README", "included", "results", "with_results"]
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 FOLDER = ROOT / "docs" / "measured"
-_RESULTS = re.compile(r"(<!-- results.*? -->\n).*?(\n<!-- end of results -->)", re.DOTALL)
+_RESULTS = re.compile(r"(?<=<!-- results -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,9 @@ def included(name: str) -> str:
     """A measurement as Markdown: its command, and what came out."""
     path = _path(name)
     text = path.read_text().rstrip()
-    body = text if path.suffix == ".md" else f"```text\n{text}\n```"
+    # An arrow stays in one line with the numbers before and behind it.
+    table = text.replace(" → ", "\u00a0→\u00a0")
+    body = table if path.suffix == ".md" else f"```text\n{text}\n```"
     return f"{body}\n\n*Measured by* `{MEASUREMENTS[name].command}`"
 
 
@@ -115,7 +117,12 @@ def results() -> str:
                 f"{lce} → {ours}",
             ]
         )
-    header = ["network", "top-1: Keras → `.tflite`", "bytes: float32 → `.tflite`", "ms: LCE → ours"]
+    header = [
+        "network",
+        "top-1: Keras → `.tflite`",
+        "bytes: float32 → `.tflite`",
+        "ms: LCE → runtime",
+    ]
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -129,10 +136,9 @@ def _float_bytes(model: str) -> int:
 
 def with_results(text: str) -> str:
     """The text of the README with the table as it is now."""
-    found = _RESULTS.sub(lambda match: match[1] + results() + match[2], text)
     if not _RESULTS.search(text):
         raise ValueError("The README has no place for its results.")
-    return found
+    return _RESULTS.sub(f"\n{results()}\n\n", text)
 
 
 def _measure(name: str, data_dir: str | None) -> None:

@@ -83,14 +83,14 @@ def models(names: Iterable[str], links: dict[str, str] | None = None) -> str:
         rows.append(
             {
                 **paper,
-                "images": f"{size.image}x{size.image}",
-                "parameters": f"{size.parameters:,}",
-                "binary weights": f"{size.binary_weights:,}",
+                "weights: top-1": _pretrained(name),
+                **_file_bytes(size),
+                "OPs": f"{size.ops / 1e8:.3f}e8",
                 "BOPs": f"{size.bops / 1e9:.3f}e9" if size.bops else "0",
                 "FLOPs": f"{size.flops / 1e8:.3f}e8",
-                "OPs": f"{size.ops / 1e8:.3f}e8",
-                **_file_bytes(size),
-                "weights: top-1": _pretrained(name),
+                "parameters": f"{size.parameters:,}",
+                "binary weights": f"{size.binary_weights:,}",
+                "images": f"{size.image}x{size.image}",
             }
         )
     return _table(list(rows[0]), [row.values() for row in rows])

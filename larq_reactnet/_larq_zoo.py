@@ -9,13 +9,16 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from larq_reactnet._types import Shape
+
 import larq as lq
 import tensorflow as tf
 
 __all__ = ["FUNCTIONS", "LarqZooInitializer", "LarqZooQuantizer"]
 
-# Only these are looked up, so that a file cannot have other code imported and run. They go by their
-# whole names, because Keras takes a bare one in a file for the function that Larq Zoo registers.
+# Only these are looked up, so that a file cannot make Keras import and run other code. They are
+# called by their whole names, because Keras would take the last part alone, in a file, for the
+# function that Larq Zoo has registered under it.
 FUNCTIONS = (
     "literature.dorefanet.magnitude_aware_sign_unclipped",
     "literature.xnornet.xnor_weight_scale",
@@ -23,7 +26,7 @@ FUNCTIONS = (
 )
 
 
-def _function(path: str) -> Callable[..., Any]:
+def _function(path: str) -> Callable[..., tf.Tensor]:
     if path not in FUNCTIONS:
         raise ValueError(f"{path!r} is not one of the functions {', '.join(FUNCTIONS)}.")
     module, _, name = path.rpartition(".")
@@ -58,7 +61,7 @@ class LarqZooInitializer(tf.keras.initializers.Initializer):
         self.function = function
         self._call = _function(function)
 
-    def __call__(self, shape: Any, dtype: Any = None, **kwargs: Any) -> tf.Tensor:
+    def __call__(self, shape: Shape, dtype: tf.DType | None = None, **kwargs: Any) -> tf.Tensor:
         """A tensor of `shape`."""
         return tf.cast(self._call(shape), dtype or tf.keras.backend.floatx())
 

@@ -1,16 +1,20 @@
-"""What a binary training run schedules and wants to see."""
+"""Callbacks for `model.fit`: a schedule for BNN+'s regularizers, and the history of a run."""
 
 import csv
 import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from larq_reactnet._files import replacing
+from larq_reactnet._types import Logs
 from larq_reactnet.regularizers import ScaledRegularizer
 
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["RegularizerSchedule", "RunHistory", "figure_of"]
 
@@ -18,7 +22,7 @@ __all__ = ["RegularizerSchedule", "RunHistory", "figure_of"]
 class RegularizerSchedule(tf.keras.callbacks.Callback):
     """Scales the strength of every BNN+ regularizer of the model at the start of each epoch.
 
-    After the training they have the strength again that they were made with.
+    After the training they have the strength again with which they were made.
 
     !!! example
         ```python
@@ -40,14 +44,14 @@ class RegularizerSchedule(tf.keras.callbacks.Callback):
         self.schedule = schedule
         self.verbose = verbose
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         """Find the regularizers."""
         modules = (self.model, *self.model.submodules)
         self._regularizers = [m for m in modules if isinstance(m, ScaledRegularizer)]
         if not self._regularizers:
             raise ValueError(f"{self.model.name!r} has no R1 or R2 regularizer to schedule.")
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Set the strength."""
         factor = float(self.schedule(epoch))
         if not 0 <= factor < float("inf"):
@@ -57,7 +61,7 @@ class RegularizerSchedule(tf.keras.callbacks.Callback):
         if self.verbose:
             print(f"Epoch {epoch + 1}: regularizers at {factor:g} of their strength.")
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         """Reset the strength."""
         for regularizer in self._regularizers:
             regularizer.strength.assign(regularizer.initial_strength)
@@ -66,14 +70,14 @@ class RegularizerSchedule(tf.keras.callbacks.Callback):
 class RunHistory(tf.keras.callbacks.Callback):
     """Keeps the metrics of every epoch in a CSV file, and a picture of them beside it.
 
-    A run that was killed and resumed has each epoch once. Both files are written anew after each
-    epoch, whole or not at all.
+    If a run is killed and resumed, the file still has each epoch once. Both files are written again
+    after each epoch, and each is there whole or not at all.
 
     Args:
         path: The CSV file, with the columns `step`, `epoch`, `seconds` (what the epoch took) and
             one for each metric. The picture has the same name with `.png`: one panel for each
             metric, training and validation.
-        step: Which step of a run with several is being trained.
+        step: Number of the step that is being trained, in a run of several steps.
     """
 
     def __init__(self, path: str | Path, step: int = 1):
@@ -81,12 +85,12 @@ class RunHistory(tf.keras.callbacks.Callback):
         self.path = Path(path)
         self.step = step
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Look at the clock."""
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Note the time."""
         self._start = time.monotonic()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Add the epoch and draw."""
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Add the epoch to the file and draw the picture."""
         seconds = round(time.monotonic() - self._start, 2)
         rows = []
         if self.path.exists():
@@ -102,11 +106,11 @@ class RunHistory(tf.keras.callbacks.Callback):
             figure_of(rows).savefig(temporary)
 
 
-def figure_of(rows: list[dict[str, Any]]) -> Any:
+def figure_of(rows: list[dict[str, Any]]) -> "Figure":
     """A Matplotlib figure of a history: a panel for each metric, a dotted line at each new step.
 
     Args:
-        rows: Of the CSV file.
+        rows: The rows of the CSV file.
     """
     from matplotlib.figure import Figure
 

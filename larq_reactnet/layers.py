@@ -2,6 +2,8 @@ r"""The layers of ReActNet: RPReLU and the learnable shift, and the rotation of 
 
 from typing import Any
 
+from larq_reactnet._types import Initializer, Shape
+
 import larq as lq
 import tensorflow as tf
 
@@ -21,11 +23,11 @@ class LearnableBias(tf.keras.layers.Layer):
         **kwargs: Arguments of `tf.keras.layers.Layer`.
     """
 
-    def __init__(self, bias_initializer: Any = "zeros", **kwargs: Any):
+    def __init__(self, bias_initializer: Initializer = "zeros", **kwargs: Any):
         super().__init__(**kwargs)
         self.bias_initializer = tf.keras.initializers.get(bias_initializer)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Create the bias, of shape `(channels,)`."""
         shape = (_channels(self, input_shape),)
         self.bias = self.add_weight("bias", shape=shape, initializer=self.bias_initializer)
@@ -53,10 +55,10 @@ class RPReLU(tf.keras.layers.Layer):
     \\]
 
     All three weights have shape `(channels,)`; \\(\gamma\\) and \\(\zeta\\) start at 0. The slope
-    \\(\beta\\) starts at 0.25, as in PyTorch. (With Keras's 0 every second sign would see no
-    negative value and a deep network's gradients would explode.) The input is
+    \\(\beta\\) starts at 0.25, as in PyTorch. (With 0, as in Keras, every second sign would see
+    no negative value, and the gradients of a deep network would explode.) The input is
     `(batch, features)`, `(batch, height, width, channels)` or any other rank with channels last.
-    Becomes ADD, PRELU, ADD in TensorFlow Lite.
+    The layer becomes ADD, PRELU, ADD in TensorFlow Lite.
 
     Args:
         slope_initializer: Initializer of \\(\beta\\).
@@ -67,13 +69,13 @@ class RPReLU(tf.keras.layers.Layer):
             Functions](https://arxiv.org/abs/2003.03488)
     """
 
-    def __init__(self, slope_initializer: Any = None, **kwargs: Any):
+    def __init__(self, slope_initializer: Initializer | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.slope_initializer = tf.keras.initializers.get(
             slope_initializer or tf.keras.initializers.Constant(0.25)
         )
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Create gamma, zeta and the slope, of shape `(channels,)` each."""
         shape = (_channels(self, input_shape),)
         self.gamma = self.add_weight("gamma", shape=shape, initializer="zeros")
@@ -98,9 +100,10 @@ class RPReLU(tf.keras.layers.Layer):
 class Rotate180(tf.keras.layers.Layer):
     """Rotates images, `(batch, height, width, channels)`, by 180 degrees.
 
-    Of an even number of pixels, a convolution of stride 2 pads one side only: PyTorch's the top and
-    left, TensorFlow's `"same"` the bottom and right. On a rotated image and with rotated kernels
-    the two are the same. Becomes one REVERSE_V2 in TensorFlow Lite.
+    If an image has an even number of pixels, a convolution of stride 2 pads one side only: the top
+    and left in PyTorch, the bottom and right in TensorFlow with `"same"`. With a rotated image and
+    rotated kernels, TensorFlow computes what PyTorch does. The layer becomes one REVERSE_V2 in
+    TensorFlow Lite.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -109,11 +112,11 @@ class Rotate180(tf.keras.layers.Layer):
 
 
 def rotates(model: tf.keras.Model) -> bool:
-    """Whether `model` rotates its images: if so, its weights are of no use to one that does not."""
+    """Whether `model` rotates its images. Its weights fit only models that do the same."""
     return any(isinstance(layer, Rotate180) for layer in model.layers)
 
 
-def _channels(layer: tf.keras.layers.Layer, input_shape: Any) -> int:
+def _channels(layer: tf.keras.layers.Layer, input_shape: Shape) -> int:
     channels = tf.TensorShape(input_shape)[-1]
     if channels is None:
         raise ValueError(f"{layer.name} needs to know the number of channels, got {input_shape}.")

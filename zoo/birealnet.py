@@ -5,12 +5,13 @@ x ─ sign ─ 3x3 ─ BN ─(+)
 └─ (2x2 average ─ real 1x1 ─ BN, if strided) ─┘
 ```
 
-Bi-Real Net 18 is Larq Zoo's, `birealnet18`. Here is the 34 that it lacks, with the same block and
-constants.
+Bi-Real Net 18 is Larq Zoo's: `birealnet18`. This is Bi-Real Net 34, which Larq Zoo lacks, with the
+same block and constants.
 """
 
 from typing import Any
 
+from larq_reactnet._types import ImageShape
 from larq_reactnet.zoo._build import finish, image_input, scaled
 from larq_reactnet.zoo._layers import (
     batch_norm,
@@ -39,7 +40,7 @@ _BN: dict[str, Any] = {"momentum": 0.8, "epsilon": 1e-3}  # Larq Zoo's
 )
 def BiRealNet34(
     *,
-    input_shape: tuple[int | None, ...] | None = None,
+    input_shape: ImageShape | None = None,
     input_tensor: tf.Tensor | None = None,
     weights: str | None = None,
     include_top: bool = True,

@@ -5,13 +5,15 @@ x ─┬────────────────────── conca
    └ BN ─ sign ─ 3x3, 64 ────┘         └ BN ─ sign ─ 3x3, 64 ─ last channels ┘
 ```
 
-Larq Zoo has MeliusNet-22, out of `Lambda` layers that Keras cannot load again. Here are all four
-without, with the weights of Larq Zoo's 22 in the same order, so that its pretrained ones fit.
+Larq Zoo has MeliusNet-22, made of `Lambda` layers that Keras cannot load again. These are all four
+without such layers. MeliusNet-22 has its weights in the same order as Larq Zoo's, so that Larq's
+pretrained weights fit.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+from larq_reactnet._types import ImageShape
 from larq_reactnet.zoo._build import finish, image_input
 from larq_reactnet.zoo._layers import batch_norm
 from larq_reactnet.zoo.registry import register, variant_of
@@ -35,7 +37,7 @@ def _meliusnet(
     blocks: tuple[int, ...],
     transitions: tuple[int, ...],
     *,
-    input_shape: tuple[int | None, ...] | None = None,
+    input_shape: ImageShape | None = None,
     input_tensor: tf.Tensor | None = None,
     weights: str | None = None,
     include_top: bool = True,

@@ -17,13 +17,15 @@ class Counts(click.ParamType):
 
     name = "number,..."
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
         try:
             counts = tuple(int(number) for number in str(value).split(","))
         except ValueError:
             counts = ()
         if not counts or min(counts) < 1:
-            self.fail(f"{value!r} is no number above zero, nor several with commas.", param, ctx)
+            self.fail(f"{value!r} is not a number above zero, or several with commas.", param, ctx)
         return counts
 
 

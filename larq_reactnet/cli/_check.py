@@ -1,10 +1,9 @@
 """The command `check`."""
 
 import json
-from typing import Any
 
 import larq_reactnet as lr
-from larq_reactnet.cli._common import network, set_option, user_errors
+from larq_reactnet.cli._common import Settings, network, set_option, user_errors
 
 import click
 
@@ -17,14 +16,13 @@ __all__ = ["check"]
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @click.pass_context
 @user_errors
-def check(
-    ctx: click.Context, model: str, options: tuple[tuple[str, Any], ...], as_json: bool
-) -> None:
-    """What LCE would leave in float or get wrong in MODEL: a name, a run or a Keras .h5 file.
+def check(ctx: click.Context, model: str, options: Settings, as_json: bool) -> None:
+    """List what LCE would leave in float or get wrong in MODEL, without converting it.
 
-    Nothing is converted. "export" in the last column: `larq-reactnet export` applies the cure
-    itself. "you": it refuses the model until you do. "-": it is right, and could be cheaper. The
-    exit code is 1 if there is something left for you to do.
+    MODEL is a name, the folder of a run or a Keras .h5 file. The last column says who applies the
+    cure. "export": `larq-reactnet export` does. "you": it refuses the model until you have done it.
+    "-": the result is right as it is, and could be cheaper. The exit code is 1 if something is left
+    for you to do.
 
     \b
     Examples:

@@ -17,11 +17,13 @@ class Numbers(click.ParamType):
 
     name = "number,..."
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
         try:
             return tuple(float(number) for number in str(value).split(","))
         except ValueError:
-            self.fail(f"{value!r} is no number, nor several with commas between them.", param, ctx)
+            self.fail(f"{value!r} is not a number, or several with commas.", param, ctx)
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""From the values of a recipe to a compiled Keras model, for `model.fit` and for other machines."""
+"""Compiles a network as a step of a recipe says."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def compiled(
 
     Args:
         network: Network of the recipe, which ends in logits if there is a teacher.
-        recipe: Whose `label_loss_weight` is used.
+        recipe: The recipe, for its `label_loss_weight`.
         step: One of its steps.
         steps_per_epoch: Number of batches in an epoch.
         teacher: Trained network that ends in logits.
@@ -54,7 +54,7 @@ def schedule_of(
     schedules = tf.keras.optimizers.schedules
     warmup = step.warmup * steps_per_epoch
     falling = max(1, step.epochs * steps_per_epoch - warmup)
-    rate: Any
+    rate: tf.keras.optimizers.schedules.LearningRateSchedule
     if step.schedule == "cosine":
         rate = schedules.CosineDecay(step.learning_rate, falling)
     elif step.schedule == "linear":
@@ -62,19 +62,22 @@ def schedule_of(
     else:
         bounds = [(epoch - step.warmup) * steps_per_epoch - 1 for epoch in step.milestones]
         values = [step.learning_rate / 10**index for index in range(len(bounds) + 1)]
-        rate = schedules.PiecewiseConstantDecay(bounds, values)  # a bound belongs to what is before
+        # At a bound itself, the rate before it is still used.
+        rate = schedules.PiecewiseConstantDecay(bounds, values)
     return WarmUp(rate, step.learning_rate, warmup) if warmup else rate
 
 
 class WarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that rises linearly to `rate` in `steps` steps and follows `after` then."""
 
-    def __init__(self, after: Any, rate: float, steps: int):
+    def __init__(
+        self, after: tf.keras.optimizers.schedules.LearningRateSchedule, rate: float, steps: int
+    ):
         self.after = after
         self.rate = rate
         self.steps = steps
 
-    def __call__(self, step: Any) -> tf.Tensor:
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """The learning rate at a step."""
         after = self.after(tf.maximum(step - self.steps, 0))
         rising = tf.cast(step, after.dtype) / self.steps * self.rate

@@ -148,7 +148,7 @@ def test_models_that_cannot_be_converted(tmp_path, images):
     refused(dynamic, path, "inputs of any size")
     two = tf.keras.Model([inputs, tf.keras.layers.Input((3,))], inputs)
     refused(two, path, "one input")
-    refused(tf.keras.Sequential([tf.keras.layers.Dense(3)]), path, "built, with one input")
+    refused(tf.keras.Sequential([tf.keras.layers.Dense(3)]), path, "is built and has one input")
 
     model = binary_model()
     for value in (np.nan, np.inf):

@@ -9,6 +9,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from larq_reactnet._types import Shape
+
 import larq as lq
 import tensorflow as tf
 
@@ -23,7 +25,7 @@ FUNCTIONS = (
 )
 
 
-def _function(path: str) -> Callable[..., Any]:
+def _function(path: str) -> Callable[..., tf.Tensor]:
     if path not in FUNCTIONS:
         raise ValueError(f"{path!r} is not one of the functions {', '.join(FUNCTIONS)}.")
     module, _, name = path.rpartition(".")
@@ -58,7 +60,7 @@ class LarqZooInitializer(tf.keras.initializers.Initializer):
         self.function = function
         self._call = _function(function)
 
-    def __call__(self, shape: Any, dtype: Any = None, **kwargs: Any) -> tf.Tensor:
+    def __call__(self, shape: Shape, dtype: tf.DType | None = None, **kwargs: Any) -> tf.Tensor:
         """A tensor of `shape`."""
         return tf.cast(self._call(shape), dtype or tf.keras.backend.floatx())
 

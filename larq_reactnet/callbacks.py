@@ -5,12 +5,16 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from larq_reactnet._files import replacing
+from larq_reactnet._types import Logs
 from larq_reactnet.regularizers import ScaledRegularizer
 
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["RegularizerSchedule", "RunHistory", "figure_of"]
 
@@ -40,14 +44,14 @@ class RegularizerSchedule(tf.keras.callbacks.Callback):
         self.schedule = schedule
         self.verbose = verbose
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         """Find the regularizers."""
         modules = (self.model, *self.model.submodules)
         self._regularizers = [m for m in modules if isinstance(m, ScaledRegularizer)]
         if not self._regularizers:
             raise ValueError(f"{self.model.name!r} has no R1 or R2 regularizer to schedule.")
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Set the strength."""
         factor = float(self.schedule(epoch))
         if not 0 <= factor < float("inf"):
@@ -57,7 +61,7 @@ class RegularizerSchedule(tf.keras.callbacks.Callback):
         if self.verbose:
             print(f"Epoch {epoch + 1}: regularizers at {factor:g} of their strength.")
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         """Reset the strength."""
         for regularizer in self._regularizers:
             regularizer.strength.assign(regularizer.initial_strength)
@@ -81,11 +85,11 @@ class RunHistory(tf.keras.callbacks.Callback):
         self.path = Path(path)
         self.step = step
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Look at the clock."""
         self._start = time.monotonic()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Add the epoch and draw."""
         seconds = round(time.monotonic() - self._start, 2)
         rows = []
@@ -102,7 +106,7 @@ class RunHistory(tf.keras.callbacks.Callback):
             figure_of(rows).savefig(temporary)
 
 
-def figure_of(rows: list[dict[str, Any]]) -> Any:
+def figure_of(rows: list[dict[str, Any]]) -> "Figure":
     """A Matplotlib figure of a history: a panel for each metric, a dotted line at each new step.
 
     Args:

@@ -109,7 +109,7 @@ class Distiller(tf.keras.Model):
         self._has_label_loss = loss is not None
         super().compile(optimizer, loss, **kwargs)
 
-    def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """The logits of the student."""
         return self.student(inputs, training=training)
 

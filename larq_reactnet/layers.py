@@ -2,6 +2,8 @@ r"""The layers of ReActNet: RPReLU and the learnable shift, and the rotation of 
 
 from typing import Any
 
+from larq_reactnet._types import Initializer, Shape
+
 import larq as lq
 import tensorflow as tf
 
@@ -21,11 +23,11 @@ class LearnableBias(tf.keras.layers.Layer):
         **kwargs: Arguments of `tf.keras.layers.Layer`.
     """
 
-    def __init__(self, bias_initializer: Any = "zeros", **kwargs: Any):
+    def __init__(self, bias_initializer: Initializer = "zeros", **kwargs: Any):
         super().__init__(**kwargs)
         self.bias_initializer = tf.keras.initializers.get(bias_initializer)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Create the bias, of shape `(channels,)`."""
         shape = (_channels(self, input_shape),)
         self.bias = self.add_weight("bias", shape=shape, initializer=self.bias_initializer)
@@ -67,13 +69,13 @@ class RPReLU(tf.keras.layers.Layer):
             Functions](https://arxiv.org/abs/2003.03488)
     """
 
-    def __init__(self, slope_initializer: Any = None, **kwargs: Any):
+    def __init__(self, slope_initializer: Initializer | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.slope_initializer = tf.keras.initializers.get(
             slope_initializer or tf.keras.initializers.Constant(0.25)
         )
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Create gamma, zeta and the slope, of shape `(channels,)` each."""
         shape = (_channels(self, input_shape),)
         self.gamma = self.add_weight("gamma", shape=shape, initializer="zeros")
@@ -113,7 +115,7 @@ def rotates(model: tf.keras.Model) -> bool:
     return any(isinstance(layer, Rotate180) for layer in model.layers)
 
 
-def _channels(layer: tf.keras.layers.Layer, input_shape: Any) -> int:
+def _channels(layer: tf.keras.layers.Layer, input_shape: Shape) -> int:
     channels = tf.TensorShape(input_shape)[-1]
     if channels is None:
         raise ValueError(f"{layer.name} needs to know the number of channels, got {input_shape}.")

@@ -20,7 +20,7 @@ first bytes of all numbers before the second ones and so on, deflated.
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -158,20 +158,21 @@ class _Weight:
 
     name: str
     variable: tf.Variable
-    quantizer: Any
+    quantizer: Callable[[tf.Tensor], tf.Tensor] | None
     compute_dtype: str
 
     def entry(self, stored: str) -> _Entry:
         """The weight as it is listed in a file."""
-        quantizer = self.quantizer
+        quantizer, variable = self.quantizer, self.variable
+        name = None
         if quantizer is not None:
-            quantizer = getattr(quantizer, "__name__", type(quantizer).__name__)
-        variable = self.variable
-        return _Entry(self.name, [*variable.shape], variable.dtype.name, stored, quantizer)
+            name = getattr(quantizer, "__name__", type(quantizer).__name__)
+        return _Entry(self.name, [*variable.shape], variable.dtype.name, stored, name)
 
     def quantize(self, latent: np.ndarray) -> np.ndarray:
         """The binary weights that come from `latent`."""
-        metrics = getattr(self.quantizer, "metrics", ())  # larq's count every call
+        assert self.quantizer is not None
+        metrics = getattr(self.quantizer, "metrics", ())  # Larq's count every call
         counts = [(count, count.numpy()) for metric in metrics for count in metric.variables]
         quantized = self.quantizer(tf.cast(latent, self.compute_dtype)).numpy()
         for count, value in counts:
@@ -265,7 +266,7 @@ def _deflate(array: np.ndarray) -> np.ndarray:
     return np.frombuffer(zlib.compress(planes.tobytes(), 9), np.uint8)
 
 
-def _inflate(data: np.ndarray, shape: Any, dtype: np.dtype) -> np.ndarray:
+def _inflate(data: np.ndarray, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
     """The array that `_deflate` took; never more bytes than that has."""
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     inflater = zlib.decompressobj()
@@ -324,7 +325,7 @@ def _read(path: Path) -> tuple[dict[str, Any], list[_Entry], dict[str, np.ndarra
     return about, entries, tensors
 
 
-def _bytes(file: Any, key: str) -> np.ndarray:
+def _bytes(file: safe_open, key: str) -> np.ndarray:
     """A tensor of bytes."""
     part = file.get_slice(key)
     if part.get_dtype() != "U8" or len(part.get_shape()) != 1:

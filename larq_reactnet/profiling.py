@@ -7,7 +7,6 @@ layers, one operation each, and nothing else:
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import larq as lq
 import numpy as np
@@ -130,7 +129,7 @@ def flat_layers(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
     return layers
 
 
-def _is_binary_quantizer(quantizer: Any) -> bool:
+def _is_binary_quantizer(quantizer: object) -> bool:
     is_tag = isinstance(quantizer, lq.quantizers.NoOp)
     return getattr(quantizer, "precision", None) == 1 and not is_tag
 

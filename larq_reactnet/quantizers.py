@@ -17,8 +17,10 @@ An alias is the name of the registered class in snake_case, as in Larq. `SwishSi
 aliases, `"bnnplus_swish_sign"` and `"bnnplus_sign"`, work for ever, because saved models have them.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
+from larq_reactnet._types import Initializer, Shape
 from larq_reactnet.regularizers import ScaledRegularizer
 
 import larq as lq
@@ -35,6 +37,8 @@ __all__ = [
     "rsign",
     "swish_sign",
 ]
+
+Gradient: TypeAlias = Callable[..., tf.Tensor | tuple[tf.Tensor, ...]]
 
 # Scales and slopes that must stay positive are kept above this by a constraint.
 MINIMUM = 1e-6
@@ -57,7 +61,7 @@ def swish_sign(x: tf.Tensor, beta: float | tf.Tensor = 5.0) -> tf.Tensor:
     r"""Sign, with the derivative of BNN+'s SignSwish as gradient. See `SwishSign`."""
 
     @tf.custom_gradient
-    def _call(x: tf.Tensor, beta: tf.Tensor) -> Any:
+    def _call(x: tf.Tensor, beta: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
         def grad(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             # 1 / (1 + cosh(u)) = 2 sigmoid(u) sigmoid(-u), which does not overflow.
             u = tf.clip_by_value(beta * x, -SATURATION, SATURATION)
@@ -82,15 +86,19 @@ def rsign(x: tf.Tensor, threshold: tf.Tensor, surrogate: str = "approx_sign") ->
     return _SURROGATES[surrogate](tf.nn.bias_add(x, -threshold))
 
 
-@tf.custom_gradient
-def react_sign(w: tf.Tensor) -> Any:
+def react_sign(w: tf.Tensor) -> tf.Tensor:
     """Sign times the mean magnitude of each output filter. See `ReActSign`."""
-    scale = tf.reduce_mean(tf.abs(w), axis=list(range(len(w.shape) - 1)), keepdims=True)
 
-    def grad(dy: tf.Tensor) -> tf.Tensor:
-        return tf.where(tf.abs(w) <= 1, dy, tf.zeros_like(dy))
+    @tf.custom_gradient
+    def _call(w: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+        scale = tf.reduce_mean(tf.abs(w), axis=list(range(len(w.shape) - 1)), keepdims=True)
 
-    return scale * lq.math.sign(w), grad
+        def grad(dy: tf.Tensor) -> tf.Tensor:
+            return tf.where(tf.abs(w) <= 1, dy, tf.zeros_like(dy))
+
+        return scale * lq.math.sign(w), grad
+
+    return _call(w)
 
 
 def bnn_plus_sign(
@@ -144,7 +152,7 @@ class BNNPlusSwishSign(lq.quantizers.Quantizer):
         self.beta = beta
         self.trainable_beta = trainable_beta
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Create beta, if it is trained."""
         if self.trainable_beta:
             # "bias" in its name keeps `lq.models.summary` from counting it as multiplications.
@@ -200,7 +208,7 @@ class RSign(lq.quantizers.Quantizer):
     def __init__(
         self,
         surrogate: str = "approx_sign",
-        threshold_initializer: Any = "zeros",
+        threshold_initializer: Initializer = "zeros",
         **kwargs: Any,
     ):
         if surrogate not in _SURROGATES:
@@ -209,7 +217,7 @@ class RSign(lq.quantizers.Quantizer):
         self.surrogate = surrogate
         self.threshold_initializer = tf.keras.initializers.get(threshold_initializer)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Create the threshold, of shape `(channels,)`."""
         channels = tf.TensorShape(input_shape)[-1]
         if channels is None:
@@ -310,7 +318,7 @@ class BNNPlusSign(lq.quantizers.Quantizer):
         super().__init__(**kwargs)
         self.beta = beta
         self.regularizer = regularizer
-        self._initial_alpha: Any = 1.0  # until `__call__` sees the latent weights
+        self._initial_alpha: float | np.ndarray = 1.0  # until `__call__` sees the latent weights
 
     def __call__(self, inputs: tf.Tensor, *args: Any, **kwargs: Any) -> tf.Tensor:
         """Quantize the latent weights `inputs`, whose last axis is output filters."""
@@ -318,7 +326,7 @@ class BNNPlusSign(lq.quantizers.Quantizer):
             self._initial_alpha = percentile_of_magnitude(_eager_value(inputs))
         return super().__call__(inputs, *args, **kwargs)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Create alpha, of shape `(filters,)`."""
         # "bias" in its name keeps `lq.models.summary` from counting it as multiplications.
         self.alpha = self.add_weight(
@@ -334,7 +342,7 @@ class BNNPlusSign(lq.quantizers.Quantizer):
     def get_build_config(self) -> None:
         """Nothing: alpha can be created only when the latent weights are there."""
 
-    def reset_alpha(self, latent_weights: Any) -> None:
+    def reset_alpha(self, latent_weights: np.ndarray | tf.Variable) -> None:
         """Set alpha to the 75th percentile of the magnitude of each filter of `latent_weights`.
 
         For weights that were loaded or trained before they became binary.

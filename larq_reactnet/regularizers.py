@@ -71,7 +71,7 @@ class ScaledRegularizer(tf.keras.regularizers.Regularizer, tf.Module):
         alpha = np.asarray(self._value_of_alpha())
         return {"strength": self.initial_strength, "alpha": alpha.tolist()}
 
-    def _value_of_alpha(self) -> Any:
+    def _value_of_alpha(self) -> tf.Tensor | np.ndarray:
         """The scale at present, in the precision in which it was given."""
         if isinstance(self.alpha, tf.Variable):
             return self.alpha

@@ -1,9 +1,9 @@
 """ReActNet's two-step training: binary activations first, then binary weights too."""
 
 from collections.abc import Callable
-from typing import Any
 
 from larq_reactnet._latent import latent
+from larq_reactnet._types import Quantizer
 from larq_reactnet.profiling import flat_layers
 from larq_reactnet.quantizers import BNNPlusSign
 
@@ -15,8 +15,8 @@ __all__ = ["binarize_weights", "carry_over"]
 
 def binarize_weights(
     model: tf.keras.Model,
-    kernel_quantizer: Any = "react_sign",
-    print_fn: Callable[[str], Any] | None = print,
+    kernel_quantizer: Quantizer = "react_sign",
+    print_fn: Callable[[str], object] | None = print,
 ) -> tf.keras.Model:
     """The step-2 model of `model`: the same network and weights, with binary kernels.
 
@@ -77,7 +77,7 @@ def binarize_weights(
 def carry_over(
     step1: tf.keras.Model,
     step2: tf.keras.Model,
-    print_fn: Callable[[str], Any] | None = print,
+    print_fn: Callable[[str], object] | None = print,
 ) -> tf.keras.Model:
     """Give `step2`, the same network with binary weights, every weight of `step1`.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from larq_reactnet._types import ImageShape
 from larq_reactnet.quantizers import BNNPlusSign, SwishSign
 from larq_reactnet.regularizers import R1, R2
 from larq_reactnet.zoo._build import finish, image_input, scaled
@@ -80,7 +81,7 @@ def bnn_plus(
     features: Callable[[tf.Tensor, Layers], tf.Tensor],
     top: Callable[[tf.Tensor, Layers], tf.Tensor],
     *,
-    input_shape: tuple[int | None, ...] | None = (32, 32, 3),
+    input_shape: ImageShape | None = (32, 32, 3),
     input_tensor: tf.Tensor | None = None,
     weights: str | None = None,
     include_top: bool = True,

@@ -1,14 +1,13 @@
 """What the constructors of the zoo share: input, width, and the loading of weights."""
 
-from typing import Any
-
+from larq_reactnet._types import ImageShape
 from larq_reactnet.zoo.pretrained import load
 
 import tensorflow as tf
 
 
 def image_input(
-    input_shape: tuple[int | None, ...] | None, input_tensor: Any, smallest: int
+    input_shape: ImageShape | None, input_tensor: tf.Tensor | None, smallest: int
 ) -> tf.Tensor:
     """The input of a model, as in keras.applications.
 
@@ -42,7 +41,7 @@ def scaled(channels: int, width: float, divisor: int = 8) -> int:
     return max(1, round(channels * width / divisor)) * divisor
 
 
-def finish(inputs: Any, outputs: Any, name: str, weights: str | None) -> tf.keras.Model:
+def finish(inputs: tf.Tensor, outputs: tf.Tensor, name: str, weights: str | None) -> tf.keras.Model:
     """The model from `inputs` to `outputs`, with pretrained `weights` or those of a file."""
     model = tf.keras.Model(tf.keras.utils.get_source_inputs(inputs), outputs, name=name)
     if weights is not None:

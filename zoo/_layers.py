@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from larq_reactnet._types import Initializer, Quantizer
+
 import larq as lq
 import tensorflow as tf
 
@@ -37,9 +39,9 @@ def binary_conv(
     kernel_size: int,
     *,
     strides: int = 1,
-    input_quantizer: Any,
-    kernel_quantizer: Any,
-    kernel_initializer: Any,
+    input_quantizer: Quantizer,
+    kernel_quantizer: Quantizer,
+    kernel_initializer: Initializer,
     name: str,
     exact_padding: bool = False,
 ) -> tf.Tensor:
@@ -69,7 +71,7 @@ def resnet_stem(
     x: tf.Tensor,
     filters: int,
     strides: int,
-    initializer: Any,
+    initializer: Initializer,
     activation: str | None = None,
     **bn: Any,
 ) -> tf.Tensor:
@@ -107,7 +109,7 @@ def resnet_stride(stem_strides: int) -> int:
 
 
 def shortcut(
-    x: tf.Tensor, filters: int, strides: int, name: str, initializer: Any, **bn: Any
+    x: tf.Tensor, filters: int, strides: int, name: str, initializer: Initializer, **bn: Any
 ) -> tf.Tensor:
     """`x`, or where the shape changes its 2x2 average through a real 1x1 convolution (Bi-Real)."""
     if x.shape[-1] == filters and strides == 1:
@@ -142,7 +144,7 @@ def resnet_stages(
 
 
 def classifier(
-    x: tf.Tensor, num_classes: int, activation: str | None, kernel_initializer: Any
+    x: tf.Tensor, num_classes: int, activation: str | None, kernel_initializer: Initializer
 ) -> tf.Tensor:
     """Global average, dense layer and activation."""
     x = tf.keras.layers.GlobalAveragePooling2D(name="pool")(x)

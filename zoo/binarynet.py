@@ -1,5 +1,6 @@
 """BinaryNet, or BNN (Hubara et al., NIPS 2016), for CIFAR-10: the first binary network."""
 
+from larq_reactnet._types import ImageShape
 from larq_reactnet.zoo._build import finish, image_input, scaled
 from larq_reactnet.zoo._layers import map_size
 from larq_reactnet.zoo.registry import register
@@ -19,7 +20,7 @@ __all__ = ["BinaryNet"]
 )
 def BinaryNet(
     *,
-    input_shape: tuple[int | None, ...] | None = (32, 32, 3),
+    input_shape: ImageShape | None = (32, 32, 3),
     input_tensor: tf.Tensor | None = None,
     weights: str | None = None,
     include_top: bool = True,

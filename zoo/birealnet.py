@@ -11,6 +11,7 @@ constants.
 
 from typing import Any
 
+from larq_reactnet._types import ImageShape
 from larq_reactnet.zoo._build import finish, image_input, scaled
 from larq_reactnet.zoo._layers import (
     batch_norm,
@@ -39,7 +40,7 @@ _BN: dict[str, Any] = {"momentum": 0.8, "epsilon": 1e-3}  # Larq Zoo's
 )
 def BiRealNet34(
     *,
-    input_shape: tuple[int | None, ...] | None = None,
+    input_shape: ImageShape | None = None,
     input_tensor: tf.Tensor | None = None,
     weights: str | None = None,
     include_top: bool = True,

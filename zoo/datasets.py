@@ -15,7 +15,7 @@ Images come out as float32 `(height, width, 3)`, normalized per channel, labels 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -34,6 +34,8 @@ STATISTICS = {
     "cifar10": ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7)),
     "imagenet2012": ((123.7, 116.3, 103.5), (58.4, 57.1, 57.4)),
 }
+Pair: TypeAlias = tuple[tf.Tensor, tf.Tensor]  # image and label
+
 _SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 _NOT_MIRRORED = ("digits", "mnist", "svhn_cropped", "emnist")  # a mirrored digit is not a digit
 
@@ -147,10 +149,10 @@ def load(
             image = tf.image.stateless_random_flip_left_right(image, seeds + 1)
         return image
 
-    def test_pair(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def test_pair(image: tf.Tensor, label: tf.Tensor) -> Pair:
         return (whole(image) - mean) / std, label
 
-    def train_pair(pair: Any, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def train_pair(pair: Pair, seeds: tf.Tensor) -> Pair:
         image, label = pair
         return (distorted(image, seeds) - mean) / std, label
 

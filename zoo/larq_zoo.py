@@ -9,6 +9,7 @@ import importlib
 from typing import Any
 
 from larq_reactnet._larq_zoo import FUNCTIONS, LarqZooInitializer, LarqZooQuantizer
+from larq_reactnet._types import ImageShape
 from larq_reactnet.zoo._build import finish, image_input
 from larq_reactnet.zoo.registry import register, variant_of
 
@@ -43,7 +44,7 @@ def _larq_zoo(
     original: str,
     smallest: int,
     *,
-    input_shape: tuple[int | None, ...] | None = None,
+    input_shape: ImageShape | None = None,
     input_tensor: tf.Tensor | None = None,
     weights: str | None = None,
     include_top: bool = True,

@@ -12,6 +12,7 @@ without, with the weights of Larq Zoo's 22 in the same order, so that its pretra
 from collections.abc import Callable
 from typing import Any
 
+from larq_reactnet._types import ImageShape
 from larq_reactnet.zoo._build import finish, image_input
 from larq_reactnet.zoo._layers import batch_norm
 from larq_reactnet.zoo.registry import register, variant_of
@@ -35,7 +36,7 @@ def _meliusnet(
     blocks: tuple[int, ...],
     transitions: tuple[int, ...],
     *,
-    input_shape: tuple[int | None, ...] | None = None,
+    input_shape: ImageShape | None = None,
     input_tensor: tf.Tensor | None = None,
     weights: str | None = None,
     include_top: bool = True,

@@ -1,5 +1,6 @@
 """Real-valued MobileNetV1 (Howard et al., 2017), which ReActNet makes binary. It is Keras's own."""
 
+from larq_reactnet._types import ImageShape
 from larq_reactnet.zoo._build import finish, image_input
 from larq_reactnet.zoo.registry import register
 
@@ -17,7 +18,7 @@ __all__ = ["MobileNetV1"]
 )
 def MobileNetV1(
     *,
-    input_shape: tuple[int | None, ...] | None = None,
+    input_shape: ImageShape | None = None,
     input_tensor: tf.Tensor | None = None,
     weights: str | None = None,
     include_top: bool = True,

@@ -122,13 +122,17 @@ def find(model: str, dataset: str, *, include_top: bool = True) -> Weights:
     )
 
 
-def options_of(model: str, weights: Any, *, include_top: bool = True) -> dict[str, Any]:
+def options_of(
+    model: str, weights: str | os.PathLike[str] | None, *, include_top: bool = True
+) -> dict[str, Any]:
     """The arguments of the constructor that pretrained weights need, none for other files."""
     row = _find(list_weights(model), weights, include_top)
     return {} if row is None else row.options
 
 
-def _find(rows: Iterable[Weights], weights: Any, include_top: bool) -> Weights | None:
+def _find(
+    rows: Iterable[Weights], weights: str | os.PathLike[str] | None, include_top: bool
+) -> Weights | None:
     """The row that `weights` names; of several for one data set, the first."""
     for row in rows:
         if weights and weights in (row.dataset, row.recipe) and row.include_top == include_top:

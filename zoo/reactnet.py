@@ -24,6 +24,7 @@ real convolutions take `y` as it is, without a sign, and keep the shortcut is ch
 
 from typing import Any
 
+from larq_reactnet._types import ImageShape, Quantizer
 from larq_reactnet.layers import LearnableBias, Rotate180, RPReLU
 from larq_reactnet.quantizers import RSign
 from larq_reactnet.zoo._build import finish, image_input, scaled
@@ -76,7 +77,7 @@ def _reactnet(
     name: str,
     groups: int | None,
     *,
-    input_shape: tuple[int | None, ...] | None = None,
+    input_shape: ImageShape | None = None,
     input_tensor: tf.Tensor | None = None,
     weights: str | None = None,
     include_top: bool = True,
@@ -110,11 +111,11 @@ def _reactnet(
     inputs = image_input(input_shape, input_tensor, smallest=16 * stem_strides)
     kernel_quantizer = "react_sign" if binary_weights else None
 
-    def sign() -> Any:
+    def sign() -> Quantizer:
         return RSign(_SURROGATE) if rsign else _SURROGATE
 
     def conv_bn_add(
-        x: tf.Tensor, shortcut: tf.Tensor, input_quantizer: Any, name: str, **kernel: int
+        x: tf.Tensor, shortcut: tf.Tensor, input_quantizer: Quantizer, name: str, **kernel: int
     ) -> tf.Tensor:
         """A binary convolution that keeps the number of channels, and its shortcut."""
         x = binary_conv(

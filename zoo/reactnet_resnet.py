@@ -12,6 +12,7 @@ block.
 
 from typing import Any
 
+from larq_reactnet._types import ImageShape
 from larq_reactnet.layers import Rotate180
 from larq_reactnet.quantizers import RSign
 from larq_reactnet.zoo._build import finish, image_input, scaled
@@ -44,7 +45,7 @@ def _reactnet(
     name: str,
     blocks: tuple[int, ...],
     *,
-    input_shape: tuple[int | None, ...] | None = None,
+    input_shape: ImageShape | None = None,
     input_tensor: tf.Tensor | None = None,
     weights: str | None = None,
     include_top: bool = True,

@@ -6,6 +6,7 @@ is in the first 3x3 convolution of a stage and in a 1x1 convolution of its short
 
 from typing import Any
 
+from larq_reactnet._types import ImageShape
 from larq_reactnet.zoo._build import finish, image_input, scaled
 from larq_reactnet.zoo._layers import (
     batch_norm,
@@ -32,7 +33,7 @@ def _resnet(
     name: str,
     blocks: tuple[int, ...],
     *,
-    input_shape: tuple[int | None, ...] | None = None,
+    input_shape: ImageShape | None = None,
     input_tensor: tf.Tensor | None = None,
     weights: str | None = None,
     include_top: bool = True,

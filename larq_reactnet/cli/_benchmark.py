@@ -17,7 +17,9 @@ class Counts(click.ParamType):
 
     name = "number,..."
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
         try:
             counts = tuple(int(number) for number in str(value).split(","))
         except ValueError:

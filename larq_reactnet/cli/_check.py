@@ -1,10 +1,9 @@
 """The command `check`."""
 
 import json
-from typing import Any
 
 import larq_reactnet as lr
-from larq_reactnet.cli._common import network, set_option, user_errors
+from larq_reactnet.cli._common import Settings, network, set_option, user_errors
 
 import click
 
@@ -17,9 +16,7 @@ __all__ = ["check"]
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @click.pass_context
 @user_errors
-def check(
-    ctx: click.Context, model: str, options: tuple[tuple[str, Any], ...], as_json: bool
-) -> None:
+def check(ctx: click.Context, model: str, options: Settings, as_json: bool) -> None:
     """What LCE would leave in float or get wrong in MODEL: a name, a run or a Keras .h5 file.
 
     Nothing is converted. "export" in the last column: `larq-reactnet export` applies the cure

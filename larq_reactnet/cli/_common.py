@@ -4,17 +4,19 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import larq_reactnet as lr
 from larq_reactnet.converters.interpreter import ENGINES
-from larq_reactnet.training.runs import Run, load_model
+from larq_reactnet.training import Run, load_model
+from larq_reactnet.zoo.datasets import Dataset
 
 import click
 import tensorflow as tf
 
 __all__ = [
     "Setting",
+    "Settings",
     "data_options",
     "dataset_of",
     "engine_option",
@@ -24,8 +26,11 @@ __all__ = [
     "user_errors",
 ]
 
+Command: TypeAlias = Callable[..., None]
+Settings: TypeAlias = tuple[tuple[str, Any], ...]  # what `set_option` gives
 
-def user_errors(command: Callable[..., None]) -> Callable[..., None]:
+
+def user_errors(command: Command) -> Command:
     """Turn what the library raises about bad input into one line and exit code 1."""
 
     @functools.wraps(command)
@@ -45,7 +50,9 @@ class Setting(click.ParamType):
 
     name = "name=value"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, Any]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
         name, equals, text = str(value).partition("=")
         if not equals or not all(part.isidentifier() for part in name.split(".")):
             self.fail(f"{value!r} is not of the form NAME=VALUE.", param, ctx)
@@ -69,11 +76,11 @@ _data = [
 ]
 
 
-def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def data_options(command: Command) -> Command:
     return functools.reduce(lambda decorated, option: option(decorated), reversed(_data), command)
 
 
-def engine_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def engine_option(text: str) -> Callable[[Command], Command]:
     return click.option(
         "--engine",
         type=click.Choice(ENGINES),
@@ -83,7 +90,7 @@ def engine_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any
     )
 
 
-def network(model: str, options: tuple[tuple[str, Any], ...]) -> tf.keras.Model:
+def network(model: str, options: Settings) -> tf.keras.Model:
     """A model by its name, or what `trained` gives."""
     if model in lr.zoo.list_models():
         return lr.zoo.create(model, **dict(options))
@@ -102,7 +109,7 @@ def trained(what: str) -> tf.keras.Model:
     return lr.zoo.create(row.model, weights=what)
 
 
-def dataset_of(what: str, where: dict[str, Any]) -> Any:
+def dataset_of(what: str, where: dict[str, Any]) -> Dataset:
     """The data set that was asked for, or that the run or pretrained weights are for."""
     if where["dataset"] is None:
         arguments = _arguments(what)

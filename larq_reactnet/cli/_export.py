@@ -5,8 +5,10 @@ from typing import Any
 
 import larq_reactnet as lr
 from larq_reactnet.cli._common import data_options, dataset_of, trained, user_errors
+from larq_reactnet.zoo.datasets import Dataset
 
 import click
+import tensorflow as tf
 
 __all__ = ["export"]
 
@@ -84,7 +86,7 @@ def export(
     click.echo(report)
 
 
-def metadata_of(model: Any, data: Any) -> "lr.converters.Metadata":
+def metadata_of(model: tf.keras.Model, data: Dataset) -> "lr.converters.Metadata":
     """What a program must know to use `model`, which takes images as the data set scales them."""
     return lr.converters.Metadata(
         name=model.name, labels=tuple(data.class_names), mean=data.mean, std=data.std

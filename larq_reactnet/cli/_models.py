@@ -6,7 +6,7 @@ from typing import Any
 
 import larq_reactnet as lr
 from larq_reactnet._files import check_writable, replacing
-from larq_reactnet.cli._common import network, set_option, user_errors
+from larq_reactnet.cli._common import Settings, network, set_option, user_errors
 
 import click
 
@@ -17,7 +17,7 @@ __all__ = ["import_torch", "models", "ops", "summary"]
 @click.argument("model")
 @set_option
 @user_errors
-def summary(model: str, options: tuple[tuple[str, Any], ...]) -> None:
+def summary(model: str, options: Settings) -> None:
     """Layers, weights and operations of MODEL: a name, the folder of a run or a Keras .h5 file.
 
     \b
@@ -37,7 +37,7 @@ def summary(model: str, options: tuple[tuple[str, Any], ...]) -> None:
 @set_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @user_errors
-def ops(model: str, options: tuple[tuple[str, Any], ...], as_json: bool) -> None:
+def ops(model: str, options: Settings, as_json: bool) -> None:
     """BOPs, FLOPs, OPs and bytes of MODEL: a name, the folder of a run or a Keras .h5 file.
 
     One multiply-accumulate of a convolution or dense layer is one operation, and nothing else is,
@@ -113,7 +113,7 @@ def models(as_json: bool) -> None:
 def import_torch(
     checkpoint: Path,
     model: str,
-    options: tuple[tuple[str, Any], ...],
+    options: Settings,
     input_size: int,
     output: Path,
 ) -> None:

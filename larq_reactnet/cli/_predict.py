@@ -17,7 +17,9 @@ class Numbers(click.ParamType):
 
     name = "number,..."
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
         try:
             return tuple(float(number) for number in str(value).split(","))
         except ValueError:

@@ -7,6 +7,7 @@ from typing import Any
 import larq_reactnet as lr
 from larq_reactnet.cli._common import (
     Setting,
+    Settings,
     data_options,
     dataset_of,
     engine_option,
@@ -14,11 +15,12 @@ from larq_reactnet.cli._common import (
     user_errors,
 )
 from larq_reactnet.cli._export import metadata_of
-from larq_reactnet.training.runs import Run
+from larq_reactnet.training import Run
 from larq_reactnet.zoo.recipes import Recipe, two_step
 
 import click
 import numpy as np
+import tensorflow as tf
 from tabulate import tabulate
 
 __all__ = ["evaluate", "recipes", "train"]
@@ -47,7 +49,7 @@ __all__ = ["evaluate", "recipes", "train"]
 def train(
     model: str | None,
     recipe: str | None,
-    values: tuple[tuple[str, Any], ...],
+    values: Settings,
     output: Path,
     data_dir: str | None,
     teacher: Path | None,
@@ -157,7 +159,7 @@ def evaluate(what: str, limit: int | None, engine: str, **where: Any) -> None:
     click.echo(f"Test accuracy {accuracy:.2%} of {len(labels):,} images")
 
 
-def _check_shape(model: Any, images: np.ndarray) -> None:
+def _check_shape(model: tf.keras.Model, images: np.ndarray) -> None:
     if model.input_shape[1:] != images.shape[1:]:
         raise ValueError(
             f"The model takes images of {model.input_shape[1:]}, the data set has "

@@ -54,7 +54,7 @@ def schedule_of(
     schedules = tf.keras.optimizers.schedules
     warmup = step.warmup * steps_per_epoch
     falling = max(1, step.epochs * steps_per_epoch - warmup)
-    rate: Any
+    rate: tf.keras.optimizers.schedules.LearningRateSchedule
     if step.schedule == "cosine":
         rate = schedules.CosineDecay(step.learning_rate, falling)
     elif step.schedule == "linear":
@@ -69,12 +69,14 @@ def schedule_of(
 class WarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that rises linearly to `rate` in `steps` steps and follows `after` then."""
 
-    def __init__(self, after: Any, rate: float, steps: int):
+    def __init__(
+        self, after: tf.keras.optimizers.schedules.LearningRateSchedule, rate: float, steps: int
+    ):
         self.after = after
         self.rate = rate
         self.steps = steps
 
-    def __call__(self, step: Any) -> tf.Tensor:
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """The learning rate at a step."""
         after = self.after(tf.maximum(step - self.steps, 0))
         rising = tf.cast(step, after.dtype) / self.steps * self.rate

@@ -9,6 +9,7 @@ from typing import Any
 
 from larq_reactnet import zoo
 from larq_reactnet._files import replacing
+from larq_reactnet._types import Logs
 from larq_reactnet._version import __version__
 from larq_reactnet.callbacks import RunHistory
 from larq_reactnet.packed import save_packed
@@ -223,7 +224,7 @@ def _fit(
         model.optimizer.build(model.trainable_variables)
         checkpoint.restore(manager.latest_checkpoint).assert_consumed()
 
-    def keep(epoch: int, logs: Any) -> None:
+    def keep(epoch: int, logs: Logs) -> None:
         done.assign(epoch + 1)
         manager.save()
 

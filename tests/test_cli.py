@@ -193,7 +193,7 @@ def test_bad_input_is_one_line_and_no_traceback(trained, tmp_path):
             ("evaluate", tmp_path / "bad.tflite", "--dataset", "digits"),
             "not a TensorFlow Lite model",
         ),
-        (("evaluate", tmp_path / "missing.tflite", "--dataset", "digits"), "No such file"),
+        (("evaluate", tmp_path / "missing.tflite", "--dataset", "digits"), "There is no file"),
         (("evaluate", folder, "--image-size", "16"), "The model takes images of"),
         (("export", folder, tmp_path / "missing" / "out.tflite"), "there is no folder"),
         (("export", model, out, "--dataset", "digits", "--image-size", 8), "ternary"),

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Writes files so that each of them is there whole, or not at all."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ __all__ = ["check_writable", "replacing"]
 
 
 def check_writable(path: str | Path) -> Path:
-    """`path`, its link followed, if a file can be written there.
+    """The path itself, or what it links to, if a file can be written there.
 
     Raises:
         OSError: If it is a folder or device, or its folder is missing or read-only.
@@ -21,7 +21,7 @@ def check_writable(path: str | Path) -> Path:
     if path.is_dir():
         raise IsADirectoryError(f"Cannot write {path}: it is a folder, give the path of a file.")
     if path.exists() and not path.is_file():
-        raise OSError(f"Cannot write {path}: it is no ordinary file.")
+        raise OSError(f"Cannot write {path}: it is not an ordinary file.")
     folder = path.absolute().parent
     if not folder.is_dir():
         raise FileNotFoundError(f"Cannot write {path}: there is no folder {folder}.")

@@ -1,7 +1,7 @@
-"""HDF5 files that may be corrupt or hostile: read in a process of its own first.
+"""Checks HDF5 files that may be corrupt or hostile, by reading them in another process.
 
-The HDF5 library crashes on some corrupt files and hangs on others. A file of which another process
-has read everything is one that this process can read too.
+The HDF5 library crashes on some corrupt files and hangs on others. If another process could read
+everything in a file, this one can read it too.
 """
 
 import subprocess
@@ -24,7 +24,7 @@ def check(path: Path, limit: float = _LIMIT) -> None:
     """
     from larq_reactnet._process import start
 
-    with path.open("rb"):  # so that the errors of a missing file are those of Python
+    with path.open("rb"):  # which raises Python's own errors, if the file is missing for example
         pass
     process = start(__file__, [str(path)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:

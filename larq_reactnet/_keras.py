@@ -16,8 +16,8 @@ def select_keras_2() -> None:
 
     TensorFlow reads the variable twice: at its own import, for statements like
     `from tensorflow.keras import layers`, and at the first use of the attribute `tf.keras`. So it
-    is not too late when TensorFlow has been imported but no Keras has been used: the first reading
-    is then made up for by putting `tf_keras` on TensorFlow's `__path__`.
+    is not too late if TensorFlow has been imported but no Keras has been used yet. In that case the
+    statements are led to Keras 2 by putting `tf_keras` on TensorFlow's `__path__`.
     """
     tf_keras = importlib.util.find_spec("tf_keras")
     imported = sys.modules.get("tensorflow")
@@ -49,7 +49,7 @@ def select_keras_2() -> None:
 def _without_device_notes() -> Iterator[None]:
     """Hide what TensorFlow's import says about GPUs, in the command `larq-reactnet` only.
 
-    Its first lines obey no setting, so standard error itself is turned off for that moment.
+    No setting hides its first lines, so standard error itself is turned off during the import.
     """
     if not os.path.basename("".join(sys.argv[:1])).startswith("larq-reactnet"):
         yield

@@ -16,8 +16,9 @@ import tensorflow as tf
 
 __all__ = ["FUNCTIONS", "LarqZooInitializer", "LarqZooQuantizer"]
 
-# Only these are looked up, so that a file cannot have other code imported and run. They go by their
-# whole names, because Keras takes a bare one in a file for the function that Larq Zoo registers.
+# Only these are looked up, so that a file cannot make Keras import and run other code. They are
+# called by their whole names, because Keras would take the last part alone, in a file, for the
+# function that Larq Zoo has registered under it.
 FUNCTIONS = (
     "literature.dorefanet.magnitude_aware_sign_unclipped",
     "literature.xnornet.xnor_weight_scale",

@@ -1,7 +1,7 @@
-"""Code that might crash, in a process of its own.
+"""Runs code that might crash in another process.
 
-Libraries in C trust their files: HDF5 and Larq Compute Engine's interpreter crash on some that are
-corrupt, and take the process with them.
+Libraries in C trust their files. HDF5 and Larq Compute Engine's interpreter crash on some corrupt
+files, and the process that called them ends too.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 __all__ = ["start"]
 
-# Not `python script`: that would look for modules beside the script first.
+# The script is not started as `python script`, which would look for modules beside it first.
 _RUN = (
     "import json, runpy, sys; sys.path[:] = json.loads(sys.argv[1]); sys.argv[:] = sys.argv[2:]; "
     "runpy.run_path(sys.argv[0], run_name='__main__')"

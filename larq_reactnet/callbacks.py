@@ -1,4 +1,4 @@
-"""What a binary training run schedules and wants to see."""
+"""Callbacks for `model.fit`: a schedule for BNN+'s regularizers, and the history of a run."""
 
 import csv
 import time
@@ -22,7 +22,7 @@ __all__ = ["RegularizerSchedule", "RunHistory", "figure_of"]
 class RegularizerSchedule(tf.keras.callbacks.Callback):
     """Scales the strength of every BNN+ regularizer of the model at the start of each epoch.
 
-    After the training they have the strength again that they were made with.
+    After the training they have the strength again with which they were made.
 
     !!! example
         ```python
@@ -70,14 +70,14 @@ class RegularizerSchedule(tf.keras.callbacks.Callback):
 class RunHistory(tf.keras.callbacks.Callback):
     """Keeps the metrics of every epoch in a CSV file, and a picture of them beside it.
 
-    A run that was killed and resumed has each epoch once. Both files are written anew after each
-    epoch, whole or not at all.
+    If a run is killed and resumed, the file still has each epoch once. Both files are written again
+    after each epoch, and each is there whole or not at all.
 
     Args:
         path: The CSV file, with the columns `step`, `epoch`, `seconds` (what the epoch took) and
             one for each metric. The picture has the same name with `.png`: one panel for each
             metric, training and validation.
-        step: Which step of a run with several is being trained.
+        step: Number of the step that is being trained, in a run of several steps.
     """
 
     def __init__(self, path: str | Path, step: int = 1):
@@ -86,11 +86,11 @@ class RunHistory(tf.keras.callbacks.Callback):
         self.step = step
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Look at the clock."""
+        """Note the time."""
         self._start = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Add the epoch and draw."""
+        """Add the epoch to the file and draw the picture."""
         seconds = round(time.monotonic() - self._start, 2)
         rows = []
         if self.path.exists():
@@ -110,7 +110,7 @@ def figure_of(rows: list[dict[str, Any]]) -> "Figure":
     """A Matplotlib figure of a history: a panel for each metric, a dotted line at each new step.
 
     Args:
-        rows: Of the CSV file.
+        rows: The rows of the CSV file.
     """
     from matplotlib.figure import Figure
 

@@ -55,10 +55,10 @@ class RPReLU(tf.keras.layers.Layer):
     \\]
 
     All three weights have shape `(channels,)`; \\(\gamma\\) and \\(\zeta\\) start at 0. The slope
-    \\(\beta\\) starts at 0.25, as in PyTorch. (With Keras's 0 every second sign would see no
-    negative value and a deep network's gradients would explode.) The input is
+    \\(\beta\\) starts at 0.25, as in PyTorch. (With 0, as in Keras, every second sign would see
+    no negative value, and the gradients of a deep network would explode.) The input is
     `(batch, features)`, `(batch, height, width, channels)` or any other rank with channels last.
-    Becomes ADD, PRELU, ADD in TensorFlow Lite.
+    The layer becomes ADD, PRELU, ADD in TensorFlow Lite.
 
     Args:
         slope_initializer: Initializer of \\(\beta\\).
@@ -100,9 +100,10 @@ class RPReLU(tf.keras.layers.Layer):
 class Rotate180(tf.keras.layers.Layer):
     """Rotates images, `(batch, height, width, channels)`, by 180 degrees.
 
-    Of an even number of pixels, a convolution of stride 2 pads one side only: PyTorch's the top and
-    left, TensorFlow's `"same"` the bottom and right. On a rotated image and with rotated kernels
-    the two are the same. Becomes one REVERSE_V2 in TensorFlow Lite.
+    If an image has an even number of pixels, a convolution of stride 2 pads one side only: the top
+    and left in PyTorch, the bottom and right in TensorFlow with `"same"`. With a rotated image and
+    rotated kernels, TensorFlow computes what PyTorch does. The layer becomes one REVERSE_V2 in
+    TensorFlow Lite.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -111,7 +112,7 @@ class Rotate180(tf.keras.layers.Layer):
 
 
 def rotates(model: tf.keras.Model) -> bool:
-    """Whether `model` rotates its images: if so, its weights are of no use to one that does not."""
+    """Whether `model` rotates its images. Its weights fit only models that do the same."""
     return any(isinstance(layer, Rotate180) for layer in model.layers)
 
 

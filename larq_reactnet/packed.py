@@ -3,7 +3,7 @@
 The forward pass of a binary layer sees the signs of its latent weights and at most a scale, so a
 file need not hold float32 latent weights to give the same network. It is a safetensors file, which
 holds arrays and no code. Its metadata is JSON with an entry for each weight of the model, in their
-order, and the SHA-256 of everything else. An entry says in `stored` how the weight is found again:
+order, and the SHA-256 of everything else. An entry says in `stored` how the weight is stored:
 
 | stored | tensors | weight |
 | --- | --- | --- |
@@ -13,8 +13,9 @@ order, and the SHA-256 of everything else. An entry says in `stored` how the wei
 | `whole` | `NAME.data` | every value, without loss |
 | `float16` | `NAME.data` | every value, rounded to float16 |
 
-Bits are those of `numpy.packbits`, 1 for negative. Data and sums are the bytes of an array, the
-first bytes of all numbers before the second ones and so on, deflated.
+In `bits`, a 1 stands for a negative weight, and `numpy.packbits` has put eight weights into each
+byte. `data` and `sums` are the bytes of an array, compressed by zlib: the first bytes of all
+numbers come first, then all second bytes, and so on.
 """
 
 import hashlib
@@ -72,7 +73,7 @@ def save_packed(model: tf.keras.Model, path: str | Path, *, float16: bool = Fals
 
     Args:
         model: Model of which all layers are built.
-        path: File to write. Whatever happens, it holds what it held before or all of the new.
+        path: File to write. Whatever happens, it then has its old content or all of the new one.
         float16: Round all other weights to float16. The outputs then change a little.
 
     Raises:
@@ -103,7 +104,7 @@ def load_packed(model: tf.keras.Model, path: str | Path) -> None:
     """Load the weights that `save_packed` wrote into a model of the same architecture.
 
     All weights are loaded, or none: the file is checked against its SHA-256 and the model first.
-    It is the user's part to know that the file comes from whom it should.
+    The checksum detects damage, not tampering: load only files that you trust.
 
     Raises:
         ValueError: If the file is corrupt or of another kind, or has weights of other shapes,
@@ -115,7 +116,7 @@ def load_packed(model: tf.keras.Model, path: str | Path) -> None:
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}.")
     if not path.is_file():
-        raise ValueError(f"{path} is no packed weights file: it is no ordinary file.")
+        raise ValueError(f"{path} is not a packed weights file: it is not an ordinary file.")
     about, entries, tensors = _read(path)
     problems = [*_mismatches(weights, entries)]
     if bool(about.get("rotates")) != rotates(model):
@@ -135,7 +136,7 @@ def load_packed(model: tf.keras.Model, path: str | Path) -> None:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What a file says of a weight."""
+    """What a file says about a weight."""
 
     name: str
     shape: list[int]
@@ -149,8 +150,8 @@ class _Weight:
     """A weight of a model.
 
     Attributes:
-        name: Its position and the last part of its name. The rest is not the same in two sessions,
-            because Keras counts layers.
+        name: Position of the weight and the last part of its name. The rest of the name differs
+            between sessions, because Keras numbers layers in the order in which they are made.
         variable: The weight; the latent one if it is binary.
         quantizer: The quantizer, if the weight is binary.
         compute_dtype: Type in which the layer calls the quantizer.
@@ -199,7 +200,7 @@ def _weights(model: tf.keras.Model) -> list[_Weight]:
 
 
 def _encode(weight: _Weight, value: np.ndarray, float16: bool) -> tuple[str, dict[str, np.ndarray]]:
-    """How a weight is stored, and the arrays for it."""
+    """The word for `stored` that says how a weight is stored, and the arrays that hold it."""
     if not np.isfinite(value).all():
         raise ValueError(f"The weight {weight.variable.name} has NaN or infinite values.")
     if weight.quantizer is not None:
@@ -220,7 +221,10 @@ def _encode(weight: _Weight, value: np.ndarray, float16: bool) -> tuple[str, dic
 
 
 def _candidates(quantized: np.ndarray) -> Iterator[tuple[str, np.ndarray | None]]:
-    """Ways to store a binary kernel, and sums of magnitudes for them, that may give it again."""
+    """Ways to store a binary kernel, of which the first that gives it back exactly is taken.
+
+    Each is a word for `stored`, and the sums of magnitudes that it stores.
+    """
     yield "signs", None
     if quantized.dtype != np.float32:  # sums are exact in float32 only
         return
@@ -231,21 +235,22 @@ def _candidates(quantized: np.ndarray) -> Iterator[tuple[str, np.ndarray | None]
 
 
 def _sums(means: np.ndarray, count: int) -> np.ndarray:
-    """Float32 sums that, divided by `count`, give `means`, if there are such.
+    """Float32 sums that give `means` when they are divided by `count`, if there are such sums.
 
-    If any float32 sum gives a mean, the one nearest to the exact product does: it lies between.
+    Each is the one nearest to the exact product. Whether it gives the mean back is for the caller
+    to check.
     """
     return (means * np.float64(np.float32(count))).astype(np.float32)
 
 
 def _latent(negative: np.ndarray, sums: np.ndarray | None) -> np.ndarray:
-    """Latent weights with given signs, and with given sums of magnitudes over all but last axis.
+    """Latent weights with given signs, and given sums of magnitudes over all but the last axis.
 
-    The magnitudes add up to the sum exactly, in whatever order and however many threads do it. The
-    sum is a multiple K of the value `unit` of its last bit, and K < 2**24. Each weight gets
-    K // n or one more of these units, so all sums of a part are multiples of it below 2**24 too,
-    which float32 holds without rounding. With more weights than units, those that would get none
-    get too little to change any sum.
+    The magnitudes add up to the sum exactly, in whatever order they are added and by however many
+    threads. The sum is K times `unit`, the value of its last bit, and K < 2**24. Each of the n
+    weights gets K // n units or one more. So the sum of any of the weights is also fewer than 2**24
+    units, which float32 holds without rounding. If there are more weights than units, a weight that
+    would get none gets a number that is too small to change any sum.
     """
     if sums is None:
         return np.where(negative, np.float32(-1), np.float32(1))
@@ -267,7 +272,7 @@ def _deflate(array: np.ndarray) -> np.ndarray:
 
 
 def _inflate(data: np.ndarray, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
-    """The array that `_deflate` took; never more bytes than that has."""
+    """The array that `_deflate` was given. Corrupt data cannot make a larger one."""
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     inflater = zlib.decompressobj()
     content = inflater.decompress(data.tobytes(), size + 1)
@@ -278,7 +283,7 @@ def _inflate(data: np.ndarray, shape: Sequence[int], dtype: np.dtype) -> np.ndar
 
 
 def _decode(weight: _Weight, entry: _Entry, tensors: dict[str, np.ndarray]) -> np.ndarray:
-    """The value of a weight; its entry is known to fit."""
+    """The value of a weight, whose entry has been compared with the model."""
     shape = weight.variable.shape
     dtype = np.dtype(weight.variable.dtype.as_numpy_dtype)
     if "data" in _TENSORS[entry.stored]:
@@ -294,7 +299,7 @@ def _decode(weight: _Weight, entry: _Entry, tensors: dict[str, np.ndarray]) -> n
         columns = shape[-1] if entry.stored == "filter_means" else 1
         sums = _inflate(tensors[f"{entry.name}.sums"], (columns,), np.dtype(np.float32))
         if not (np.isfinite(sums) & (sums >= 0)).all():
-            raise ValueError("a sum of magnitudes is no positive number")
+            raise ValueError("a sum of magnitudes is not a positive number")
     return _latent(negative, sums).astype(dtype)
 
 
@@ -304,10 +309,11 @@ def _read(path: Path) -> tuple[dict[str, Any], list[_Entry], dict[str, np.ndarra
         with safe_open(path, framework="np") as file:
             text = (file.metadata() or {}).get(_KEY)
             if text is None:
-                raise ValueError(f"{path} is no packed weights file: `save_packed` writes those.")
+                reason = "`save_packed` writes those"
+                raise ValueError(f"{path} is not a packed weights file: {reason}.")
             tensors = {key: _bytes(file, key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        reason = f"{path} is no packed weights file, or a corrupt one: {error}."
+        reason = f"{path} is not a packed weights file, or a corrupt one: {error}."
         raise ValueError(reason) from error
     try:
         about = json.loads(text)
@@ -329,7 +335,7 @@ def _bytes(file: safe_open, key: str) -> np.ndarray:
     """A tensor of bytes."""
     part = file.get_slice(key)
     if part.get_dtype() != "U8" or len(part.get_shape()) != 1:
-        raise SafetensorError(f"{key} is no list of bytes")
+        raise SafetensorError(f"{key} is not a list of bytes")
     return file.get_tensor(key)
 
 
@@ -343,7 +349,7 @@ def _digest(about: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
 
 
 def _mismatches(weights: list[_Weight], entries: list[_Entry]) -> Iterator[str]:
-    """What keeps the weights in a file from fitting a model, a line for each weight."""
+    """Why the weights in a file do not fit a model: a line for each weight that differs."""
     for weight, theirs in zip_longest(weights, entries):
         ours = weight.entry(theirs.stored if theirs else "") if weight else None
         if not ours or not theirs or _kind(ours) != _kind(theirs):

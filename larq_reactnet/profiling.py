@@ -94,8 +94,8 @@ def ops(model: tf.keras.Model) -> Ops:
     nothing.
 
     Raises:
-        ValueError: If the spatial size of a convolution's output is not known, or the kind of a
-            layer with a kernel is not.
+        ValueError: If a convolution has an output of unknown height or width, or a layer of an
+            unknown kind has a kernel.
     """
     bops = flops = binary_weights = 0
     for layer, calls in calls_of(model):
@@ -106,7 +106,8 @@ def ops(model: tf.keras.Model) -> Ops:
             weights = int(np.prod(kernel.shape))
             macs = weights * _positions(layer, calls)
             is_bits = _is_binary_quantizer(getattr(layer, quantizer, None))
-            # The pointwise part of a separable convolution has the results of the other as input.
+            # The pointwise part of a separable convolution takes the sums that the depthwise part
+            # gives, which are not binary.
             if is_bits and _has_binary_input(layer) and name != "pointwise_kernel":
                 bops += macs
                 binary_weights += weights
@@ -122,7 +123,7 @@ def is_binary(layer: tf.keras.layers.Layer) -> bool:
 
 
 def flat_layers(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
-    """The layers of `model`, those of the models in it among them."""
+    """The layers of `model`, with the layers of models that are inside of it."""
     layers = []
     for layer in model.layers:
         layers += flat_layers(layer) if isinstance(layer, tf.keras.Model) else [layer]
@@ -143,12 +144,12 @@ def _has_binary_input(layer: tf.keras.layers.Layer) -> bool:
 
 
 def calls_of(model: tf.keras.Model) -> list[tuple[tf.keras.layers.Layer, int]]:
-    """The layers of `model` and of models in it, and how often each is called in one inference."""
+    """The layers of `model` and of models in it, with their number of calls in one inference."""
     return [*_calls(model).values()]
 
 
 def _calls(model: tf.keras.Model, times: int = 1) -> dict[int, tuple[tf.keras.layers.Layer, int]]:
-    """The same, by the id of the layer."""
+    """What `calls_of` gives, by the id of the layer."""
     try:
         nodes = {
             config["name"]: len(config["inbound_nodes"])

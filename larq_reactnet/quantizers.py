@@ -70,7 +70,7 @@ def swish_sign(x: tf.Tensor, beta: float | tf.Tensor = 5.0) -> tf.Tensor:
 
         return lq.math.sign(x), grad
 
-    # A Python number is not cast, because that would round it to float32 on the way to float64.
+    # A Python number is not cast, because `tf.cast` makes a float32 of it first.
     return _call(x, tf.cast(beta, x.dtype) if tf.is_tensor(beta) else tf.constant(beta, x.dtype))
 
 
@@ -381,7 +381,7 @@ def _eager_value(tensor: tf.Tensor) -> np.ndarray:
     except (AttributeError, IndexError, KeyError) as error:
         raise ValueError(
             "BNNPlusSign is a `kernel_quantizer`: it reads the kernel for its first scale, but got "
-            "a tensor that is no variable."
+            "a tensor that is not a variable."
         ) from error
 
 

@@ -36,7 +36,8 @@ class ScaledRegularizer(tf.keras.regularizers.Regularizer, tf.Module):
         ValueError: If `strength` is negative or not finite, or a constant `alpha` not positive.
     """
 
-    # A `tf.Module`, so that SavedModel finds the strength; but that is no weight of the layer.
+    # It is a `tf.Module`, so that SavedModel finds the strength. But the strength is not a weight
+    # of the layer.
     trainable_variables = non_trainable_variables = ()
 
     def __init__(self, strength: float = 1e-6, alpha: Alpha = 1.0):

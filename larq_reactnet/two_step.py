@@ -40,7 +40,7 @@ def binarize_weights(
         model: Functional or sequential model that was trained in step 1; it is not changed.
         kernel_quantizer: Name, instance or config of a kernel quantizer; each layer gets its own
             copy. The scale of `BNNPlusSign` is computed from the carried weights.
-        print_fn: Told in one line what was carried over; `None` for silence.
+        print_fn: Function that gets a line about what was carried over; `None` for silence.
 
     Raises:
         ValueError: If no layer has binary inputs and real-valued weights, or `kernel_quantizer` is
@@ -85,7 +85,7 @@ def carry_over(
         step1: Trained model; it is not changed.
         step2: Model of the same layers, whose kernel quantizers alone may differ. The scale of a
             `BNNPlusSign` is computed from the carried weights.
-        print_fn: Told in one line what was carried over; `None` for silence.
+        print_fn: Function that gets a line about what was carried over; `None` for silence.
 
     Returns:
         `step2`.
@@ -93,8 +93,8 @@ def carry_over(
     Raises:
         ValueError: If the models differ in more than kernel quantizers; nothing is changed then.
     """
-    # By layer and position, which names do not tell: a quantizer that Keras builds while it reads a
-    # config is named without its layer.
+    # Weights are matched by layer and position. Names do not tell: a quantizer that Keras builds
+    # while it reads a config has weights whose names lack that of the layer.
     old_layers, new_layers = flat_layers(step1), flat_layers(step2)
     if len(old_layers) != len(new_layers):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Files of weights, and of whole models, from wherever they come.
+"""Loads files of weights and of whole models, which may come from anywhere.
 
 A file is checked before it is used: a corrupt one gives an error instead of a crash, and a model's
 file cannot run code of its own.

@@ -109,7 +109,7 @@ def test_commands(good, pretend, tmp_path, rng):
     found = json.loads(result.output[result.output.index("{") :])
     assert [len(timing["seconds"]) for timing in found["timings"]] == [2, 2, 2]
     for arguments, code, message in (
-        (("--threads", "1,0"), 2, "'1,0' is no number above zero"),
+        (("--threads", "1,0"), 2, "'1,0' is not a number above zero"),
         (("--runs", 0), 2, "not in the range"),
         (("--engine", "gpu"), 2, "'gpu' is not one of 'auto', 'lce', 'runtime'"),
     ):

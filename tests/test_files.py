@@ -35,7 +35,7 @@ def test_bad_paths(tmp_path):
         check_writable(tmp_path)
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         check_writable(tmp_path / "missing" / "file")
-    with pytest.raises(OSError, match="no ordinary file"):
+    with pytest.raises(OSError, match="not an ordinary file"):
         check_writable("/dev/null")
 
 

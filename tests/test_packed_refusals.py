@@ -60,22 +60,22 @@ def test_other_kinds_of_files(path, tmp_path):
     model = binary_model()
     with pytest.raises(FileNotFoundError, match="There is no file"):
         load_packed(model, path)
-    refused(model, tmp_path, "no ordinary file")
+    refused(model, tmp_path, "not an ordinary file")
     h5 = tmp_path / "weights.h5"
     model.save_weights(h5)
-    refused(model, h5, "is no packed weights file")
+    refused(model, h5, "is not a packed weights file")
 
     class Hostile:
         def __reduce__(self):
             return (Path.touch, (tmp_path / "ran",))
 
     path.write_bytes(pickle.dumps([Hostile()]))
-    refused(model, path, "is no packed weights file")
+    refused(model, path, "is not a packed weights file")
     assert not (tmp_path / "ran").exists()
     path.write_bytes(b"")
-    refused(model, path, "is no packed weights file")
+    refused(model, path, "is not a packed weights file")
     safetensors.numpy.save_file({"a": np.zeros(3)}, path)
-    refused(model, path, "is no packed weights file")
+    refused(model, path, "is not a packed weights file")
 
 
 def entry(**changes):
@@ -91,11 +91,11 @@ HOSTILE = {
     "unfinished": (None, {"0000.kernel.data": zlib.compress(bytes(864))[:-1]}, "wrong size"),
     "more data": (None, {"0001.bias.data": zlib.compress(bytes(32)) + b"x"}, "wrong size"),
     "few bits": (None, {"0002.kernel.bits": bytes(71)}, "wrong size"),
-    "nan": (None, {"0002.kernel.sums": zlib.compress(b"\xff" * 32)}, "no positive number"),
+    "nan": (None, {"0002.kernel.sums": zlib.compress(b"\xff" * 32)}, "not a positive number"),
     "negative": (
         None,
         {"0002.kernel.sums": zlib.compress(bytes(24) + b"\xbf" * 8)},
-        "no positive number",
+        "not a positive number",
     ),
     "tensors": (None, {"more": b"x"}, "other tensors than"),
     "stored": (entry(stored="pickle"), {}, "is corrupt"),

@@ -254,7 +254,7 @@ def test_command(bare, model, photo, tmp_path):
     assert "  ?[2J " in result.output
     for arguments, code, message in (
         ((path, photo), 1, "does not say how its inputs are normalized"),
-        ((path, photo, "--mean", "a,b", "--std", 1), 2, "'a,b' is no number"),
+        ((path, photo, "--mean", "a,b", "--std", 1), 2, "'a,b' is not a number"),
         ((path, photo, "--mean", "0", "--std", 0), 1, "`std` must be above zero"),
         ((path, tmp_path / "none.jpg", "--mean", 0, "--std", 1), 1, "There is no file"),
         ((tmp_path / "none.tflite", photo), 1, "none.tflite"),

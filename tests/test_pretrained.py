@@ -112,7 +112,7 @@ BAD = {
     "model": ({"model": ""}, "`model` is empty"),
     "licence": ({"licence": ""}, "`licence` is empty"),
     "options": ({"options": "width=2"}, "Expecting value"),
-    "options list": ({"options": "[]"}, "no JSON object"),
+    "options list": ({"options": "[]"}, "not a JSON object"),
     "short hash": ({"sha256": "0" * 63}, "64 hexadecimal digits"),
     "long hash": ({"sha256": "0" * 64 + "\n"}, "64 hexadecimal digits"),
     "top1": ({"top1": "high"}, "could not convert"),

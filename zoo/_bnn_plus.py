@@ -2,7 +2,7 @@
 
 A binary layer is, as in the paper's algorithm 1: sign, binary convolution scaled by the trained
 alpha, (max-pooling), batch normalization. First and last layer are real. Dense layers are written
-as convolutions, because that is what Larq Compute Engine makes binary kernels of.
+as convolutions, because Larq Compute Engine has binary kernels for convolutions only.
 """
 
 from collections.abc import Callable
@@ -53,12 +53,12 @@ class Layers:
         kernel_quantizer = BNNPlusSign(self.beta, penalty) if self.binary_weights else None
         arguments = {
             "padding": "same",
-            "pad_values": 1.0,  # a padding that is binary too, which is the cheapest when deployed
+            "pad_values": 1.0,  # padding with ones is binary too, which is cheapest when deployed
             "use_bias": False,
             "input_quantizer": "ste_sign" if self.beta is None else SwishSign(self.beta),
             "kernel_quantizer": kernel_quantizer,
-            # BNN+ does not clip. This bound is far outside of where alpha and the regularizers
-            # keep the weights; it answers Larq, which warns of kernels without a constraint.
+            # BNN+ does not clip. But Larq warns of binary kernels without a constraint, so they
+            # get one whose bound is far outside of where alpha and the regularizers keep them.
             "kernel_constraint": "weight_clip",
             "name": name,
         }

@@ -1,4 +1,4 @@
-"""What the constructors of the zoo share: input, width, and the loading of weights."""
+"""What the constructors of the zoo share: the input, the width, and the loading of weights."""
 
 from larq_reactnet._types import ImageShape
 from larq_reactnet.zoo.pretrained import load

@@ -45,10 +45,10 @@ def binary_conv(
     name: str,
     exact_padding: bool = False,
 ) -> tf.Tensor:
-    """A binary convolution without bias, whose padding is zero as in PyTorch.
+    """A binary convolution without bias.
 
-    On a map smaller than the kernel, where LCE's kernels compute zero padding wrongly, it is one
-    instead, unless `exact_padding` is set.
+    It pads with zeros, as in PyTorch. But it pads with ones where the map is smaller than the
+    kernel, because LCE computes zero padding wrongly there, unless `exact_padding` is set.
     """
     is_tiny = any(size is not None and size < kernel_size for size in x.shape[1:3])
     return lq.layers.QuantConv2D(
@@ -61,7 +61,7 @@ def binary_conv(
         input_quantizer=input_quantizer,
         kernel_quantizer=kernel_quantizer,
         kernel_initializer=kernel_initializer,
-        # Not in the papers' code, where a weight that has left [-1, 1] gets no gradient.
+        # The papers' code does not clip. There, a weight that has left [-1, 1] gets no gradient.
         kernel_constraint="weight_clip",
         name=name,
     )(x)
@@ -77,8 +77,8 @@ def resnet_stem(
 ) -> tf.Tensor:
     """The first layers of a ResNet.
 
-    For `strides` of 2, a 7x7 convolution and 3x3 max-pooling, both of stride 2; for 1, as is usual
-    for images of 32x32, a 3x3 convolution only.
+    If `strides` is 2, they are a 7x7 convolution and 3x3 max-pooling, both of stride 2. If it is 1,
+    as is usual for images of 32x32, they are only a 3x3 convolution.
     """
     x = tf.keras.layers.Conv2D(
         filters,
@@ -111,7 +111,11 @@ def resnet_stride(stem_strides: int) -> int:
 def shortcut(
     x: tf.Tensor, filters: int, strides: int, name: str, initializer: Initializer, **bn: Any
 ) -> tf.Tensor:
-    """`x`, or where the shape changes its 2x2 average through a real 1x1 convolution (Bi-Real)."""
+    """The shortcut of Bi-Real Net around a block that takes `x`.
+
+    It is `x` itself, or where the block changes the shape, the 2x2 average of `x` through a real
+    1x1 convolution.
+    """
     if x.shape[-1] == filters and strides == 1:
         return x
     if strides == 2:
@@ -146,7 +150,7 @@ def resnet_stages(
 def classifier(
     x: tf.Tensor, num_classes: int, activation: str | None, kernel_initializer: Initializer
 ) -> tf.Tensor:
-    """Global average, dense layer and activation."""
+    """The last layers of a network: global average, dense layer and activation."""
     x = tf.keras.layers.GlobalAveragePooling2D(name="pool")(x)
     x = tf.keras.layers.Dense(num_classes, kernel_initializer=kernel_initializer, name="logits")(x)
     return tf.keras.layers.Activation(activation, dtype="float32", name="output")(x)

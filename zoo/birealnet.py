@@ -5,8 +5,8 @@ x ─ sign ─ 3x3 ─ BN ─(+)
 └─ (2x2 average ─ real 1x1 ─ BN, if strided) ─┘
 ```
 
-Bi-Real Net 18 is Larq Zoo's, `birealnet18`. Here is the 34 that it lacks, with the same block and
-constants.
+Bi-Real Net 18 is Larq Zoo's: `birealnet18`. This is Bi-Real Net 34, which Larq Zoo lacks, with the
+same block and constants.
 """
 
 from typing import Any

@@ -35,7 +35,8 @@ def BNNPlusDoReFaNet(**kwargs: Any) -> tf.keras.Model:
     for digits of 40x40 (48 channels of 5x5, twice 64 and three times 128 of 3x3, 512 over all that
     is left), with batch normalization after every convolution.
     """
-    # Two pixels of padding fewer at each end of the 5x5, two 2x2 poolings, two 3x3 without padding.
+    # The smallest images have 22 pixels: the 5x5 convolution leaves 18 of them, the two poolings 9
+    # and 5, and the two 3x3 convolutions without padding 3 and 1.
     return bnn_plus(
         "bnn_plus_dorefanet", 22, _features, lambda x, layers: layers.dense(x, 512, 7), **kwargs
     )

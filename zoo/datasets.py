@@ -1,4 +1,4 @@
-"""Data for training and evaluation: tensorflow-datasets, image folders, and digits as a default.
+"""Data for training and evaluation: tensorflow-datasets, image folders, and digits by default.
 
     data = datasets.load("digits", batch_size=64)
     model.fit(data.train, validation_data=data.test)
@@ -42,19 +42,20 @@ _NOT_MIRRORED = ("digits", "mnist", "svhn_cropped", "emnist")  # a mirrored digi
 
 @dataclass(frozen=True)
 class Dataset:
-    """Training and test pipelines, in batches of (images, labels), and what a model must know.
+    """Training and test pipelines, in batches of (images, labels), and what a model needs to know.
 
     Attributes:
         name: As given to `load`.
-        train: One epoch, shuffled and augmented anew each time; the last, smaller batch is kept.
-        train_from: Function of the number of an epoch that gives the endless sequence of batches
-            from there on, `steps_per_epoch` of them to an epoch. A resumed training so sees what
-            an uninterrupted one would have.
-        test: In a fixed order, not augmented.
+        train: The batches of one epoch, shuffled and augmented anew each time. The last, smaller
+            batch is kept.
+        train_from: Function of the number of an epoch. It gives the endless sequence of batches
+            from that epoch on, with `steps_per_epoch` batches in each. So a resumed training sees
+            the same batches as an uninterrupted one.
+        test: The batches of test images, in a fixed order, not augmented.
         image_shape: `(height, width, 3)`.
         class_names: One name for each label.
-        mean: Of each channel of the pixels, 0 to 255. Images are `(pixels - mean) / std`.
-        std: See `mean`.
+        mean: Mean of each channel of the pixels, 0 to 255. Images are `(pixels - mean) / std`.
+        std: Standard deviation of each channel.
         train_size: Number of training images.
         test_size: Number of test images.
         steps_per_epoch: Number of training batches.
@@ -103,14 +104,15 @@ def load(
         image_size: Height and width to which images are resized; by default their own if all are
             equal, else 224, and 32 for digits.
         data_dir: Where tensorflow-datasets keeps its data.
-        augmentation: Of training images. `"shift"`: they are shifted at random (by an eighth of
-            their size, like the usual 4 pixels for 32). `"crop"`: they are random parts of the
-            images, in size and form too, as is usual for ImageNet; test images are then the middle
-            of what they are, and not distorted. With both they are also mirrored, unless they are
-            digits. `None`: neither.
-        holdout: The first so many training images become the test images, and the real ones are
-            not looked at: to choose hyper-parameters.
-        seed: Of the shuffling and the augmentation.
+        augmentation: What is done to training images. `"shift"`: they are shifted at random, by up
+            to an eighth of their size, like the usual 4 pixels of 32. `"crop"`: a part of random
+            place, size and form is cut out of each, as is usual for ImageNet; of each test image
+            the middle is then taken. With both, images are also mirrored at random, unless they
+            are digits. `None`: nothing.
+        holdout: If it is not 0, this number of training images, the first ones, are the test
+            images, and the real test images are not looked at. This is for choosing
+            hyper-parameters.
+        seed: Seed of the shuffling and the augmentation.
 
     Raises:
         ValueError: If there is no such data set, or it is not one of labelled images.
@@ -164,7 +166,7 @@ def load(
     steps_per_epoch = -(-sizes["train"] // batch_size)
 
     def train(first: int, repeat: int) -> tf.data.Dataset:
-        # Made anew for every call, because shuffling differs with each iteration of one object.
+        # Made anew for every call, because each iteration of one object shuffles differently.
         data = source.splits["train"].shuffle(buffer, seed=seed)
         random = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
         data = tf.data.Dataset.zip((data.repeat(repeat), random))
@@ -195,14 +197,14 @@ def resized(image: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def shifted(image: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-    """A square image, moved at random over black."""
+    """A square image, shifted at random. Pixels from outside of it are black."""
     padding = image.shape[0] * PADDING // 32
     padded = tf.pad(image, ((padding, padding), (padding, padding), (0, 0)))
     return tf.image.stateless_random_crop(padded, image.shape, seeds)
 
 
 def random_crop(image: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-    """A random part of `image`, of random size and form."""
+    """A part of `image`, of random place, size and form."""
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
         tf.shape(image),
         tf.zeros((0, 0, 4)),
@@ -228,8 +230,12 @@ def center(image: tf.Tensor) -> tf.Tensor:
 class _Source:
     """A data set before anything is done to it.
 
-    `splits` has (encoded image, label) pairs, which are small enough to shuffle and to skip;
-    `decode` gives their pixels, 0 to 255. `is_small` says that all of `train` fits in memory.
+    Attributes:
+        splits: Pairs of (encoded image, label), which are small enough to shuffle and to skip.
+        decode: Function that gives the pixels, 0 to 255, of an encoded image.
+        class_names: One name for each label.
+        image_size: Height and width of the images.
+        is_small: Whether all of `train` fits in memory.
     """
 
     splits: dict[str, tf.data.Dataset]
@@ -239,7 +245,7 @@ class _Source:
     is_small: bool
 
     def held_out(self, count: int) -> "_Source":
-        """The same with the first `count` training images for tests."""
+        """This data set with the first `count` training images as its test images."""
         train = self.splits["train"]
         size = int(train.cardinality())
         if not 0 < count < size:
@@ -272,7 +278,7 @@ def _digits(image_size: int) -> _Source:
 
 
 def _folder(folder: Path, image_size: int) -> _Source:
-    """A folder of folders; the classes are the names below `train`. Only paths are kept."""
+    """A folder of folders, whose classes are the names below `train`. Only paths are in memory."""
     names = sorted(path.name for path in folder.glob("train/*") if path.is_dir())
     splits = {}
     for split in ("train", "test"):
@@ -312,7 +318,7 @@ def _tfds(name: str, image_size: int | None, data_dir: str | Path | None) -> _So
         ) from error
     features = builder.info.features
     if features is None or not {"image", "label"} <= set(features):
-        raise ValueError(f"{name!r} is no set of labelled images.")
+        raise ValueError(f"{name!r} is not a set of labelled images.")
     try:
         builder.download_and_prepare()
     except Exception as error:

@@ -5,8 +5,9 @@ x ─┬────────────────────── conca
    └ BN ─ sign ─ 3x3, 64 ────┘         └ BN ─ sign ─ 3x3, 64 ─ last channels ┘
 ```
 
-Larq Zoo has MeliusNet-22, out of `Lambda` layers that Keras cannot load again. Here are all four
-without, with the weights of Larq Zoo's 22 in the same order, so that its pretrained ones fit.
+Larq Zoo has MeliusNet-22, made of `Lambda` layers that Keras cannot load again. These are all four
+without such layers. MeliusNet-22 has its weights in the same order as Larq Zoo's, so that Larq's
+pretrained weights fit.
 """
 
 from collections.abc import Callable

@@ -4,14 +4,15 @@
 
 | column | content |
 | --- | --- |
-| `model`, `dataset` | name in the registry, and what `weights` says to get the file |
+| `model` | name of the model in the registry |
+| `dataset` | what `weights=` must be to get the file |
 | `options` | arguments of the constructor that the file needs, other than the defaults, as JSON |
-| `recipe` | how it was trained: the name of a file in `recipes/` |
-| `commit`, `seed`, `hardware` | of the sources, of the random numbers, and what it ran on |
-| `top1`, `date` | accuracy in percent on the test set, after the last epoch, and when |
+| `recipe` | how the weights were trained: the name of a file in `recipes/` |
+| `commit`, `seed`, `hardware` | commit of the sources, seed, and the machine of the training |
+| `top1`, `date` | accuracy on the test set after the last epoch, in percent, and its date |
 | `bytes`, `sha256` | size, if known, and hash of the file |
-| `location` | name of a file in `weights/`, or an address to download it from |
-| `licence`, `source` | under which it may be used, and from whom it is |
+| `location` | name of a file in `weights/`, or the address from which it is downloaded |
+| `licence`, `source` | licence of the weights, and where they come from |
 """
 
 import csv
@@ -47,7 +48,7 @@ FOLDER = Path(__file__).with_name("weights")
 
 @dataclass(frozen=True)
 class Weights:
-    """A row of the table; what is not known is `None` or empty."""
+    """A row of the table. What is not known is `None` or empty."""
 
     model: str
     dataset: str
@@ -133,7 +134,7 @@ def options_of(
 def _find(
     rows: Iterable[Weights], weights: str | os.PathLike[str] | None, include_top: bool
 ) -> Weights | None:
-    """The row that `weights` names; of several for one data set, the first."""
+    """The row that `weights` names: the first, if there are several for a data set."""
     for row in rows:
         if weights and weights in (row.dataset, row.recipe) and row.include_top == include_top:
             return row
@@ -207,7 +208,7 @@ def _row(cells: dict[str, Any]) -> Weights:
         if not cells[column]:
             raise ValueError(f"`{column}` is empty")
     if not isinstance(options := json.loads(cells["options"]), dict):
-        raise ValueError(f"`options` is no JSON object: {cells['options']}")
+        raise ValueError(f"`options` is not a JSON object: {cells['options']}")
     if not re.fullmatch("[0-9a-f]{64}", cells["sha256"]):
         raise ValueError("`sha256` does not have 64 hexadecimal digits")
     location = cells["location"]

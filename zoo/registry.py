@@ -1,4 +1,4 @@
-"""Name -> constructor: what `create`, the command line and the tests iterate over."""
+"""The models of the zoo by name, for `create`, the command line and the tests."""
 
 import difflib
 import fnmatch
@@ -25,7 +25,7 @@ class Entry:
         name: Name in the registry, snake_case.
         constructor: Function of keyword arguments only that returns a Keras model.
         paper: Where the architecture comes from.
-        year: Of the paper.
+        year: Year of the paper.
         url: Address of the paper.
         small: Arguments that make a small model for small images, used in tests and the demo.
         small_size: Height and width of these images.
@@ -48,7 +48,7 @@ class Entry:
 
 _ENTRIES: dict[str, Entry] = {}
 
-# What the docstrings of all constructors say.
+# What the docstrings of all constructors say about the arguments that all of them have.
 _ARGUMENTS = """\
     input_shape: `(height, width, channels)`; `None` is `(224, 224, 3)`.
     input_tensor: Keras tensor to use as input.

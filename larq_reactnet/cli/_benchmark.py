@@ -25,7 +25,7 @@ class Counts(click.ParamType):
         except ValueError:
             counts = ()
         if not counts or min(counts) < 1:
-            self.fail(f"{value!r} is no number above zero, nor several with commas.", param, ctx)
+            self.fail(f"{value!r} is not a number above zero, or several with commas.", param, ctx)
         return counts
 
 

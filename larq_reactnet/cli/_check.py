@@ -17,11 +17,12 @@ __all__ = ["check"]
 @click.pass_context
 @user_errors
 def check(ctx: click.Context, model: str, options: Settings, as_json: bool) -> None:
-    """What LCE would leave in float or get wrong in MODEL: a name, a run or a Keras .h5 file.
+    """List what LCE would leave in float or get wrong in MODEL, without converting it.
 
-    Nothing is converted. "export" in the last column: `larq-reactnet export` applies the cure
-    itself. "you": it refuses the model until you do. "-": it is right, and could be cheaper. The
-    exit code is 1 if there is something left for you to do.
+    MODEL is a name, the folder of a run or a Keras .h5 file. The last column says who applies the
+    cure. "export": `larq-reactnet export` does. "you": it refuses the model until you have done it.
+    "-": the result is right as it is, and could be cheaper. The exit code is 1 if something is left
+    for you to do.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""What several commands share: options, errors, and what their arguments stand for."""
+"""What several commands share: options, error messages, and the models and data they name."""
 
 import functools
 import json
@@ -119,12 +119,12 @@ def dataset_of(what: str, where: dict[str, Any]) -> Dataset:
     return lr.zoo.datasets.load(where.pop("dataset"), **where)
 
 
-# What else of a recipe makes test images what they are.
+# Other values of a recipe on which the test images depend.
 _DATA = ("augmentation", "holdout")
 
 
 def _arguments(what: str) -> dict[str, Any] | None:
-    """The values that a run or pretrained weights were made with."""
+    """The values with which a run or pretrained weights were made."""
     if Path(what).is_dir():
         return {"augmentation": "shift", "holdout": 0, **Run(Path(what)).read()["arguments"]}
     if Path(what).exists() or lr.zoo.pretrained.by_recipe(what) is None:

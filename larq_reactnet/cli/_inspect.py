@@ -26,7 +26,7 @@ __all__ = ["inspect"]
 def inspect(path: Path, as_json: bool, page: Path | None) -> None:
     """What is in PATH, a .tflite file: operators, bytes by kind, what is binary and what is not.
 
-    Of each convolution and dense layer that is not binary it says why.
+    For each convolution and dense layer that is not binary, it says why.
 
     \b
     Examples:

@@ -23,7 +23,7 @@ class Numbers(click.ParamType):
         try:
             return tuple(float(number) for number in str(value).split(","))
         except ValueError:
-            self.fail(f"{value!r} is no number, nor several with commas between them.", param, ctx)
+            self.fail(f"{value!r} is not a number, or several with commas.", param, ctx)
 
 
 @click.command()

@@ -127,7 +127,7 @@ def recipes(name: str | None) -> None:
 @click.command()
 @click.argument("what")
 @data_options
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test images.")
+@click.option("--limit", type=click.IntRange(min=1), help="Use only the first LIMIT test images.")
 @engine_option("What runs a .tflite; auto: the runtime if it is installed and can, else LCE.")
 @user_errors
 def evaluate(what: str, limit: int | None, engine: str, **where: Any) -> None:
@@ -154,7 +154,8 @@ def evaluate(what: str, limit: int | None, engine: str, **where: Any) -> None:
         _check_shape(model, images)
         outputs = model.predict(images)
     if outputs.ndim != 2 or outputs.shape[1] < 2:
-        raise ValueError(f"{what} gives outputs of shape {outputs.shape[1:]}: it is no classifier.")
+        shape = outputs.shape[1:]
+        raise ValueError(f"{what} gives outputs of shape {shape}: it is not a classifier.")
     accuracy = float(np.mean(outputs.argmax(-1) == labels))
     click.echo(f"Test accuracy {accuracy:.2%} of {len(labels):,} images")
 

@@ -1,4 +1,4 @@
-"""From the values of a recipe to a compiled Keras model, for `model.fit` and for other machines."""
+"""Compiles a network as a step of a recipe says."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def compiled(
 
     Args:
         network: Network of the recipe, which ends in logits if there is a teacher.
-        recipe: Whose `label_loss_weight` is used.
+        recipe: The recipe, for its `label_loss_weight`.
         step: One of its steps.
         steps_per_epoch: Number of batches in an epoch.
         teacher: Trained network that ends in logits.
@@ -62,7 +62,8 @@ def schedule_of(
     else:
         bounds = [(epoch - step.warmup) * steps_per_epoch - 1 for epoch in step.milestones]
         values = [step.learning_rate / 10**index for index in range(len(bounds) + 1)]
-        rate = schedules.PiecewiseConstantDecay(bounds, values)  # a bound belongs to what is before
+        # At a bound itself, the rate before it is still used.
+        rate = schedules.PiecewiseConstantDecay(bounds, values)
     return WarmUp(rate, step.learning_rate, warmup) if warmup else rate
 
 

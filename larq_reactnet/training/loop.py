@@ -48,8 +48,8 @@ def train(
     """Train as a recipe says, and keep everything in the folder `output`.
 
     Each step starts from the weights of the one before. If the process is killed, the same call
-    goes on after the last complete epoch, with the same batches and thus to the same result. What a
-    run folder holds is said in `larq_reactnet.training.runs`.
+    goes on after the last complete epoch, with the same batches and thus to the same result.
+    `larq_reactnet.training.runs` says what a run folder holds.
 
     !!! example
         ```python
@@ -61,7 +61,7 @@ def train(
 
     Args:
         recipe: Recipe, or the name of one.
-        output: Folder, which is made; its parent must exist.
+        output: Folder of the run. It is made; its parent must exist.
         data_dir: See `zoo.datasets.load`.
         teacher: Run folder of the teacher, if the recipe has one. By default it is the pretrained
             network of the teacher's recipe, or else it is trained first, in `output/teacher`.
@@ -211,7 +211,7 @@ def _fit(
     former_epochs: int,
     verbose: int,
 ) -> None:
-    """Train one step to its end, from where it was interrupted, or load what it gave before."""
+    """Train a step to its end, from where it was interrupted, or load its weights if it is done."""
     if weights.exists():
         load_weights(model, weights)
         return

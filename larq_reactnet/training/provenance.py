@@ -1,4 +1,4 @@
-"""What made a result: the version of the sources and the machine."""
+"""Says what a result comes from: the version of the sources, and the machine."""
 
 import os
 import platform

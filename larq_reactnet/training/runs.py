@@ -1,13 +1,13 @@
-"""The folder of a training run: what was asked for, how it went, and the weights.
+"""The folder of a training run, which holds what was asked for, how it went, and the weights.
 
 | file | content |
 | --- | --- |
 | `run.json` | arguments, seed, versions, dates, results |
 | `weights.h5` | the trained weights |
-| `packed.safetensors` | the same with one bit for each binary weight |
+| `packed.safetensors` | the same weights, with one bit for each binary one |
 | `step1.h5` | the weights after step 1, if there were two |
 | `history.csv`, `history.png` | the metrics of every epoch |
-| `logs/` | the same for TensorBoard |
+| `logs/` | the same metrics for TensorBoard |
 | `checkpoint/` | what an interrupted training resumes from |
 """
 
@@ -78,7 +78,7 @@ class Run:
             return sum(float(row["seconds"]) for row in csv.DictReader(file)) / 3600
 
     def load_model(self, **options: Any) -> tf.keras.Model:
-        """The trained model; `options` are other arguments of its constructor.
+        """The trained model. `options` replace arguments of its constructor.
 
         Raises:
             ValueError: If the training is not finished, or a file is corrupt.

@@ -1,7 +1,7 @@
 """Recipes: a file for each experiment, named after the weights that it makes.
 
 The docstring of each says what the paper reports, what was measured here and how, and every
-departure from the paper; `recipe` is all the values there are.
+departure from the paper. `recipe` in it holds all values.
 
     larq-reactnet train --recipe bnn_plus_dorefanet_cifar10 --output run
 """

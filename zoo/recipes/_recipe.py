@@ -1,4 +1,4 @@
-"""What a recipe is: values only, which are saved with the run that they gave."""
+"""What a recipe is: values only, which are saved with each run that was trained with them."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -12,8 +12,8 @@ class Step:
     """One training of the network, from the first epoch to the last.
 
     Attributes:
-        epochs: How often it sees every training image.
-        learning_rate: The largest one.
+        epochs: Number of times that the network sees every training image.
+        learning_rate: The learning rate from which the schedule falls.
         optimizer: `"adam"`, or `"sgd"` with Nesterov's momentum of 0.9.
         schedule: How the learning rate falls, batch by batch: `"linear"` or `"cosine"` to 0, or
             `"tenths"`: it is divided by 10 after each epoch of `milestones`.
@@ -58,17 +58,17 @@ class Recipe:
     Attributes:
         model: Name in the zoo.
         steps: Trainings one after the other; each starts from the weights of the one before.
-        options: Arguments of the model's constructor, but for those that follow from the data set
+        options: Arguments of the model's constructor, except those that follow from the data set
             and the loss.
-        dataset: See `zoo.datasets.load`, also for the next three.
+        dataset: Name of the data set. `zoo.datasets.load` explains it and the next three.
         image_size: Height and width of the images.
-        augmentation: Of the training images.
-        holdout: Training images to test on instead, for the choice of hyper-parameters.
+        augmentation: What is done to the training images.
+        holdout: Number of training images to test on instead of the test images.
         batch_size: Images in a batch.
         teacher: Name of the recipe that trains the teacher. With one, the loss is ReActNet's
             distributional loss.
         label_loss_weight: With a teacher, weight of the cross-entropy with the labels.
-        seed: Of the weights, the shuffling and the augmentation.
+        seed: Seed of the weights, the shuffling and the augmentation.
     """
 
     model: str
@@ -90,7 +90,7 @@ class Recipe:
             raise ValueError("A recipe needs at least one step.")
 
     def as_dict(self) -> dict[str, Any]:
-        """All values, as JSON has them: `Recipe(**recipe.as_dict())` is the same."""
+        """All values, for JSON: `Recipe(**recipe.as_dict())` is the same recipe."""
         steps = [{**asdict(step), "milestones": list(step.milestones)} for step in self.steps]
         return {**asdict(self), "steps": steps}
 
@@ -98,9 +98,9 @@ class Recipe:
         """The recipe with other values.
 
         Args:
-            values: By name: that of an attribute (`"batch_size"`), that of an attribute of a step
-                after its number (`"step2.epochs"`), or else an argument of the model's constructor
-                (`"width"`).
+            values: New values by name. A name is that of an attribute (`"batch_size"`), that of an
+                attribute of a step after the number of the step (`"step2.epochs"`), or else that
+                of an argument of the model's constructor (`"width"`).
 
         Raises:
             ValueError: If a step has no such attribute, there is no such step, or a value is bad.

@@ -6,8 +6,8 @@ import larq as lq
 import numpy as np
 import tensorflow as tf
 
-# Networks that are more of the blocks of a smaller one, by the same function, to which all is left
-# that takes longer than building them.
+# Networks that the function of a smaller network makes, of more of the same blocks. Tests that take
+# longer than building a network run for the smaller ones only.
 DEEPER = (
     "binary_densenet37",
     "binary_densenet37_dilated",
@@ -81,5 +81,5 @@ def reloaded(model, how, folder):
 
 
 def assert_same_outputs(model, twin, inputs):
-    """Both give bit-identical outputs in inference mode."""
+    """Check that both give bit-identical outputs in inference mode."""
     np.testing.assert_array_equal(model(inputs, training=False), twin(inputs, training=False))

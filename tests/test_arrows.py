@@ -44,7 +44,7 @@ def graph():
 
 
 def folded(arrows, depth):
-    """The same arrows between packages: names are cut after so many parts."""
+    """The same arrows between packages: of each name, only the first `depth` parts are kept."""
     cut = {name: ".".join(name.split(".")[:depth]) for name in arrows}
     found = {short: set() for short in cut.values()}
     for name, targets in arrows.items():
@@ -100,7 +100,7 @@ def test_no_circle_of_modules():
 
 @pytest.mark.parametrize("depth", [2, 3])
 def test_no_circle_of_packages(depth):
-    """Neither of larq_reactnet.zoo and the like, nor of the folders in them."""
+    """Neither of packages such as larq_reactnet.zoo, nor of the packages in them."""
     # The front offers everything, and is imported by the command line alone.
     arrows = {name: targets - {"larq_reactnet"} for name, targets in graph().items()}
     del arrows["larq_reactnet"]

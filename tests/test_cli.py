@@ -59,7 +59,7 @@ def test_evaluate_export_evaluate(trained, tmp_path):
 
 
 def test_train_by_a_recipe(tmp_path):
-    """With other values than its own; the run is tested on what it held out, and exported."""
+    """The recipe gets other values. The run is tested on the images held out, and exported."""
     folder = tmp_path / "run"
     result = run(
         *("train", "--recipe", "bnn_plus_dorefanet_cifar10_short", "--output", folder),

@@ -1,4 +1,4 @@
-"""Corrupt `.h5` files: an error or a model, whatever the HDF5 library does with them."""
+"""A corrupt `.h5` file gives an error or a model, whatever the HDF5 library does with it."""
 
 import select
 import subprocess
@@ -16,7 +16,7 @@ from faulty_models import binary_conv, model_of
 FILES = 500
 LIMIT = 2.0  # seconds for a file; one that is good takes a thousandth of one
 
-# Reads one file after the other as `_hdf5.check` does, and says of each what came of it.
+# Reads one file after the other as `_hdf5.check` does, and prints whether it could read it.
 READER = """
 import runpy, sys
 read_all = runpy.run_path(sys.argv[1])["read_all"]
@@ -53,7 +53,7 @@ def corrupted(content, seed):
 
 
 class Reader:
-    """A process that reads files, and another one if it does not survive that."""
+    """A process that reads files. If it crashes or hangs, another one takes its place."""
 
     def __init__(self, folder):
         self.script = folder / "reader.py"
@@ -61,7 +61,7 @@ class Reader:
         self.process = None
 
     def __call__(self, path):
-        """What came of the file at `path`."""
+        """Whether the process could read the file at `path`, or what happened to it."""
         if self.process is None:
             pipe = subprocess.PIPE
             arguments = {"stdin": pipe, "stdout": pipe, "stderr": subprocess.DEVNULL}
@@ -95,7 +95,7 @@ def reader(tmp_path):
 
 @pytest.mark.timeout(120)
 def test_corrupt_files(good, reader, tmp_path, monkeypatch):
-    """Those that can be read give a model or a ValueError, the others a ValueError."""
+    """Files that can be read give a model or a ValueError, and the others a ValueError."""
     content, path = good.read_bytes(), tmp_path / "bad.h5"
     assert reader(good) == "good"
     readable, unreadable = [], []
@@ -120,7 +120,7 @@ def test_corrupt_files(good, reader, tmp_path, monkeypatch):
             load_model(path)
 
 
-# Of the files that `corrupted` makes with HDF5 1.14 and Keras 2.19.
+# Seeds of files with which HDF5 1.14 crashes and hangs, if Keras 2.19 wrote the good file.
 WORST = {
     "crashes": ((593, 8254, 10351, 13112, 18566), "HDF5 crashes on it: it is corrupt"),
     "hangs": ((1781, 3936, 5688, 14147, 16487), r"reading it takes more than 0[.]5 seconds"),

@@ -42,7 +42,7 @@ def test_an_epoch_is_shuffled_and_complete(digits):
 
 
 def test_augmentation_shifts_but_does_not_mirror_digits():
-    # With the seeds of the shuffling the same, the same images in the same order.
+    # Shuffled with the same seed, they are the same images in the same order.
     plain, shifted = (load("digits", batch_size=64, augmentation=how) for how in (None, "shift"))
     moved = 0
     pairs = zip(next(iter(plain.train))[0].numpy(), next(iter(shifted.train))[0], strict=True)
@@ -131,7 +131,7 @@ def test_holdout():
 
 
 def test_crops(tmp_path):
-    """Of an image of 64x48 whose red is its row and whose green is its column."""
+    """The image has 64x48 pixels, whose red is their row and whose green is their column."""
     rows, columns = np.mgrid[:64, :48].astype(np.uint8)
     image = np.stack([rows, columns, np.full_like(rows, 200)], -1)
     for split in ("train", "test"):

@@ -32,7 +32,7 @@ def batch(rng):
 
 
 def test_step_is_a_gradient_step_of_the_loss(batch):
-    """One step of SGD, against the same step written by hand."""
+    """A step of SGD is the same as one that is written out here."""
     images, labels = batch
     student = binary_model(kernel_regularizer=lr.regularizers.R2(0.1, alpha=0.2))
     twin = tf.keras.models.clone_model(student)

@@ -1,4 +1,4 @@
-"""Every order of imports, each in a process of its own."""
+"""Every order of imports, each in another process."""
 
 import os
 import subprocess
@@ -58,7 +58,7 @@ KERAS_3_IN_USE = {
     "keras.layers used": "from tensorflow import keras; keras.layers; import larq_reactnet",
     "import tensorflow.keras": "import tensorflow.keras; import larq_reactnet",
 }
-# A module of this name that cannot be found.
+# As if no module of this name could be found.
 WITHOUT_TF_KERAS = "import sys; sys.modules['tf_keras'] = None; import larq_reactnet"
 
 

@@ -1,4 +1,4 @@
-"""Larq Zoo's models by our names, and ours that extend its families, are equal to Larq Zoo's."""
+"""Models that Larq Zoo has too compute the same here as there."""
 
 import importlib
 import logging

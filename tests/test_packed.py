@@ -1,4 +1,4 @@
-"""Packed weights: the same network after loading."""
+"""A network with its packed weights loaded is the same network."""
 
 import errno
 import json

@@ -21,7 +21,7 @@ def path(tmp_path):
 
 
 def refused(model, path, match):
-    """`load_packed` raises ValueError and changes nothing; the message."""
+    """Check that `load_packed` raises ValueError and changes nothing; return the message."""
     before = model.get_weights()
     with pytest.raises(ValueError, match=match) as caught:
         load_packed(model, path)
@@ -53,7 +53,7 @@ def test_other_quantizer(path):
     real = binary_model(kernel_quantizer=None)
     refused(real, path, "by ReActSign in the file, by nothing in the model")
     save_packed(real, path)
-    load_packed(binary_model(), path)  # latent weights, all of them
+    load_packed(binary_model(), path)  # the file has all latent weights
 
 
 def test_other_kinds_of_files(path, tmp_path):
@@ -111,7 +111,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_files(name, path):
-    """Files whose SHA-256 is right, as somebody who means harm would write them."""
+    """Files whose SHA-256 is right, as an attacker would write them."""
     model = binary_model(kernel_quantizer="react_sign")
     save_packed(model, path)
     change, tensors, match = HOSTILE[name]

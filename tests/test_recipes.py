@@ -1,4 +1,4 @@
-"""Every recipe, what it becomes, and a training with a teacher."""
+"""Every recipe, the compiled model that it becomes, and a training with a teacher."""
 
 import json
 from dataclasses import fields
@@ -37,7 +37,7 @@ def test_recipe(name):
 
 @pytest.mark.parametrize("row", [row for row in pretrained.list_weights() if row.recipe])
 def test_recipe_of_shipped_weights(row):
-    """What the recipe says of itself is what the table says."""
+    """The recipe says of itself what the table of weights says."""
     recipe, text = recipes.load(row.recipe), recipes.text_of(row.recipe)
     assert (recipe.model, recipe.dataset, recipe.seed) == (row.model, row.dataset, row.seed)
     assert f"Measured: {row.top1:.2f} %" in text

@@ -1,6 +1,6 @@
-"""The weights in the package: fixed logits of pictures made here, and CIFAR-10 if it is there.
+"""The weights in the package, on pictures made here, and on CIFAR-10 if DATA_DIR says where it is.
 
-`python tests/test_shipped.py` writes the logits anew, after other weights are shipped.
+`python tests/test_shipped.py` writes the expected logits again, if other weights are shipped.
 """
 
 import json
@@ -49,7 +49,7 @@ def test_logits(row):
 
 @pytest.mark.parametrize("row", SHIPPED, ids=lambda row: row.recipe)
 def test_accuracy(row, cifar10_dir, tmp_path):
-    """From the shipped weights, and of the `.tflite` that is exported from them."""
+    """Both the shipped weights and the `.tflite` that is exported from them are accurate."""
 
     def run(*arguments):
         result = CliRunner().invoke(main, [str(argument) for argument in arguments])

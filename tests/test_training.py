@@ -1,4 +1,4 @@
-"""A run in its folder: complete, killed and resumed, and refused."""
+"""Runs in their folders: complete ones, killed and resumed ones, and what is refused."""
 
 import csv
 import json
@@ -83,7 +83,7 @@ def test_loaded_model_gives_the_result_of_the_run(whole, digits):
 
 
 def test_killed_and_resumed_equals_uninterrupted(whole, tmp_path):
-    """Killed in both steps."""
+    """It is killed once in each step."""
     folder = tmp_path / "run"
     for kill_after in (1, 4):
         process = start(folder)

@@ -19,7 +19,7 @@ MODELS = [
 
 
 def randomized(model, rng):
-    """`model` with random weights everywhere, so that a weight that is not carried over shows."""
+    """Give `model` random weights everywhere, so that a weight that is not carried over shows."""
     model.set_weights([rng.uniform(0.1, 0.9, weight.shape) for weight in model.get_weights()])
     return model
 

@@ -1,4 +1,4 @@
-"""Every model of the registry, small: builds, trains, saves, exports. Module by module below."""
+"""Every model of the registry, in a small size: it builds, trains, saves and exports."""
 
 import larq_reactnet as lr
 from larq_reactnet.zoo import sizes
@@ -12,13 +12,13 @@ from helpers import DEEPER, assert_same_outputs, reloaded
 MODELS = lr.zoo.list_models()
 # DoReFa-Net has activations of two bits and real dense layers, for which LCE has no kernel.
 LEFT_IN_FLOAT = {"dorefanet": 6}
-# A network that is hardly trained is chaotic: where rounding flips one sign, others follow, and one
-# of the images may change its class. (`make demo` compares trained ones.)
+# A network that is hardly trained is chaotic: if rounding flips one sign, others follow, and an
+# image may change its class. (`make demo` compares trained networks.)
 MOST = 0.9
-# Variants of ReActNet-A by the same function, with other convolutions where channels double: those
-# of B have groups, those of C are plain.
+# Variants of ReActNet-A that are made by the same function. Only the convolutions that double the
+# channels are others: those of B have groups, those of C have none.
 VARIANTS = ("reactnet_b", "reactnet_c")
-# Networks that have the layers of others, as far as saving them is concerned.
+# Networks whose layers other networks have too, as far as saving is concerned.
 SAVED_ALIKE = (
     "binary_alexnet",
     "binary_densenet28",
@@ -40,7 +40,7 @@ REAL = ("mobilenet_v1", "resnet18", "resnet34")
 
 
 def models(argument, *without, **options):
-    """Parametrize with all models but some; one worker builds a model and runs all of its tests."""
+    """Parametrize with all models but some. One worker runs all tests of a model."""
     names = [name for name in MODELS if name not in without]
     groups = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
     return pytest.mark.parametrize(argument, groups, **options)
@@ -77,8 +77,8 @@ def trained(request):
 def calibrate(model, images):
     """Give batch normalization the statistics of `images`, as a longer training would.
 
-    Its offsets get random values: a channel that is the same for all images would else be exactly
-    at the threshold of the next sign, where rounding decides.
+    Its offsets get random values. Otherwise a channel that is the same for all images would be
+    exactly at the threshold of the next sign, where rounding decides.
     """
     layers = [
         layer for layer in model.layers if isinstance(layer, tf.keras.layers.BatchNormalization)
@@ -183,7 +183,7 @@ def test_export(trained, tmp_path):
     if joined:
         assert report.operators["ADD"] == 51
     assert not {"SELECT", "SELECT_V2", "SIGN", "LceDequantize"} & report.operators.keys()
-    # One bit for a binary weight, in words of 32 channels, four bytes for others, and the graph.
+    # A bit for each binary weight, in words of 32 channels, 4 bytes for each other, and the graph.
     words = sum(
         layer.kernel[..., 0, :].shape.num_elements() * -(-layer.input_shape[-1] // 32)
         for layer in binary

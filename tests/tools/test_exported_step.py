@@ -22,7 +22,7 @@ from tensorflow.compiler.tf2xla.python.xla import call_module
 layers = tf.keras.layers
 
 BATCH, STEPS, CLASSES = 8, 4, 4
-# Learning rates are NumPy's, with which schedules are in float64 too.
+# Learning rates are NumPy numbers, so that the schedules are in float64 too.
 ADAM = Step(epochs=3, warmup=1, learning_rate=np.float64(1e-2), weight_decay=1e-3)
 SGD = Step(epochs=3, schedule="cosine", learning_rate=np.float64(0.1), optimizer="sgd")
 
@@ -36,7 +36,7 @@ def _float64():
 
 
 def alexnet():
-    """Of the zoo, with BNN+'s trainable scales and regularizers."""
+    """A network of the zoo, with BNN+'s trainable scales and regularizers."""
     model = lr.zoo.create(
         "bnn_plus_alexnet",
         width=0.05,
@@ -48,7 +48,7 @@ def alexnet():
 
 
 def block(activation=None):
-    """What ReActNet is made of."""
+    """A small network of the layers of ReActNet."""
     conv = lq.layers.QuantConv2D(
         8,
         3,
@@ -84,7 +84,7 @@ def batches(shape, rng, count=STEPS):
 
 
 def function_of(program, *shapes):
-    """What XLA makes of the program: inputs and values to results of those shapes, and values."""
+    """The program, compiled by XLA: a function of inputs and values to results and new values."""
     module = program.ir(stage="stablehlo_serialized")
     types = [tf.float64 for _ in shapes] + [variable.dtype for variable in program.updated]
     shapes = [*shapes, *[variable.shape for variable in program.updated]]
@@ -110,12 +110,12 @@ def values_of(program):
 
 
 def compare(program, run, model, batch, values, compared=None):
-    """Let both make a step from `values`, which must give the same, and return what it gives."""
+    """Check that both make the same step from `values`, and return the new values."""
     for variable, value in zip(program.state, values, strict=True):
         variable.assign(value)
     (loss, accuracy), after = run(batch, values)
     for variable, value in zip(program.state, values, strict=True):
-        np.testing.assert_array_equal(variable.numpy(), value)  # it ran without the model
+        np.testing.assert_array_equal(variable.numpy(), value)  # because it ran without the model
     logs = model.fit(*batch, batch_size=BATCH, epochs=1, shuffle=False, verbose=0).history
     close = {"rtol": 1e-9, "atol": 1e-12}
     np.testing.assert_allclose([loss, accuracy], [logs["loss"][0], logs["accuracy"][0]], **close)
@@ -175,7 +175,7 @@ RATE = np.float64(1e-2)
     ids=["same", "rate", "decay"],
 )
 def test_comparison_finds_another_step(other, same, rng):
-    """`fit` after the model was compiled anew."""
+    """The model that `fit` trains is compiled again, with the same step or with another one."""
     network = block("softmax")
     program, _ = programs_of(model_of(network, Step(epochs=3, learning_rate=RATE)), BATCH)
     model = model_of(network, other)

@@ -1,4 +1,4 @@
-"""The zoo's table of sizes holds what is measured."""
+"""The zoo's table of sizes holds what `tools/sizes.py` measures."""
 
 import larq_reactnet as lr
 from larq_reactnet.zoo.sizes import TABLE, read
@@ -21,7 +21,7 @@ def test_the_table_has_no_other_models():
 
 
 def test_table_is_written(tmp_path, monkeypatch):
-    """As it is in the package, were these all models."""
+    """The line of a model is the same as in the package."""
     monkeypatch.setattr(sizes, "TABLE", tmp_path / "sizes.csv")
     monkeypatch.setattr(sizes, "list_models", lambda: ["binarynet"])
     sizes.main()

@@ -5,11 +5,10 @@ a `ModelT` has `subgraphs`, `buffers` and `operatorCodes`, and a `SubGraphT` has
 `operators`.
 """
 
-import os
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from larq_reactnet.converters._lce import BCONV2D, BMAXPOOL2D, DEQUANTIZE, QUANTIZE
+from larq_reactnet.converters._shared.model import File, content_of
 
 import flatbuffers
 import numpy as np
@@ -22,9 +21,6 @@ TensorT: TypeAlias = Any
 OperatorT: TypeAlias = Any
 OperatorCodeT: TypeAlias = Any
 BufferT: TypeAlias = Any
-
-# A `.tflite`, as the path of a file or as its content.
-File: TypeAlias = str | os.PathLike[str] | bytes
 
 # The number of inputs that these operators must have, besides one output.
 _NEEDED = {
@@ -59,22 +55,6 @@ def schema() -> Any:
     from larq_compute_engine.mlir.python import tflite_schema
 
     return tflite_schema
-
-
-def content_of(model: File) -> bytes:
-    """The content of a `.tflite`, given as its path or as the content itself.
-
-    Raises:
-        OSError: If there is no such file.
-    """
-    if isinstance(model, bytes | bytearray | memoryview):
-        return bytes(model)
-    path = Path(model)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no file {path}.")
-    if not path.is_file():
-        raise OSError(f"{path} is not an ordinary file.")
-    return path.read_bytes()
 
 
 def read(flatbuffer: bytes) -> ModelT:

@@ -138,7 +138,7 @@ def evaluate(what: str, limit: int | None, engine: str, **where: Any) -> None:
 
     \b
     Examples:
-      larq-reactnet evaluate bnn_plus_dorefanet_cifar10 --data-dir ~/tensorflow_datasets
+      larq-reactnet evaluate bnn_plus_dorefanet_cifar10_short --data-dir ~/tensorflow_datasets
       larq-reactnet evaluate run
       larq-reactnet evaluate model.tflite --dataset cifar10 --data-dir ~/tensorflow_datasets
       larq-reactnet evaluate model.tflite --dataset digits --engine lce

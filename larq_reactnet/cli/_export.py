@@ -67,7 +67,7 @@ def export(
 
     \b
     Examples:
-      larq-reactnet export bnn_plus_dorefanet_cifar10_short model.tflite --data-dir ~/tensorflow_datasets
+      larq-reactnet export bnn_plus_dorefanet_cifar10_short model.tflite --data-dir ~/datasets
       larq-reactnet export run model.tflite
       larq-reactnet export model.h5 model.tflite --dataset cifar10 --images 10000
       larq-reactnet export run model.tflite --storage float16 --thorough

@@ -52,8 +52,8 @@ def weights_of(folder):
 def whole(tmp_path_factory):
     """A run that was not interrupted."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    process = start(folder)
-    assert process.wait(300) == 0, process.stderr.read().decode()[-2000:]
+    with start(folder) as process:
+        assert process.wait(300) == 0, process.stderr.read().decode()[-2000:]
     return folder
 
 
@@ -86,19 +86,19 @@ def test_killed_and_resumed_equals_uninterrupted(whole, tmp_path):
     """It is killed once in each step."""
     folder = tmp_path / "run"
     for kill_after in (1, 4):
-        process = start(folder)
-        deadline = time.monotonic() + 300
-        while len(epochs_of(folder)) < kill_after and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        with start(folder) as process:
+            deadline = time.monotonic() + 300
+            while len(epochs_of(folder)) < kill_after and process.poll() is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
         assert not Run(folder).weights.exists()
         with pytest.raises(ValueError, match="is not finished"):
             load_model(folder)
 
-    process = start(folder)
-    assert process.wait(300) == 0, process.stderr.read().decode()[-2000:]
+    with start(folder) as process:
+        assert process.wait(300) == 0, process.stderr.read().decode()[-2000:]
     assert epochs_of(folder) == epochs_of(whole)
     for found, expected in zip(weights_of(folder), weights_of(whole), strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -161,7 +161,7 @@ def test_model_files(tmp_path):
 def test_code_in_a_model_file_is_not_run(tmp_path):
     target = tmp_path / "harm"
     name = str(target)
-    harm = tf.keras.layers.Lambda(lambda x: (open(name, "w"), x)[1])  # noqa: SIM115
+    harm = tf.keras.layers.Lambda(lambda x: (open(name, "w").close(), x)[1])
     model = tf.keras.Sequential([tf.keras.layers.Input((3,)), harm])
     target.unlink()
     model.save(str(tmp_path / "model.h5"))

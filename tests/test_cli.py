@@ -58,6 +58,7 @@ def test_evaluate_export_evaluate(trained, tmp_path):
     assert percents[0] == pytest.approx(percents[1], abs=1)
 
 
+@pytest.mark.slow
 def test_train_by_a_recipe(tmp_path):
     """The recipe gets other values. The run is tested on the images held out, and exported."""
     folder = tmp_path / "run"
@@ -92,6 +93,7 @@ def test_recipes():
     assert len(values["steps"]) == 2
 
 
+@pytest.mark.slow
 def test_export_of_a_file_and_its_options(tmp_path):
     model, path = tmp_path / "model.h5", tmp_path / "model.tflite"
     inputs = tf.keras.layers.Input((8, 8, 3))

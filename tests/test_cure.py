@@ -297,6 +297,7 @@ BRANCHES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "first"), [("convolution", 0), ("depthwise", 1), ("ones after a sign", 2)]
 )

@@ -121,6 +121,7 @@ def test_losses_are_means_over_the_epoch(batch):
     assert len(set(per_batch)) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", "float64", "mixed_float16"])
 def test_in_a_distribution_strategy(policy, batch):
     tf.keras.mixed_precision.set_global_policy(policy)

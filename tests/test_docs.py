@@ -343,6 +343,7 @@ def test_pictures_are_the_same_at_every_build(name):
 # Figures.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _figures.FIGURES)
 def test_figure(name):
     found = []

@@ -68,6 +68,7 @@ ZOO = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ZOO)
 def test_networks(name, rng):
     entry = lr.zoo.get(name)
@@ -81,6 +82,7 @@ def test_networks(name, rng):
         assert_same_model(rebuild(model, dtype="float64"), folded)
 
 
+@pytest.mark.slow
 def test_operators_of_reactnet_a(rng):
     """As shared/reference has measured for 224x224: 109 ADD become 51, 31 convolutions 26."""
     model = lr.zoo.ReActNetA(input_shape=(32, 32, 3), num_classes=10, width=0.25, stem_strides=1)

@@ -69,6 +69,7 @@ def run(code):
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", GOOD_ORDERS)
 def test_order_that_works(order):
     done = run(GOOD_ORDERS[order] + WORKS)

@@ -40,6 +40,7 @@ def assert_equal(model, twin, rng, tmp_path):
     np.testing.assert_array_equal(model(images), twin(images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("constructor", "path"),
     [
@@ -55,6 +56,7 @@ def test_same_function(constructor, path, rng, tmp_path):
     assert_equal(model, twin, rng, tmp_path)
 
 
+@pytest.mark.slow
 def test_meliusnet(rng, tmp_path):
     model = original("literature.MeliusNet22")
     twin = lr.zoo.MeliusNet22(input_shape=SHAPE, num_classes=10)

@@ -169,6 +169,7 @@ EQUAL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", EQUAL)
 def test_layers_are_equal(build, rng):
     model = deployed(randomized(build(), rng))

@@ -123,6 +123,7 @@ def test_other_layers(layer, path, rng):
     assert_same_outputs(model, twin, images_for(model, rng))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["reactnet_a", "bnn_plus_alexnet"])
 def test_zoo(name, path, rng):
     small = lr.zoo.get(name).small
@@ -135,6 +136,7 @@ def test_zoo(name, path, rng):
     np.testing.assert_array_equal(model(images, training=False), expected)
 
 
+@pytest.mark.slow
 def test_reactnet_a_at_full_size_takes_8_mb(path, rng):
     save_packed(randomized(lr.zoo.ReActNetA(), rng), path)
     assert path.stat().st_size <= 8_000_000

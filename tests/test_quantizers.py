@@ -251,7 +251,9 @@ def trained(request):
     return model, role, images
 
 
-@pytest.mark.parametrize("how", ["h5", "tf", "keras", "config"])
+@pytest.mark.parametrize(
+    "how", ["h5", pytest.param("tf", marks=pytest.mark.slow), "keras", "config"]
+)
 def test_round_trip(trained, how, tmp_path, rng):
     model, role, images = trained
     twin = reloaded(model, how, tmp_path)

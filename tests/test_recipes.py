@@ -177,6 +177,7 @@ def taught(monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_teacher_is_trained_first(taught, tmp_path, capsys):
     model = lr.training.train(taught, tmp_path / "run", verbose=0)
     teacher = Run(tmp_path / "run" / "teacher").read()["arguments"]

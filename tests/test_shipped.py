@@ -47,6 +47,7 @@ def test_logits(row):
     np.testing.assert_allclose(logits(row), wanted, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", SHIPPED, ids=lambda row: row.recipe)
 def test_accuracy(row, cifar10_dir, tmp_path):
     """Both the shipped weights and the `.tflite` that is exported from them are accurate."""

@@ -88,6 +88,7 @@ def test_storage_that_was_asked_for():
     np.testing.assert_allclose(found.moved, [0.5, 0.5])
 
 
+@pytest.mark.slow
 def test_each_output_is_judged_by_its_own_spread(tmp_path, rng):
     """A score beside a number of pixels: int8 must be exact enough for both."""
     model, path = network(filters=256), tmp_path / "model.tflite"

@@ -122,18 +122,21 @@ STEPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [SIZES[0], SIZES[-1]])
 def test_every_layer_gives_what_pytorch_gives(pair, size):
     """Each layer gets what it gets in PyTorch."""
     assert_same_layers(*pair, size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_model_gives_what_pytorch_gives(pair, size):
     """From the image on: every block, with its sums and concatenation, and the logits."""
     assert_same_blocks(*pair, size)
 
 
+@pytest.mark.slow
 def test_reactnet_34(tmp_path):
     pair = pair_of("reactnet_34", tmp_path)
     assert_same_layers(*pair, (64, 64))
@@ -198,6 +201,7 @@ def decided(name, images):
     return reference
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "binary", "real"), [("reactnet_a", 26, 1), ("reactnet_18", 16, 4)]
 )
@@ -282,6 +286,7 @@ def test_step_1_has_real_weights_and_they_may_be_0(tmp_path):
     assert model.get_layer("stage1_block1").kernel.numpy()[2, 2, 0, 0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["h5", "safetensors"])
 def test_command(suffix, tmp_path):
     checkpoint, weights = tmp_path / "checkpoint.pth.tar", tmp_path / f"weights.{suffix}"

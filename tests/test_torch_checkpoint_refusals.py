@@ -200,6 +200,7 @@ def test_changed_bytes_in_the_weights(tmp_path, reactnet_18):
     refused(reactnet_18, path, "is not a PyTorch checkpoint, or is a damaged one")
 
 
+@pytest.mark.slow
 def test_weights_for_rotated_images_fit_no_other_model(tmp_path):
     """Their shapes do."""
     small = {"width": 0.125, "num_classes": 10, "stem_strides": 1, "input_shape": (32, 32, 3)}

@@ -82,6 +82,7 @@ def test_loaded_model_gives_the_result_of_the_run(whole, digits):
     np.testing.assert_array_equal(twin(images[:8]), model(images[:8]))
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted(whole, tmp_path):
     """It is killed once in each step."""
     folder = tmp_path / "run"

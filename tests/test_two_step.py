@@ -24,6 +24,7 @@ def randomized(model, rng):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_step_2_inherits_every_weight(name, rng):
     entry = lr.zoo.get(name)

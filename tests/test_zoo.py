@@ -34,6 +34,8 @@ SAVED_ALIKE = (
     "resnet18",
     "xnornet",
 )
+# All tests of these are in `make fast`, which takes none of another network.
+FAST = ("binarynet", "reactnet_18")
 # Convolutions that `export` joins with another one.
 JOINED = {"reactnet_a": 5}
 REAL = ("mobilenet_v1", "resnet18", "resnet34")
@@ -42,7 +44,10 @@ REAL = ("mobilenet_v1", "resnet18", "resnet34")
 def models(argument, *without, **options):
     """Parametrize with all models but some. One worker runs all tests of a model."""
     names = [name for name in MODELS if name not in without]
-    groups = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
+    slow = {name: [] if name in FAST else [pytest.mark.slow] for name in names}
+    groups = [
+        pytest.param(name, marks=[pytest.mark.xdist_group(name), *slow[name]]) for name in names
+    ]
     return pytest.mark.parametrize(argument, groups, **options)
 
 
@@ -127,6 +132,7 @@ def check_reloaded(model, images, how, folder):
     assert lines[0] == lines[1]
 
 
+@pytest.mark.slow
 def test_names_of_the_most_layers_fit_into_h5(tmp_path):
     model = small("meliusnet59")
     weights = model.get_weights()

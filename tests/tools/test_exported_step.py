@@ -129,6 +129,7 @@ def own(network):
     return {id(getattr(variable, "latent_variable", variable)) for variable in network.variables}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "build",
     [
@@ -165,6 +166,7 @@ def test_is_the_step_of_fit(build, rng):
 RATE = np.float64(1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("other", "same"),
     [
@@ -188,6 +190,7 @@ def test_comparison_finds_another_step(other, same, rng):
             compare(*arguments, own(network))
 
 
+@pytest.mark.slow
 def test_files(tmp_path, rng):
     model = model_of(block(), ADAM, teacher(), 0.3)
     model.fit(*next(batches((12, 12, 3), rng)), verbose=0)

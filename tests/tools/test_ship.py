@@ -9,6 +9,7 @@ import pytest
 from ship import recipe_of, ship
 
 
+@pytest.mark.slow
 def test_ship(tmp_path, monkeypatch):
     """The weights of a run become a row and a file, if a recipe has the values of the run."""
     weights = tmp_path / "weights"

@@ -9,6 +9,7 @@ import sizes
 MODELS = lr.zoo.list_models()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in MODELS]
 )

@@ -8,8 +8,7 @@ import re
 
 import pytest
 from doc_pages import PAGES, ROOT
-from sources import modules
-from test_arrows import imports
+from sources import graph, modules
 
 PAGE = PAGES["architecture.md"]
 MODULES = modules()
@@ -47,13 +46,9 @@ def test_every_stage_is_in_the_picture():
 
 def test_rooms_do_not_know_stages():
     asks_lce = "larq_reactnet.converters._faults.signs"
-    for module in MODULES:
+    for module, imported in graph().items():
         if re.search(r"\.converters\._\w+\.", module) and module != asks_lce:
-            stages = {
-                name
-                for name in imports(MODULES[module].read_text(), MODULES.keys())
-                if re.search(r"\.converters\.[a-z]\w*$", name)
-            }
+            stages = {name for name in imported if re.search(r"\.converters\.[a-z]\w*$", name)}
             assert not stages, f"{module} imports {stages}"
 
 

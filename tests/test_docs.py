@@ -99,6 +99,9 @@ def test_every_public_name_is_in_the_reference():
         if not inspect.ismodule(getattr(module, name)) and not name.startswith("__")
     }
     missing = {name for name in public if _tables.object_at(name) not in objects}
+    # Larq Zoo's constructors have the same arguments, which stand there once.
+    alike = set(re.findall(r"`([A-Z]\w+)`", PAGES["zoo/larq_zoo.md"].partition("## Reference")[2]))
+    missing -= {f"larq_reactnet.zoo.{name}" for name in alike}
     assert missing == {
         "larq_reactnet.callbacks.figure_of",  # for the site itself
         "larq_reactnet.training.compiled",  # for the repository's tools
@@ -142,7 +145,7 @@ def test_arguments_of_train():
 
 
 def test_commands_in_the_text():
-    names = re.findall(r"`larq-reactnet ([\w-]+)", "\n".join(WITH_README.values()))
+    names = re.findall(r"`larq-reactnet (\w[\w-]*)", "\n".join(WITH_README.values()))
     assert names
     assert set(names) <= main.commands.keys()
 

@@ -164,7 +164,7 @@ def test_command_fails(small, tmp_path):
     corrupt.write_bytes(small[:1000])
     for arguments, problem in [
         ((corrupt, "--html", tmp_path / "page.html"), "is corrupt"),
-        ((tmp_path / "missing.tflite", "--html", tmp_path / "page.html"), "No such file"),
+        ((tmp_path / "missing.tflite", "--html", tmp_path / "page.html"), "There is no file"),
         ((tmp_path,), "directory"),
         ((path, "--html", path), "another file"),
         ((path, "--html", tmp_path / "folder" / "page.html"), "no folder"),

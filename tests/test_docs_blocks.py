@@ -117,6 +117,7 @@ def needs_runtime(block):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("page", dict.fromkeys(block.page for block in RUN))
 def test_page_runs(page, prepared, tmp_path, monkeypatch):
     """The blocks of a page, one after the other, in one folder and one namespace."""

@@ -230,6 +230,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_faults_are_found_in_their_layers(chain, name):
     model, flatbuffer, images = chain

@@ -83,6 +83,7 @@ def test_clock_is_in_the_process(good, images, pretend):
             interpreter.seconds(images)
 
 
+@pytest.mark.slow
 def test_commands(good, pretend, tmp_path, rng):
     pretend()
     path, photo = tmp_path / "model.tflite", tmp_path / "photo.png"

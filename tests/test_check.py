@@ -257,6 +257,7 @@ def test_good_model(name, rng):
     np.testing.assert_allclose(found, model(images), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel_quantizer", ["react_sign", "bnnplus_sign", "ste_sign"])
 @pytest.mark.parametrize("input_quantizer", ["rsign", "bnnplus_swish_sign", "approx_sign"])
 def test_every_pair_of_our_quantizers(input_quantizer, kernel_quantizer, rng):

@@ -93,6 +93,7 @@ def reader(tmp_path):
     reader.close()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_corrupt_files(good, reader, tmp_path, monkeypatch):
     """Files that can be read give a model or a ValueError, and the others a ValueError."""

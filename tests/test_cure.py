@@ -223,6 +223,7 @@ CURED = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CURED)
 def test_cure(name, rng, tmp_path):
     kind, make, words, count = CURED[name]

@@ -91,6 +91,7 @@ def test_evaluation_is_of_the_student_alone(batch):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["h5", "tf", "keras"])
 def test_saving_saves_the_student(how, batch, tmp_path):
     student = binary_model()

@@ -76,6 +76,7 @@ def test_order_that_works(order):
     assert done.stdout.strip().endswith("works"), done.stderr
 
 
+@pytest.mark.slow
 @needs_keras_3
 @pytest.mark.parametrize("order", KERAS_3_IN_USE)
 def test_keras_3_in_use(order):
@@ -86,6 +87,7 @@ def test_keras_3_in_use(order):
     assert "move `import larq_reactnet` above" in last
 
 
+@pytest.mark.slow
 @needs_keras_3
 @pytest.mark.parametrize("first", ["", "import tensorflow;"])
 def test_without_tf_keras(first):

@@ -230,6 +230,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_faults_are_found_in_their_layers(chain, name):
     model, flatbuffer, images = chain
@@ -331,6 +332,7 @@ def refused(monkeypatch, chain, flatbuffer, path, match, **arguments):
     return str(error.value)
 
 
+@pytest.mark.slow
 def test_export_refuses_a_wrong_layer(chain, tmp_path, monkeypatch):
     """An error that is too small to change any answer."""
     path = tmp_path / "model.tflite"
@@ -367,6 +369,7 @@ def test_export_says_if_outputs_alone_differ(chain, tmp_path, monkeypatch):
     refused(monkeypatch, chain, bad, path, message)
 
 
+@pytest.mark.slow
 def test_thorough_report(chain, tmp_path):
     model, _, images = chain
     report = export(model, tmp_path / "m.tflite", verify_with=images, progress=False, thorough=True)

@@ -155,6 +155,7 @@ def corrupted(data, rng):
     return bytes(data), f"{kind} at {at}"
 
 
+@pytest.mark.slow
 def test_a_thousand_corruptions(path, rng):
     model = binary_model(kernel_quantizer="react_sign")
     save_packed(model, path)

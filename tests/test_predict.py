@@ -267,6 +267,7 @@ def test_command(bare, model, photo, tmp_path):
         assert "Traceback" not in result.output
 
 
+@pytest.mark.slow
 def test_export_takes_labels_and_normalization_from_the_data_set(tmp_path):
     small = binary_model()
     layers = [*small.layers[:-1], tf.keras.layers.Dense(10)]

@@ -251,9 +251,10 @@ def trained(request):
     return model, role, images
 
 
-@pytest.mark.parametrize(
-    "how", ["h5", pytest.param("tf", marks=pytest.mark.slow), "keras", "config"]
-)
+SLOW = [pytest.param(how, marks=pytest.mark.slow) for how in ("tf", "keras", "config")]
+
+
+@pytest.mark.parametrize("how", ["h5", *SLOW])
 def test_round_trip(trained, how, tmp_path, rng):
     model, role, images = trained
     twin = reloaded(model, how, tmp_path)

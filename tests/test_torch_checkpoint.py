@@ -234,6 +234,7 @@ def respelled(state, flat, plural, prefix):
     return changed
 
 
+@pytest.mark.slow
 def test_spellings(tmp_path):
     model = build("reactnet_a")
     path = tmp_path / "checkpoint.pth"

@@ -165,7 +165,7 @@ def test_command_fails(small, tmp_path):
     for arguments, problem in [
         ((corrupt, "--html", tmp_path / "page.html"), "is corrupt"),
         ((tmp_path / "missing.tflite", "--html", tmp_path / "page.html"), "There is no file"),
-        ((tmp_path,), "directory"),
+        ((tmp_path,), "is not an ordinary file"),
         ((path, "--html", path), "another file"),
         ((path, "--html", tmp_path / "folder" / "page.html"), "no folder"),
     ]:

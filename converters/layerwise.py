@@ -6,7 +6,6 @@ network can differ in their logits. Layer by layer there is no such excuse: give
 convolution counts the same integers, and what is then made of these differs by rounding only.
 """
 
-import copy
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from larq_reactnet.converters._keras.calls import (
     run_call,
 )
 from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters._tflite.alone import alone
 from larq_reactnet.converters._tflite.match import BinaryOp, binary_ops, match, unpack
 from larq_reactnet.converters.checking import binary_convolutions
 from larq_reactnet.converters.interpreter import Interpreter
@@ -145,7 +145,7 @@ def verify_layers(
     keras = _before(model, [call for call, _ in pairs])
     tolerances = [_tolerances(file, op) for _, op in pairs]
     errors = [np.zeros_like(tolerance) for tolerance in tolerances]
-    with Interpreter(_alone(file, [op for _, op in pairs])) as interpreter:
+    with Interpreter(alone(file, [op for _, op in pairs])) as interpreter:
         for image in inputs:
             signs = keras(image[None])
             found = interpreter.run(*signs)
@@ -272,51 +272,3 @@ def _tolerances(file: tflite.ModelT, op: BinaryOp) -> np.ndarray:
     tolerance = np.full(filters, _ROUNDING * (weights * multiplier + bias))
     smallest = np.finfo(np.float32).tiny
     return np.where(np.isfinite(tolerance), np.maximum(tolerance, smallest), smallest)
-
-
-def _alone(file: tflite.ModelT, ops: Sequence[BinaryOp]) -> bytes:
-    """A file with some binary convolutions only, each with an input and an output of its own."""
-    schema = tflite.schema()
-    old = file.subgraphs[0]
-    model, graph = copy.copy(file), schema.SubGraphT()
-    graph.tensors, graph.operators, graph.inputs, graph.outputs = [*old.tensors], [], [], []
-    codes = {code.customCode: code for code in file.operatorCodes}
-    model.operatorCodes = []
-    for name in (b"LceQuantize", b"LceBconv2d", b"LceDequantize"):
-        code = copy.copy(codes[b"LceBconv2d"])
-        code.customCode = name
-        model.operatorCodes.append(code)
-
-    def add(like: int, channels: int) -> int:
-        tensor = copy.copy(old.tensors[like])
-        tensor.type, tensor.buffer = schema.TensorType.FLOAT32, 0
-        sizes = () if tensor.shape is None else tensor.shape[:-1]  # None if the file is corrupt
-        tensor.shape = np.array([*sizes, channels], np.int32)
-        tensor.name = f"tensor{len(graph.tensors)}".encode()
-        graph.tensors.append(tensor)
-        return len(graph.tensors) - 1
-
-    def operate(code: int, source: int, target: int) -> None:
-        operator = schema.OperatorT()
-        operator.opcodeIndex = code
-        operator.inputs, operator.outputs = (np.array([i], np.int32) for i in (source, target))
-        graph.operators.append(operator)
-
-    for op in ops:
-        real, bits = add(op.input, op.negative.shape[-1]), len(graph.tensors)
-        packed = copy.copy(old.tensors[op.input])
-        graph.tensors.append(packed)
-        operate(0, real, bits)
-        convolution = copy.copy(old.operators[op.index])
-        convolution.inputs = np.array([bits, *convolution.inputs[1:]], np.int32)
-        convolution.opcodeIndex = 1
-        graph.operators.append(convolution)
-        output = op.output
-        if op.gives_bits:
-            output = add(op.output, len(op.negative))
-            operate(2, op.output, output)
-        graph.inputs.append(real)
-        graph.outputs.append(output)
-    graph.inputs, graph.outputs = (np.array(i, np.int32) for i in (graph.inputs, graph.outputs))
-    model.subgraphs, model.signatureDefs = [graph], None
-    return tflite.write(model)

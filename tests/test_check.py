@@ -258,8 +258,8 @@ def test_good_model(name, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kernel_quantizer", ["react_sign", "bnnplus_sign", "ste_sign"])
-@pytest.mark.parametrize("input_quantizer", ["rsign", "bnnplus_swish_sign", "approx_sign"])
+@pytest.mark.parametrize("kernel_quantizer", ["react_sign", "bnn_plus_sign", "ste_sign"])
+@pytest.mark.parametrize("input_quantizer", ["rsign", "bnn_plus_swish_sign", "approx_sign"])
 def test_every_pair_of_our_quantizers(input_quantizer, kernel_quantizer, rng):
     model = randomized(binary_model(input_quantizer, kernel_quantizer), rng)
     assert not faults_of(check(model))

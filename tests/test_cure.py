@@ -161,7 +161,7 @@ CURED = {
         "float",
         lambda: model_of(
             layers.Flatten(),
-            dense(input_quantizer="rsign", kernel_quantizer="bnnplus_sign", activation="relu"),
+            dense(input_quantizer="rsign", kernel_quantizer="bnn_plus_sign", activation="relu"),
         ),
         "no binary dense kernel",
         1,
@@ -185,7 +185,7 @@ CURED = {
                 groups=2,
                 padding="same",
                 input_quantizer="rsign",
-                kernel_quantizer="bnnplus_sign",
+                kernel_quantizer="bnn_plus_sign",
                 activation="relu",
             )
         ),

@@ -84,7 +84,7 @@ def test_networks(name, rng):
 
 @pytest.mark.slow
 def test_operators_of_reactnet_a(rng):
-    """As shared/reference has measured for 224x224: 109 ADD become 51, 31 convolutions 26."""
+    """109 ADD become 51 and 31 convolutions 26, as at 224x224."""
     model = lr.zoo.ReActNetA(input_shape=(32, 32, 3), num_classes=10, width=0.25, stem_strides=1)
     folded = fold(randomize(model, rng))
     operators = count_operators(lr.converters.convert(folded))
@@ -292,7 +292,7 @@ def scale_of_the_layer(w):
 
 @pytest.mark.parametrize(
     ("quantizer", "convolutions"),
-    [("react_sign", 1), ("bnnplus_sign", 1), ("ste_sign", 1), (scale_of_the_layer, 2)],
+    [("react_sign", 1), ("bnn_plus_sign", 1), ("ste_sign", 1), (scale_of_the_layer, 2)],
 )
 def test_joined_kernels_keep_their_scales(quantizer, convolutions, rng):
     inputs = layers.Input((6, 6, 4))

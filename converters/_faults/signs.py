@@ -137,7 +137,7 @@ def examine_kernel(layer: tf.keras.layers.Layer) -> Verdict | None:
         return Verdict(
             f"its kernel quantizer {name} gives more than one magnitude in an output filter, so "
             "its weights stay in float",
-            "scale weights per output filter only, as 'react_sign' and 'bnnplus_sign' do",
+            "scale weights per output filter only, as 'react_sign' and 'bnn_plus_sign' do",
         )
     return None
 

@@ -51,7 +51,7 @@ _DENSE = (layers.Dense, lq.layers.QuantDense)
 # The quantizer that remains of an RSign without its threshold, by the surrogate of its gradient.
 _SIGNS = {
     "approx_sign": "approx_sign",
-    "swish_sign": "bnnplus_swish_sign",
+    "swish_sign": "bnn_plus_swish_sign",
     "ste_sign": "ste_sign",
 }
 

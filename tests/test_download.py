@@ -26,6 +26,7 @@ class Server(ThreadingHTTPServer):
         drops: For each of the next requests, after how many bytes the connection is closed.
         announced: `Content-Length`, if not the right one; `False` for none.
         meeting: A barrier to wait at after half of the file.
+        meetings: How many times to wait there.
     """
 
     daemon_threads = True
@@ -36,6 +37,7 @@ class Server(ThreadingHTTPServer):
         self.drops = []
         self.announced = None
         self.meeting = None
+        self.meetings = 1
         self.asked = 0
         super().__init__(("127.0.0.1", 0), Handler)
 
@@ -62,7 +64,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self.wfile.write(body[:half])
             if server.meeting:
-                server.meeting.wait(60)
+                for _ in range(server.meetings):
+                    server.meeting.wait(60)
             self.wfile.write(body[half:])
         except ConnectionError:  # the client is gone
             return
@@ -224,10 +227,11 @@ def test_two_processes_at_once(server, cache):
 
 
 def test_process_that_is_killed_leaves_no_half_of_the_file(server, cache):
-    server.meeting = threading.Barrier(2)
+    server.meeting, server.meetings = threading.Barrier(2), 2
     with process(server) as killed:
         server.meeting.wait(60)  # half of the file was sent
         killed.kill()
+    server.meeting.wait(60)  # only now is the other half sent
     assert NAME not in kept(cache)
     server.meeting = None
     assert fetch(server.url, SHA256).read_bytes() == CONTENT

@@ -1,8 +1,9 @@
 """Files from the network, checked by their SHA-256 and kept in Keras' cache.
 
 `pooch` does the work. It loads into a temporary file, which gets its name once its hash is right.
-So a file in the cache is whole whatever happens, also if two processes load it at once. A download
-that was interrupted begins anew.
+So a file in the cache is whole whatever happens. What pooch does not do: a download that was
+interrupted begins anew; one that is longer than it should be is refused at its end only; and two
+processes that want the same file at once both load it.
 """
 
 import os

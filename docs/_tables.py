@@ -84,7 +84,7 @@ def models(names: Iterable[str], links: dict[str, str] | None = None) -> str:
             {
                 **paper,
                 "weights: top-1": _pretrained(name),
-                **_file_bytes(size),
+                "bytes of `.tflite`": f"{size.tflite_bytes:,}",
                 "OPs": f"{size.ops / 1e8:.3f}e8",
                 "BOPs": f"{size.bops / 1e9:.3f}e9" if size.bops else "0",
                 "FLOPs": f"{size.flops / 1e8:.3f}e8",
@@ -94,12 +94,6 @@ def models(names: Iterable[str], links: dict[str, str] | None = None) -> str:
             }
         )
     return _table(list(rows[0]), [row.values() for row in rows])
-
-
-def _file_bytes(size: sizes.Size) -> dict[str, str]:
-    """The bytes of the file that `export` writes, if they were measured."""
-    measured = getattr(size, "tflite_bytes", None)
-    return {} if measured is None else {"bytes of `.tflite`": f"{measured:,}"}
 
 
 def _pretrained(name: str) -> str:

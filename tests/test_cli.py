@@ -154,7 +154,7 @@ def test_ops():
         "binary_weights": 28_253_184,
         "float_weights": 1_112_296,
         "ops": 87_126_016,
-        "deployed_bytes": 7_980_832,
+        "packed_bytes": 7_980_832,
     }
 
 
@@ -166,7 +166,7 @@ def test_summary(trained):
         result = run("summary", *arguments)
         assert result.exit_code == 0, result.output
         assert "BOPs" in result.output
-        assert "bytes deployed" in result.output
+        assert "bytes packed" in result.output
         assert "Number of MACs" in result.output
 
 

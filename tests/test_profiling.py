@@ -23,7 +23,7 @@ def test_kinds_of_layers():
     assert found.float_weights == 9 * 4 + 2 * 6 + 96 * 5 + 5
     assert found.ops == found.bops / 64 + found.flops
     assert found.binary_share == found.bops / (found.bops + found.flops)
-    assert found.deployed_bytes == 18 + 4 * found.float_weights
+    assert found.packed_bytes == 18 + 4 * found.float_weights
 
 
 def test_nested_model():

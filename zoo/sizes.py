@@ -1,6 +1,6 @@
 """Parameters, operations and bytes of every model at its default arguments, as a table.
 
-Building all models takes more than a minute, so the numbers are kept in `sizes.csv`, beside this
+Exporting all models takes half an hour, so the numbers are kept in `sizes.csv`, beside this
 file. The repository's `tools/sizes.py` measures them anew, and its tests compare the two.
 """
 
@@ -25,7 +25,8 @@ class Size:
         binary_weights: Number of those that need one bit.
         bops: See `profiling.Ops`.
         flops: See `profiling.Ops`.
-        deployed_bytes: See `profiling.Ops`.
+        tflite_bytes: Size of the `.tflite` that `converters.export` writes if the outputs allow it
+            to store the last dense layers in int8.
     """
 
     model: str
@@ -34,7 +35,7 @@ class Size:
     binary_weights: int
     bops: int
     flops: int
-    deployed_bytes: int
+    tflite_bytes: int
 
     @property
     def ops(self) -> float:

@@ -41,8 +41,8 @@ def ops(model: str, options: Settings, as_json: bool) -> None:
     """BOPs, FLOPs, OPs and bytes of MODEL: a name, the folder of a run or a Keras .h5 file.
 
     One multiply-accumulate of a convolution or dense layer is one operation, and nothing else is,
-    as in the ReActNet paper: OPs = BOPs / 64 + FLOPs. Bytes are one bit for a binary weight and
-    four bytes for any other.
+    as in the ReActNet paper: OPs = BOPs / 64 + FLOPs. Bytes are those of packed weights: one bit
+    for a binary weight and four bytes for any other. `export` reports those of the .tflite.
 
     \b
     Examples:
@@ -78,7 +78,7 @@ def models(as_json: bool) -> None:
                 "image": size.image,
                 "parameters": size.parameters,
                 "OPs": size.ops,
-                "bytes": size.deployed_bytes,
+                ".tflite": size.tflite_bytes,
                 "weights": {row.recipe or row.dataset: row.top1 for row in weights},
             }
         )
@@ -88,7 +88,7 @@ def models(as_json: bool) -> None:
     for row in table:
         row["parameters"] = f"{row['parameters'] / 1e6:.2f} M"
         row["OPs"] = f"{row['OPs'] / 1e8:.3f}e8"
-        row["bytes"] = f"{row['bytes'] / 1e6:.2f} MB"
+        row[".tflite"] = f"{row['.tflite'] / 1e6:.2f} MB"
         row["weights"] = ", ".join(
             name if top1 is None else f"{name}: {top1} %" for name, top1 in row["weights"].items()
         )

@@ -86,7 +86,7 @@ lint: $(BIN)/pytest
 types: $(BIN)/pytest
 	rm -rf build/types build/lib build/bdist.*
 	$(PIP) install --quiet --no-deps --target build/types .
-	cd build/types && MYPYPATH=. $(abspath $(BIN))/mypy -p larq_reactnet
+	cd build/types && MYPYPATH=. $(abspath $(BIN))/mypy -p larq_reactnet -p larq_reactnet_cli
 	cd build/types && MYPYPATH=. $(abspath $(BIN))/mypy ../../tools
 
 docs: $(BIN)/pytest

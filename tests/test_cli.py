@@ -4,7 +4,7 @@ import json
 import re
 
 import larq_reactnet as lr
-from larq_reactnet.cli import main
+from larq_reactnet_cli import main
 
 import pytest
 import tensorflow as tf

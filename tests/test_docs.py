@@ -12,7 +12,7 @@ import types
 from xml.etree import ElementTree
 
 import larq_reactnet as lr
-from larq_reactnet.cli import main
+from larq_reactnet_cli import main
 
 import larq as lq
 import numpy as np

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import traceback
 
-from larq_reactnet.cli import main
+from larq_reactnet_cli import main
 
 import numpy as np
 import pytest

@@ -12,7 +12,6 @@ import re
 import signal
 from pathlib import Path
 
-from larq_reactnet.cli import main
 from larq_reactnet.converters import (
     ExportError,
     Interpreter,
@@ -23,6 +22,7 @@ from larq_reactnet.converters import (
 )
 from larq_reactnet.converters import interpreter as engines
 from larq_reactnet.converters._engine import worker
+from larq_reactnet_cli import main
 
 import numpy as np
 import pytest

@@ -1,13 +1,13 @@
 """The command `larq-reactnet`: every command is one library call."""
 
 import larq_reactnet as lr
-from larq_reactnet.cli._benchmark import benchmark
-from larq_reactnet.cli._check import check
-from larq_reactnet.cli._export import export
-from larq_reactnet.cli._inspect import inspect
-from larq_reactnet.cli._models import import_torch, models, ops, summary
-from larq_reactnet.cli._predict import predict
-from larq_reactnet.cli._training import evaluate, recipes, train
+from larq_reactnet_cli._benchmark import benchmark
+from larq_reactnet_cli._check import check
+from larq_reactnet_cli._export import export
+from larq_reactnet_cli._inspect import inspect
+from larq_reactnet_cli._models import import_torch, models, ops, summary
+from larq_reactnet_cli._predict import predict
+from larq_reactnet_cli._training import evaluate, recipes, train
 
 import click
 

@@ -3,7 +3,7 @@
 import json
 
 import larq_reactnet as lr
-from larq_reactnet.cli._common import Settings, network, set_option, user_errors
+from larq_reactnet_cli._common import Settings, network, set_option, user_errors
 
 import click
 

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import larq_reactnet as lr
-from larq_reactnet.cli._common import (
+from larq_reactnet.training import Run
+from larq_reactnet.zoo.recipes import Recipe, two_step
+from larq_reactnet_cli._common import (
     Setting,
     Settings,
     data_options,
@@ -14,9 +16,7 @@ from larq_reactnet.cli._common import (
     trained,
     user_errors,
 )
-from larq_reactnet.cli._export import metadata_of
-from larq_reactnet.training import Run
-from larq_reactnet.zoo.recipes import Recipe, two_step
+from larq_reactnet_cli._export import metadata_of
 
 import click
 import numpy as np

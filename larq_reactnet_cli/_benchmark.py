@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import larq_reactnet as lr
-from larq_reactnet.cli._common import engine_option, user_errors
+from larq_reactnet_cli._common import engine_option, user_errors
 
 import click
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import larq_reactnet as lr
-from larq_reactnet.cli._common import data_options, dataset_of, trained, user_errors
 from larq_reactnet.zoo.datasets import Dataset
+from larq_reactnet_cli._common import data_options, dataset_of, trained, user_errors
 
 import click
 import tensorflow as tf

@@ -6,7 +6,7 @@ from typing import Any
 
 import larq_reactnet as lr
 from larq_reactnet._files import check_writable, replacing
-from larq_reactnet.cli._common import Settings, network, set_option, user_errors
+from larq_reactnet_cli._common import Settings, network, set_option, user_errors
 
 import click
 

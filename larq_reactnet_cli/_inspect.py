@@ -5,7 +5,7 @@ from pathlib import Path
 
 import larq_reactnet as lr
 from larq_reactnet._files import replacing
-from larq_reactnet.cli._common import user_errors
+from larq_reactnet_cli._common import user_errors
 
 import click
 

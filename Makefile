@@ -39,7 +39,7 @@ $(BIN)/pytest: $(BIN)/larq-reactnet
 	$(PIP) install --quiet --editable '.[dev]'
 	touch $@
 
-# The runtime from its folder, then what it needs, as `pip install larq-reactnet[runtime]` finds it.
+# The runtime from its folder, then what it needs.
 RUNTIME := $(addprefix runtime/,pyproject.toml CMakeLists.txt src/* src/*/* python/*/*.py python/*/*/*.py)
 $(BIN)/larq-reactnet-runtime: $(BIN)/pytest $(wildcard $(RUNTIME))
 	$(MAKE) -C runtime install VENV=.venv PYTHON=$(PYTHON) INTO=$(abspath $(BIN)/python)

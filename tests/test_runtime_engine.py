@@ -90,7 +90,7 @@ def test_engines_that_are_installed(pretend, without, missing, found):
 
 def test_what_is_missing_is_said(good, images, without, tmp_path):
     without("runtime")
-    with pytest.raises(ImportError, match="'runtime' needs larq-reactnet-runtime: run .pip"):
+    with pytest.raises(ImportError, match="'runtime' needs larq-reactnet-runtime: run `pip"):
         predict_tflite(good, images, engine="runtime", progress=False)
     assert predict_tflite(good, images, progress=False).shape == (12, 4)
     without("lce")

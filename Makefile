@@ -119,6 +119,7 @@ benchmark: $(BIN)/pytest
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/conversion.py
 	$(BIN)/python benchmarks/export.py
+	$(BIN)/python benchmarks/startup.py
 
 clean:
 	rm -rf $(VENV) build dist demo *.egg-info

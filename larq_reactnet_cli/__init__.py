@@ -1,6 +1,9 @@
-"""The command `larq-reactnet`: every command is one library call."""
+"""The command `larq-reactnet`: every command is one library call.
 
-import larq_reactnet as lr
+It is a package of its own, and its modules import the library inside of functions only, so that
+`--help`, `models` and wrong options do not wait for TensorFlow.
+"""
+
 from larq_reactnet_cli._benchmark import benchmark
 from larq_reactnet_cli._check import check
 from larq_reactnet_cli._export import export
@@ -15,7 +18,7 @@ __all__ = ["main"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(lr.__version__)
+@click.version_option(package_name="larq-reactnet")
 def main() -> None:
     """Binary neural networks for Keras: train them, and export them to one-bit .tflite files.
 

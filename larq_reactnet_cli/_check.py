@@ -1,11 +1,14 @@
 """The command `check`."""
 
 import json
+from typing import TYPE_CHECKING
 
-import larq_reactnet as lr
 from larq_reactnet_cli._common import Settings, network, set_option, user_errors
 
 import click
+
+if TYPE_CHECKING:
+    from larq_reactnet.converters import Finding
 
 __all__ = ["check"]
 
@@ -30,6 +33,8 @@ def check(ctx: click.Context, model: str, options: Settings, as_json: bool) -> N
       larq-reactnet check model.h5
       larq-reactnet check run --json
     """
+    import larq_reactnet as lr
+
     findings = lr.converters.check(network(model, options))
     if as_json:
         click.echo(json.dumps([finding.as_dict() for finding in findings], indent=1))
@@ -39,7 +44,7 @@ def check(ctx: click.Context, model: str, options: Settings, as_json: bool) -> N
         ctx.exit(1)
 
 
-def _print(findings: list[lr.converters.Finding]) -> None:
+def _print(findings: "list[Finding]") -> None:
     from tabulate import tabulate
 
     table = [

@@ -2,17 +2,17 @@
 
 import functools
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import larq_reactnet as lr
-from larq_reactnet.converters.interpreter import ENGINES
-from larq_reactnet.training import Run, load_model
-from larq_reactnet.zoo.datasets import Dataset
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
-import tensorflow as tf
+
+if TYPE_CHECKING:
+    from larq_reactnet.zoo.datasets import Dataset
+
+    import tensorflow as tf
 
 __all__ = [
     "Setting",
@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 Command: TypeAlias = Callable[..., None]
+ENGINES = ("auto", "lce", "runtime")  # those of larq_reactnet.converters
 Settings: TypeAlias = tuple[tuple[str, Any], ...]  # what `set_option` gives
 
 
@@ -39,7 +40,11 @@ def user_errors(command: Command) -> Command:
             command(*args, **kwargs)
         except (ValueError, TypeError, OSError, ImportError) as error:
             raise click.ClickException(str(error)) from error
-        except tf.errors.OpError as error:  # of data that cannot be read
+        except Exception as error:
+            tensorflow = sys.modules.get("tensorflow")  # which is not imported to find out
+            if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
+                raise
+            # Of data that cannot be read.
             raise click.ClickException(error.message.strip().split("\n")[0]) from error
 
     return wrapped
@@ -90,8 +95,10 @@ def engine_option(text: str) -> Callable[[Command], Command]:
     )
 
 
-def network(model: str, options: Settings) -> tf.keras.Model:
+def network(model: str, options: Settings) -> "tf.keras.Model":
     """A model by its name, or what `trained` gives."""
+    import larq_reactnet as lr
+
     if model in lr.zoo.list_models():
         return lr.zoo.create(model, **dict(options))
     if not Path(model).exists() and lr.zoo.pretrained.by_recipe(model) is None:
@@ -101,16 +108,21 @@ def network(model: str, options: Settings) -> tf.keras.Model:
     return trained(model)
 
 
-def trained(what: str) -> tf.keras.Model:
+def trained(what: str) -> "tf.keras.Model":
     """The pretrained model of a recipe, or that in the folder of a run or an .h5 file."""
+    import larq_reactnet as lr
+    from larq_reactnet.training import load_model
+
     row = lr.zoo.pretrained.by_recipe(what)
     if row is None or Path(what).exists():
         return load_model(what)
     return lr.zoo.create(row.model, weights=what)
 
 
-def dataset_of(what: str, where: dict[str, Any]) -> Dataset:
+def dataset_of(what: str, where: dict[str, Any]) -> "Dataset":
     """The data set that was asked for, or that the run or pretrained weights are for."""
+    import larq_reactnet as lr
+
     if where["dataset"] is None:
         arguments = _arguments(what)
         if arguments is None:
@@ -125,6 +137,9 @@ _DATA = ("augmentation", "holdout")
 
 def _arguments(what: str) -> dict[str, Any] | None:
     """The values with which a run or pretrained weights were made."""
+    import larq_reactnet as lr
+    from larq_reactnet.training import Run
+
     if Path(what).is_dir():
         return {"augmentation": "shift", "holdout": 0, **Run(Path(what)).read()["arguments"]}
     if Path(what).exists() or lr.zoo.pretrained.by_recipe(what) is None:

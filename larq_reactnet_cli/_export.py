@@ -1,14 +1,17 @@
 """The command `export`."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import larq_reactnet as lr
-from larq_reactnet.zoo.datasets import Dataset
 from larq_reactnet_cli._common import data_options, dataset_of, trained, user_errors
 
 import click
-import tensorflow as tf
+
+if TYPE_CHECKING:
+    import larq_reactnet as lr
+    from larq_reactnet.zoo.datasets import Dataset
+
+    import tensorflow as tf
 
 __all__ = ["export"]
 
@@ -72,6 +75,8 @@ def export(
       larq-reactnet export model.h5 model.tflite --dataset cifar10 --images 10000
       larq-reactnet export run model.tflite --storage float16 --thorough
     """
+    import larq_reactnet as lr
+
     model = trained(what)
     data = dataset_of(what, where)
     report = lr.converters.export(
@@ -88,8 +93,10 @@ def export(
     click.echo(report)
 
 
-def metadata_of(model: tf.keras.Model, data: Dataset) -> "lr.converters.Metadata":
+def metadata_of(model: "tf.keras.Model", data: "Dataset") -> "lr.converters.Metadata":
     """What a program must know to use `model`, which takes images as the data set scales them."""
+    import larq_reactnet as lr
+
     return lr.converters.Metadata(
         name=model.name, labels=tuple(data.class_names), mean=data.mean, std=data.std
     )

@@ -2,10 +2,8 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
-import larq_reactnet as lr
-from larq_reactnet._files import check_writable, replacing
+from larq_reactnet_cli import _library
 from larq_reactnet_cli._common import Settings, network, set_option, user_errors
 
 import click
@@ -25,6 +23,8 @@ def summary(model: str, options: Settings) -> None:
       larq-reactnet summary reactnet_a
       larq-reactnet summary run
     """
+    import larq_reactnet as lr
+
     import larq as lq
 
     found = network(model, options)
@@ -50,6 +50,8 @@ def ops(model: str, options: Settings, as_json: bool) -> None:
       larq-reactnet ops mobilenet_v1 --set width=0.5
       larq-reactnet ops run --json
     """
+    import larq_reactnet as lr
+
     found = lr.profiling.ops(network(model, options))
     click.echo(json.dumps(found.as_dict(), indent=1) if as_json else found)
 
@@ -64,24 +66,7 @@ def models(as_json: bool) -> None:
       larq-reactnet models
       larq-reactnet models --json
     """
-    from larq_reactnet.zoo import pretrained, sizes
-
-    table: list[dict[str, Any]] = []
-    for name in lr.zoo.list_models():
-        entry, size = lr.zoo.get(name), sizes.read()[name]
-        weights = [row for row in pretrained.list_weights(name) if row.include_top]
-        table.append(
-            {
-                "model": name,
-                "paper": entry.paper,
-                "year": entry.year,
-                "image": size.image,
-                "parameters": size.parameters,
-                "OPs": size.ops,
-                "bytes": size.deployed_bytes,
-                "weights": {row.recipe or row.dataset: row.top1 for row in weights},
-            }
-        )
+    table = _library.models()
     if as_json:
         click.echo(json.dumps(table, indent=1))
         return
@@ -127,6 +112,9 @@ def import_torch(
       larq-reactnet import-torch step1.pth.tar --model reactnet_18 --set binary_weights=false \\
           --output step1.h5
     """
+    import larq_reactnet as lr
+    from larq_reactnet._files import check_writable, replacing
+
     if output.suffix not in (".h5", ".safetensors"):
         raise click.UsageError("--output must end in .h5 or .safetensors.")
     check_writable(output)

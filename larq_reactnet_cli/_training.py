@@ -2,11 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import larq_reactnet as lr
-from larq_reactnet.training import Run
-from larq_reactnet.zoo.recipes import Recipe, two_step
+from larq_reactnet_cli import _library
 from larq_reactnet_cli._common import (
     Setting,
     Settings,
@@ -19,9 +17,12 @@ from larq_reactnet_cli._common import (
 from larq_reactnet_cli._export import metadata_of
 
 import click
-import numpy as np
-import tensorflow as tf
-from tabulate import tabulate
+
+if TYPE_CHECKING:
+    from larq_reactnet.zoo.recipes import Recipe
+
+    import numpy as np
+    import tensorflow as tf
 
 __all__ = ["evaluate", "recipes", "train"]
 
@@ -70,6 +71,10 @@ def train(
           --batch-size 256 --learning-rate 1e-3 --set regularizer=r2 --output bnn_plus
       larq-reactnet train --recipe bnn_plus_dorefanet_cifar10 --set beta=10 --output run
     """
+    import larq_reactnet as lr
+    from larq_reactnet.training import Run
+    from larq_reactnet.zoo.recipes import two_step
+
     given = {name: value for name, value in flags.items() if value is not None}
     if model and not recipe:
         chosen = two_step(model, **given)
@@ -94,7 +99,7 @@ def train(
         )
 
 
-def _changed(recipe: Recipe, flags: dict[str, Any]) -> Recipe:
+def _changed(recipe: "Recipe", flags: dict[str, Any]) -> "Recipe":
     """The recipe with the values of the flags: `epochs` are those of the last step."""
     last = len(recipe.steps)
     names = {"epochs": [f"step{last}.epochs"], "step1_epochs": ["step1.epochs"]}
@@ -117,9 +122,12 @@ def recipes(name: str | None) -> None:
       larq-reactnet recipes reactnet18_cifar10
     """
     if name is None:
-        texts = {name: lr.zoo.recipes.text_of(name) for name in lr.zoo.recipes.list_recipes()}
-        click.echo(tabulate([(name, text.split("\n")[0]) for name, text in texts.items()]))
+        from tabulate import tabulate
+
+        click.echo(tabulate(_library.recipes().items()))
         return
+    import larq_reactnet as lr
+
     recipe = lr.zoo.recipes.load(name)
     click.echo(f"{lr.zoo.recipes.text_of(name)}\n\n{json.dumps(recipe.as_dict(), indent=1)}")
 
@@ -143,6 +151,8 @@ def evaluate(what: str, limit: int | None, engine: str, **where: Any) -> None:
       larq-reactnet evaluate model.tflite --dataset cifar10 --data-dir ~/tensorflow_datasets
       larq-reactnet evaluate model.tflite --dataset digits --engine lce
     """
+    import larq_reactnet as lr
+
     if what.endswith(".tflite"):
         images, labels = dataset_of(what, where).test_arrays(limit)
         outputs = lr.converters.predict_tflite(what, images, engine=engine)
@@ -156,11 +166,11 @@ def evaluate(what: str, limit: int | None, engine: str, **where: Any) -> None:
     if outputs.ndim != 2 or outputs.shape[1] < 2:
         shape = outputs.shape[1:]
         raise ValueError(f"{what} gives outputs of shape {shape}: it is not a classifier.")
-    accuracy = float(np.mean(outputs.argmax(-1) == labels))
+    accuracy = float((outputs.argmax(-1) == labels).mean())
     click.echo(f"Test accuracy {accuracy:.2%} of {len(labels):,} images")
 
 
-def _check_shape(model: tf.keras.Model, images: np.ndarray) -> None:
+def _check_shape(model: "tf.keras.Model", images: "np.ndarray") -> None:
     if model.input_shape[1:] != images.shape[1:]:
         raise ValueError(
             f"The model takes images of {model.input_shape[1:]}, the data set has "

@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 
 from larq_reactnet._files import replacing
 from larq_reactnet.profiling import ops
-from larq_reactnet.zoo import create, list_models
+from larq_reactnet.zoo import create, get, list_models
 from larq_reactnet.zoo.sizes import TABLE, Size
 
 import tensorflow as tf
@@ -23,9 +23,11 @@ __all__ = ["measure"]
 def measure(name: str) -> Size:
     """Build the model called `name` with its default arguments, and count."""
     model = create(name)
-    found = ops(model)
+    found, entry = ops(model), get(name)
     return Size(
         model=name,
+        paper=entry.paper,
+        year=entry.year,
         image=model.input_shape[1],
         parameters=model.count_params(),
         binary_weights=found.binary_weights,

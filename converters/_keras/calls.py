@@ -53,6 +53,7 @@ class Call:
 
 def calls_in(model: tf.keras.Model) -> list[Call]:
     """The calls of `model`, each after those that it depends on; the inputs come first."""
+    refuse_keras_3(model)
     found: dict[int, Call] = {}
     for tensor in model.inputs:
         node = tensor.node

@@ -22,10 +22,12 @@ __all__ = ["main"]
 def main() -> None:
     """Binary neural networks for Keras: train them, and export them to one-bit .tflite files.
 
+    Commands are given what they work on, then what they write, then options.
+
     \b
     Examples:
       larq-reactnet models
-      larq-reactnet train reactnet_a --set width=0.25 --set stem_strides=1 --output run
+      larq-reactnet train reactnet_a run --set width=0.25 --set stem_strides=1
       larq-reactnet evaluate run
       larq-reactnet export run model.tflite
       larq-reactnet predict model.tflite photo.jpg

@@ -1,4 +1,4 @@
-"""What several commands share: options, error messages, and the models and data they name."""
+"""What several commands share: options, error messages, and and the data they name."""
 
 import functools
 import json
@@ -12,17 +12,15 @@ import click
 if TYPE_CHECKING:
     from larq_reactnet.zoo.datasets import Dataset
 
-    import tensorflow as tf
-
 __all__ = [
     "Setting",
     "Settings",
     "data_options",
     "dataset_of",
     "engine_option",
-    "network",
+    "output_argument",
+    "required",
     "set_option",
-    "trained",
     "user_errors",
 ]
 
@@ -85,6 +83,33 @@ def data_options(command: Command) -> Command:
     return functools.reduce(lambda decorated, option: option(decorated), reversed(_data), command)
 
 
+def output_argument(text: str) -> Callable[[Command], Command]:
+    """What a command writes, as the argument OUTPUT after the one that says what is given.
+
+    `--output` means the same.
+    """
+    path = click.Path(path_type=Path)
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def wrapped(*args: Any, output: Path | None, option: Path | None, **kwargs: Any) -> None:
+            if output is not None and option is not None:
+                raise click.UsageError("Give OUTPUT once: as an argument, or as --output.")
+            command(*args, output=output or option, **kwargs)
+
+        argument = click.argument("output", type=path, required=False)
+        return argument(click.option("--output", "option", type=path, help=text)(wrapped))
+
+    return decorate
+
+
+def required(output: Path | None) -> Path:
+    """The path in OUTPUT, which must be there."""
+    if output is None:
+        raise click.UsageError("Missing argument 'OUTPUT'.")
+    return output
+
+
 def engine_option(text: str) -> Callable[[Command], Command]:
     return click.option(
         "--engine",
@@ -93,30 +118,6 @@ def engine_option(text: str) -> Callable[[Command], Command]:
         show_default=True,
         help=f"{text} lce: Larq Compute Engine's interpreter. runtime: larq-reactnet-runtime.",
     )
-
-
-def network(model: str, options: Settings) -> "tf.keras.Model":
-    """A model by its name, or what `trained` gives."""
-    import larq_reactnet as lr
-
-    if model in lr.zoo.list_models():
-        return lr.zoo.create(model, **dict(options))
-    if not Path(model).exists() and lr.zoo.pretrained.by_recipe(model) is None:
-        lr.zoo.get(model)  # says what there is
-    if options:
-        raise click.UsageError("--set is for models of the zoo, not for what is trained.")
-    return trained(model)
-
-
-def trained(what: str) -> "tf.keras.Model":
-    """The pretrained model of a recipe, or that in the folder of a run or an .h5 file."""
-    import larq_reactnet as lr
-    from larq_reactnet.training import load_model
-
-    row = lr.zoo.pretrained.by_recipe(what)
-    if row is None or Path(what).exists():
-        return load_model(what)
-    return lr.zoo.create(row.model, weights=what)
 
 
 def dataset_of(what: str, where: dict[str, Any]) -> "Dataset":

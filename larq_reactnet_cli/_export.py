@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from larq_reactnet_cli._common import data_options, dataset_of, trained, user_errors
+from larq_reactnet_cli._common import Settings, data_options, user_errors
+from larq_reactnet_cli._what import model_options, trained_and_data
 
 import click
 
@@ -19,6 +20,7 @@ __all__ = ["export"]
 @click.command()
 @click.argument("what")
 @click.argument("output", type=click.Path(path_type=Path))
+@model_options
 @data_options
 @click.option(
     "--images",
@@ -56,12 +58,14 @@ def export(
     storage: str | None,
     thorough: bool,
     no_metadata: bool,
+    options: Settings,
+    weights: str | None,
     **where: Any,
 ) -> None:
     """Convert WHAT to the one-bit .tflite OUTPUT.
 
-    WHAT is the name of pretrained weights (see `larq-reactnet models`), the folder of a run or a
-    Keras .h5 file.
+    WHAT is the name of a model or of pretrained weights (see `larq-reactnet models`), the folder of
+    a run, or what Keras saved: a .h5 or .keras file or a SavedModel.
 
     The file is written only if it computes what the Keras model computes, in Larq Compute Engine's
     interpreter and, where it is installed, in larq-reactnet-runtime: each sign on two images must
@@ -72,13 +76,13 @@ def export(
     Examples:
       larq-reactnet export bnn_plus_dorefanet_cifar10_short model.tflite --data-dir ~/datasets
       larq-reactnet export run model.tflite
+      larq-reactnet export quicknet quicknet.tflite --weights imagenet --dataset photos
       larq-reactnet export model.h5 model.tflite --dataset cifar10 --images 10000
       larq-reactnet export run model.tflite --storage float16 --thorough
     """
     import larq_reactnet as lr
 
-    model = trained(what)
-    data = dataset_of(what, where)
+    model, data = trained_and_data(what, options, weights, where)
     report = lr.converters.export(
         model,
         output,

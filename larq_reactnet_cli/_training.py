@@ -11,10 +11,12 @@ from larq_reactnet_cli._common import (
     data_options,
     dataset_of,
     engine_option,
-    trained,
+    output_argument,
+    required,
     user_errors,
 )
 from larq_reactnet_cli._export import metadata_of
+from larq_reactnet_cli._what import model_options, trained_and_data
 
 import click
 
@@ -28,8 +30,9 @@ __all__ = ["evaluate", "recipes", "train"]
 
 
 @click.command()
-@click.argument("model", required=False)
-@click.option("--recipe", help="Train by a recipe, which `larq-reactnet recipes` lists.")
+@click.argument("model", metavar="WHAT", required=False)
+@output_argument("The same as OUTPUT: the folder of the run.")
+@click.option("--recipe", help="The same as WHAT, for recipes only.")
 @click.option(
     "--set",
     "values",
@@ -39,7 +42,6 @@ __all__ = ["evaluate", "recipes", "train"]
     "such as holdout=5000 or step2.weight_decay=1e-5. May be repeated.",
 )
 @data_options
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
 @click.option("--teacher", type=click.Path(path_type=Path), help="Folder of the teacher's run.")
 @click.option("--step1-epochs", type=click.IntRange(min=0), help="[default: 6]")
 @click.option("--epochs", type=click.IntRange(min=1), help="[default: 8]")
@@ -51,12 +53,15 @@ def train(
     model: str | None,
     recipe: str | None,
     values: Settings,
-    output: Path,
+    output: Path | None,
     data_dir: str | None,
     teacher: Path | None,
     **flags: Any,
 ) -> None:
-    """Train MODEL, a name that `larq-reactnet models` lists, or by a recipe.
+    """Train WHAT, and keep everything in the folder OUTPUT.
+
+    WHAT is a model, which `larq-reactnet models` lists, or a recipe, which `larq-reactnet recipes`
+    lists.
 
     Step 1 (--step1-epochs) trains with binary activations and real weights, step 2 (--epochs) goes
     on with binary weights. A recipe has its own steps, and its teacher is trained first if there is
@@ -66,22 +71,27 @@ def train(
 
     \b
     Examples:
-      larq-reactnet train reactnet_a --set width=0.25 --set stem_strides=1 --output run
-      larq-reactnet train bnn_plus_alexnet --dataset cifar10 --step1-epochs 0 --epochs 50 \\
-          --batch-size 256 --learning-rate 1e-3 --set regularizer=r2 --output bnn_plus
-      larq-reactnet train --recipe bnn_plus_dorefanet_cifar10 --set beta=10 --output run
+      larq-reactnet train reactnet_a run --set width=0.25 --set stem_strides=1
+      larq-reactnet train bnn_plus_alexnet bnn_plus --dataset cifar10 --step1-epochs 0 \\
+          --epochs 50 --batch-size 256 --learning-rate 1e-3 --set regularizer=r2
+      larq-reactnet train bnn_plus_dorefanet_cifar10 run --set beta=10
     """
     import larq_reactnet as lr
     from larq_reactnet.training import Run
     from larq_reactnet.zoo.recipes import two_step
 
+    if recipe and model and output is None:  # `train --recipe NAME OUTPUT`
+        model, output = None, Path(model)
+    if model in _library.recipes() and not recipe:
+        model, recipe = None, model
+    output = required(output)
     given = {name: value for name, value in flags.items() if value is not None}
     if model and not recipe:
         chosen = two_step(model, **given)
     elif recipe and not model:
         chosen = _changed(lr.zoo.recipes.load(recipe), given)
     else:
-        raise click.UsageError("Give either MODEL or --recipe.")
+        raise click.UsageError("Give either WHAT or --recipe.")
     chosen = chosen.with_values(dict(values))
     network = lr.training.train(chosen, output, data_dir=data_dir, teacher=teacher)
     results = Run(output).read()["results"]
@@ -134,20 +144,30 @@ def recipes(name: str | None) -> None:
 
 @click.command()
 @click.argument("what")
+@model_options
 @data_options
 @click.option("--limit", type=click.IntRange(min=1), help="Use only the first LIMIT test images.")
 @engine_option("What runs a .tflite; auto: the runtime if it is installed and can, else LCE.")
 @user_errors
-def evaluate(what: str, limit: int | None, engine: str, **where: Any) -> None:
-    """Test accuracy of WHAT: pretrained weights, the folder of a run, a .h5 or a .tflite file.
+def evaluate(
+    what: str,
+    limit: int | None,
+    engine: str,
+    options: Settings,
+    weights: str | None,
+    **where: Any,
+) -> None:
+    """Test accuracy of WHAT: a model with weights, or a .tflite file.
 
-    Pretrained weights go by the name of their recipe (see `larq-reactnet models`). What was trained
-    here is tested on its own data set unless another is given.
+    WHAT is the name of a model or of pretrained weights (see `larq-reactnet models`), the folder of
+    a run, what Keras saved (a .h5 or .keras file or a SavedModel), or a .tflite file. What was
+    trained here is tested on its own data set unless another is given.
 
     \b
     Examples:
       larq-reactnet evaluate bnn_plus_dorefanet_cifar10_short --data-dir ~/tensorflow_datasets
       larq-reactnet evaluate run
+      larq-reactnet evaluate quicknet --weights imagenet --dataset imagenet2012
       larq-reactnet evaluate model.tflite --dataset cifar10 --data-dir ~/tensorflow_datasets
       larq-reactnet evaluate model.tflite --dataset digits --engine lce
     """
@@ -159,8 +179,8 @@ def evaluate(what: str, limit: int | None, engine: str, **where: Any) -> None:
     elif engine != "auto":
         raise click.UsageError("--engine is for .tflite files.")
     else:
-        model = trained(what)
-        images, labels = dataset_of(what, where).test_arrays(limit)
+        model, data = trained_and_data(what, options, weights, where)
+        images, labels = data.test_arrays(limit)
         _check_shape(model, images)
         outputs = model.predict(images)
     if outputs.ndim != 2 or outputs.shape[1] < 2:

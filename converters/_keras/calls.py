@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from larq_reactnet._keras import refuse_keras_3
+
 import tensorflow as tf
 
 # What layers are called with while a functional model is built, and take and give in it.

@@ -39,7 +39,7 @@ $(BIN)/pytest: $(BIN)/larq-reactnet
 	$(PIP) install --quiet --editable '.[dev]'
 	touch $@
 
-# The runtime from its folder, then what it needs, as `pip install larq-reactnet[runtime]` finds it.
+# The runtime from its folder, then what it needs.
 RUNTIME := $(addprefix runtime/,pyproject.toml CMakeLists.txt src/* src/*/* python/*/*.py python/*/*/*.py)
 $(BIN)/larq-reactnet-runtime: $(BIN)/pytest $(wildcard $(RUNTIME))
 	$(MAKE) -C runtime install VENV=.venv PYTHON=$(PYTHON) INTO=$(abspath $(BIN)/python)
@@ -86,7 +86,7 @@ lint: $(BIN)/pytest
 types: $(BIN)/pytest
 	rm -rf build/types build/lib build/bdist.*
 	$(PIP) install --quiet --no-deps --target build/types .
-	cd build/types && MYPYPATH=. $(abspath $(BIN))/mypy -p larq_reactnet
+	cd build/types && MYPYPATH=. $(abspath $(BIN))/mypy -p larq_reactnet -p larq_reactnet_cli
 	cd build/types && MYPYPATH=. $(abspath $(BIN))/mypy ../../tools
 
 docs: $(BIN)/pytest
@@ -119,6 +119,7 @@ benchmark: $(BIN)/pytest
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/conversion.py
 	$(BIN)/python benchmarks/export.py
+	$(BIN)/python benchmarks/startup.py
 
 clean:
 	rm -rf $(VENV) build dist demo *.egg-info

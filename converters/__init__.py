@@ -1,5 +1,8 @@
 """From a Keras model to a file on a device: check, cure, fold, convert, compress, verify, write."""
 
+import sys
+
+from larq_reactnet._public import show_public
 from larq_reactnet.converters.benchmarking import Benchmark, Timing, benchmark
 from larq_reactnet.converters.checking import Finding, check
 from larq_reactnet.converters.compressing import compress
@@ -59,3 +62,5 @@ __all__ = [
     "verify_in_float64",
     "verify_layers",
 ]
+
+show_public(sys.modules[__name__])

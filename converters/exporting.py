@@ -230,8 +230,8 @@ def _refuse_unsuitable(model: Any) -> None:
     """Raise an ExportError if `model` is something that LCE cannot take."""
     if not isinstance(model, tf.keras.Model):
         raise ExportError(
-            f"`model` must be a Keras 2 model (`tf.keras.Model`), got {type(model).__name__} of "
-            f"{type(model).__module__}."
+            f"`model` must be a Keras 2 model (`tf.keras.Model`, not that of `import keras`), got "
+            f"{type(model).__name__} of {type(model).__module__}."
         )
     if not model.built or len(model.inputs or ()) != 1 or len(model.outputs or ()) != 1:
         raise ExportError(

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import larq_reactnet as lr
-from larq_reactnet.cli import main
 from larq_reactnet.zoo import pretrained, sizes
+from larq_reactnet_cli import main
 
 import click
 

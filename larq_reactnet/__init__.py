@@ -22,6 +22,7 @@ from larq_reactnet import (  # noqa: E402
     quantizers,
     regularizers,
 )
+from larq_reactnet._public import show_public  # noqa: E402
 from larq_reactnet.distillation import Distiller  # noqa: E402
 from larq_reactnet.packed import load_packed, save_packed  # noqa: E402
 from larq_reactnet.two_step import binarize_weights  # noqa: E402
@@ -46,6 +47,9 @@ __all__ = [
     "training",
     "zoo",
 ]
+
+
+show_public(callbacks, distillation, layers, losses, profiling, quantizers, regularizers)
 
 
 def __getattr__(name: str) -> Any:

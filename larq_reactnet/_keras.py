@@ -9,6 +9,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 
 def select_keras_2() -> None:
@@ -41,8 +42,21 @@ def select_keras_2() -> None:
     raise ImportError(
         "larq_reactnet needs Keras 2, but `tf.keras` is already in use as Keras 3: move "
         "`import larq_reactnet` above the first use of `tf.keras` or `tensorflow.keras`, or set "
-        "the environment variable TF_USE_LEGACY_KERAS=1 before Python starts."
+        "the environment variable TF_USE_LEGACY_KERAS=1 before Python starts. In a notebook, "
+        "restart the kernel first."
     )
+
+
+def refuse_keras_3(model: Any) -> None:
+    """Raise TypeError if `model` is of Keras 3, as `import keras` makes them beside `tf.keras`."""
+    import tensorflow as tf
+
+    bases = {base.__module__.partition(".")[0] for base in type(model).__mro__}
+    if "keras" in bases and not isinstance(model, tf.keras.layers.Layer):
+        raise TypeError(
+            f"This {type(model).__name__} is of Keras 3, which `import keras` gives. Larq is "
+            "written for Keras 2: build the model with `tf.keras`, after `import larq_reactnet`."
+        )
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ layers, one operation each, and nothing else:
 
 from dataclasses import asdict, dataclass
 
+from larq_reactnet._keras import refuse_keras_3
+
 import larq as lq
 import numpy as np
 import tensorflow as tf
@@ -128,6 +130,7 @@ def is_binary(layer: tf.keras.layers.Layer) -> bool:
 
 def flat_layers(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
     """The layers of `model`, with the layers of models that are inside of it."""
+    refuse_keras_3(model)
     layers = []
     for layer in model.layers:
         layers += flat_layers(layer) if isinstance(layer, tf.keras.Model) else [layer]

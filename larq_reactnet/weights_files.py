@@ -1,13 +1,9 @@
-"""Loads files of weights and of whole models, which may come from anywhere.
+"""Loads files of weights, which may come from anywhere.
 
-A file is checked before it is used: a corrupt one gives an error instead of a crash, and a model's
-file cannot run code of its own.
+A file is checked before it is used: a corrupt one gives an error instead of a crash.
 """
 
-import json
-import re
 from pathlib import Path
-from typing import Any
 
 from larq_reactnet import _hdf5
 from larq_reactnet.layers import rotates
@@ -15,16 +11,9 @@ from larq_reactnet.packed import load_packed
 
 import tensorflow as tf
 
-__all__ = ["load_model", "load_weights"]
+__all__ = ["load_weights"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"  # how every HDF5 file begins
-
-# Functions of TensorFlow that a model in a file may call, as those do that are built with operators
-# and functions on Keras tensors. Others could write files or run Python.
-_FUNCTIONS = re.compile(
-    r"(__operators__|math|nn|image)\.\w+|cast|clip_by_value|concat|expand_dims|pad|reshape|reverse"
-    r"|split|squeeze|stack|tile|transpose|where|zeros_like|ones_like"
-)
 
 
 def load_weights(model: tf.keras.Model, path: str | Path) -> None:
@@ -62,47 +51,3 @@ def _refuse_other_padding(model: tf.keras.Model, path: Path) -> None:
         is_rotated = "rotate" in file.get("model_weights", file)  # where `model.save` has them
     if is_rotated != rotates(model):
         raise ValueError("one is for models with `torch_padding=True`, the other is not")
-
-
-def load_model(path: str | Path) -> tf.keras.Model:
-    """The model in an `.h5` file that `model.save` wrote; it is not compiled.
-
-    Raises:
-        ValueError: If the file is corrupt, or would run code of its own (a `Lambda` layer).
-        OSError: If there is no such file.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no file or folder {path}.")
-    try:
-        _hdf5.check(path)
-        _refuse_code(path)
-        return tf.keras.models.load_model(path, compile=False)
-    except Exception as error:  # h5py and Keras raise many kinds
-        reason = str(error).strip().split("\n")[-1]
-        raise ValueError(f"{path} is not a Keras model in HDF5 format: {reason}") from error
-
-
-def _refuse_code(path: Path) -> None:
-    """Raise ValueError if the model in an `.h5` file has a layer with Python code in it."""
-    import h5py
-
-    with h5py.File(path) as file:
-        if "model_config" not in file.attrs:
-            raise ValueError("it holds weights only; give the folder of the run.")
-        config = json.loads(file.attrs["model_config"])
-
-    def walk(node: Any) -> None:
-        if isinstance(node, dict):
-            if node.get("class_name") in ("Lambda", "__lambda__"):
-                raise ValueError("it has a Lambda layer, whose code is not run from a file.")
-            if node.get("class_name") in ("TFOpLambda", "SlicingOpLambda"):
-                function = str(node.get("config", {}).get("function"))
-                if not _FUNCTIONS.fullmatch(function):
-                    raise ValueError(f"it calls tf.{function}, which is not done from a file.")
-            node = [*node.values()]
-        if isinstance(node, list):
-            for child in node:
-                walk(child)
-
-    walk(config)

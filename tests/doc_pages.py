@@ -1,4 +1,4 @@
-"""The pages of the documentation and the README, and the blocks of code and commands in them.
+"""The pages of the documentation and the READMEs, and the blocks of code and commands in them.
 
 A block of Python or of commands is run by the tests, unless the line above it says
 
@@ -20,7 +20,9 @@ PAGES = {str(path.relative_to(DOCS)): path.read_text() for path in sorted(DOCS.r
 # What is measured is text that commands have printed, not pages.
 PAGES = {page: text for page, text in PAGES.items() if not page.startswith("measured/")}
 README = "README.md"
-WITH_README = {README: (ROOT / README).read_text(), **PAGES}
+RUNTIME_README = "runtime/README.md"  # which is a page of the site, too
+READMES = {name: (ROOT / name).read_text() for name in (README, RUNTIME_README)}
+WITH_README = {**READMES, **PAGES}
 
 # The pages of families of networks, whose commands train for hours.
 FAMILIES = [

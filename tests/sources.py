@@ -12,6 +12,7 @@ FOLDERS = {
     "larq_reactnet": ROOT / "larq_reactnet",
     "larq_reactnet.zoo": ROOT / "zoo",
     "larq_reactnet.converters": ROOT / "converters",
+    "larq_reactnet_cli": ROOT / "larq_reactnet_cli",
 }
 
 

@@ -46,6 +46,8 @@ def part_of(name):
     """The part of the library to which a module belongs."""
     if name == "larq_reactnet":
         return "front"
+    if name.split(".")[0] == "larq_reactnet_cli":
+        return "cli"
     first = name.split(".")[1]
     return first if first in MAY_IMPORT else "base"
 

@@ -2,7 +2,6 @@
 
 import json
 
-from larq_reactnet.cli import main
 from larq_reactnet.converters import (
     Interpreter,
     Metadata,
@@ -12,6 +11,7 @@ from larq_reactnet.converters import (
     predict_image,
 )
 from larq_reactnet.converters.interpreter import ENGINES
+from larq_reactnet_cli import main
 
 import numpy as np
 import pytest

@@ -7,9 +7,9 @@ import json
 import sys
 
 import larq_reactnet as lr
-from larq_reactnet.cli import main
 from larq_reactnet.converters import check, convert, count_operators, cure, predict_tflite
 from larq_reactnet.converters.checking import binary_convolutions
+from larq_reactnet_cli import main
 
 import larq as lq
 import numpy as np

@@ -4,7 +4,7 @@ import json
 import re
 
 import larq_reactnet as lr
-from larq_reactnet.cli import main
+from larq_reactnet_cli import main
 
 import pytest
 import tensorflow as tf
@@ -214,23 +214,61 @@ def test_bad_input_is_one_line_and_no_traceback(trained, tmp_path):
 
 def test_wrong_usage():
     for arguments, message in (
-        (("train", "reactnet_a"), "Missing option '--output'"),
+        (("train", "reactnet_a"), "Missing argument 'OUTPUT'"),
+        (("train", "reactnet_a", "r", "--output", "s"), "Give OUTPUT once"),
         (("train", "reactnet_a", "--output", "r", "--set", "width"), "NAME=VALUE"),
         (("train", "reactnet_a", "--output", "r", "--epochs", "0"), "not in the range"),
-        (("train", "--output", "r"), "Give either MODEL or --recipe"),
-        (("train", "reactnet_a", "--recipe", "x", "--output", "r"), "Give either MODEL"),
+        (("train", "--output", "r"), "Give either WHAT or --recipe"),
+        (("train", "reactnet_a", "--recipe", "x", "--output", "r"), "Give either WHAT"),
         (("train", "--recipe", "x", "--output", "r"), "No recipe is called 'x'"),
         (
             ("train", "--recipe", "resnet18_cifar10", "--output", "r", "--step1-epochs", "1"),
             "This recipe has one step",
         ),
         (("evaluate", "model.h5"), "There is no file|--dataset"),
-        (("summary", "tests", "--set", "width=1"), "--set is for models of the zoo"),
+        (("summary", "tests", "--set", "width=1"), "--set and --weights are for models"),
     ):
         result = run(*arguments)
         assert result.exit_code in (1, 2)
         assert re.search(message, result.output), result.output
         assert "Traceback" not in result.output
+
+
+def test_names_of_the_zoo_are_what_commands_take(tmp_path):
+    """A model with weights, by name or in a file, and what is said of names that do not exist."""
+    small = ("--set", "width=0.125", "--set", "num_classes=10", "--set", "input_shape=[32,32,3]")
+    weights = tmp_path / "weights.h5"
+    arguments = {"width": 0.125, "num_classes": 10, "input_shape": (32, 32, 3)}
+    lr.zoo.create("bnn_plus_dorefanet", **arguments).save_weights(str(weights))
+    given = ("bnn_plus_dorefanet", "--weights", weights, *small)
+    digits = ("--dataset", "digits", "--limit", 20)
+    assert "of 20 images" in run("evaluate", *given, *digits).output
+    assert run("ops", *given).exit_code == 0
+    for arguments, message in (
+        (("evaluate", "quicknet"), "Say with --dataset which images quicknet is for"),
+        (("evaluate", "reactnet_b"), "There are no pretrained weights for reactnet_b: train it"),
+        (("evaluate", "quiknet"), "Did you mean 'quicknet'?"),
+        (("export", "bnn_plus_dorefanet_cifar10_shrt", "x.tflite"), "_short'?"),
+        (("check", "reactnet_z"), "No model, pretrained weights, file or folder is called"),
+        (("ops", "quicknet", "--weights", "cifar10"), "there is 'imagenet'"),
+        (("evaluate", "missing.h5"), "There is no file or folder missing.h5"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code in (1, 2)
+        assert message in result.output, result.output
+
+
+def test_training_takes_a_recipe_by_its_name(tmp_path):
+    """And OUTPUT is the second argument, which is also what it is with --recipe."""
+    path = tmp_path / "out"
+    for arguments in (
+        ("resnet18_cifar10", path, "--step1-epochs", "1"),
+        ("--recipe", "resnet18_cifar10", path, "--step1-epochs", "1"),
+    ):
+        assert "This recipe has one step" in run("train", *arguments).output
+    assert "No model is called 'reactnet_z'" in run("train", "reactnet_z", path).output
+    assert "Missing argument 'OUTPUT'" in run("import-torch", "x", "--model", "y").output
+    assert not path.exists()
 
 
 def test_data_of_a_model_file_must_be_said(tmp_path):

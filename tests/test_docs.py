@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import larq_reactnet as lr
-from larq_reactnet.cli import main
+from larq_reactnet_cli import main
 
 import _figures
 import _measured
@@ -114,8 +114,9 @@ def test_arguments_of_train():
             continue
         parameters = main.commands["train"].make_context("train", words[1:]).params
         values = dict(parameters["values"])
-        if parameters["recipe"]:
-            recipe = lr.zoo.recipes.load(parameters["recipe"]).with_values(values)
+        if parameters["recipe"] or parameters["model"] in lr.zoo.recipes.list_recipes():
+            name = parameters["recipe"] or parameters["model"]
+            recipe = lr.zoo.recipes.load(name).with_values(values)
             assert recipe.options.keys() <= lr.zoo.get(recipe.model).arguments.keys()
             continue
         known = lr.zoo.get(parameters["model"]).arguments
@@ -133,7 +134,7 @@ def trained_models():
     """The networks of all commands that train without a recipe, each once."""
     found = []
     for _, words in commands():
-        if words[0] == "train" and "--recipe" not in words:
+        if words[0] == "train" and not {"--recipe", *lr.zoo.recipes.list_recipes()} & {*words}:
             parameters = main.commands["train"].make_context("train", words[1:]).params
             size = parameters["image_size"] or 32  # of digits and CIFAR-10
             options = {"input_shape": (size, size, 3), "num_classes": 10}

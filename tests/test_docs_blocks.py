@@ -2,15 +2,11 @@
 
 import importlib.util
 import shutil
-import subprocess
-import sys
-import traceback
 
-from larq_reactnet.cli import main
+from larq_reactnet_cli import main
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from doc_pages import (
     BLOCKS,
     COMMANDS,
@@ -18,11 +14,11 @@ from doc_pages import (
     FAMILIES,
     LANGUAGES,
     PYTHON,
-    ROOT,
     WITH_README,
     blocks_of,
     commands,
 )
+from doc_runs import run_command
 from PIL import Image
 
 RUN = [b for b in BLOCKS if b.language in (PYTHON, COMMANDS) and not b.not_run]
@@ -83,30 +79,6 @@ def prepared(tmp_path_factory):
     ):
         run_command(["larq-reactnet", *arguments.split()], folder)
     return folder
-
-
-def run_command(words, folder):
-    """Run one command in the folder, which must exit with 0."""
-    program, *arguments = words
-    if program == "larq-reactnet":
-        # In this process: the import of TensorFlow takes longer than most commands.
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(folder)
-            result = CliRunner().invoke(main, arguments)
-        if result.exit_code:
-            trace = "".join(traceback.format_exception(*result.exc_info))
-            raise AssertionError(f"{' '.join(words)}: {result.output}\n{trace}")
-        return
-    if program == "larq-reactnet-runtime":
-        start = [sys.executable, "-m", "larq_reactnet_runtime"]
-    else:
-        assert program == "python", f"{program} is not run by tests: mark its block"
-        start = [sys.executable]
-        arguments[0] = str(ROOT / arguments[0])
-    done = subprocess.run(
-        [*start, *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
 
 
 def needs_runtime(block):

@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 import larq_reactnet as lr
-from larq_reactnet.cli import main
+from larq_reactnet_cli import main
 
 import larq as lq
 import numpy as np

@@ -3,6 +3,9 @@
 import os
 import subprocess
 import sys
+import types
+
+import larq_reactnet as lr
 
 import pytest
 import tensorflow as tf
@@ -85,6 +88,7 @@ def test_keras_3_in_use(order):
     assert last.startswith("ImportError: larq_reactnet needs Keras 2, but `tf.keras` is already")
     assert "TF_USE_LEGACY_KERAS=1" in last
     assert "move `import larq_reactnet` above" in last
+    assert last.endswith("In a notebook, restart the kernel first.")
 
 
 @pytest.mark.slow
@@ -104,3 +108,32 @@ def test_import_loads_nothing_that_is_not_needed_and_knows_its_names():
     assert done.stdout.strip() == "[]"
     last = done.stderr.strip().split("\n")[-1]
     assert last == "AttributeError: module 'larq_reactnet' has no attribute 'nothing'"
+
+
+def public_modules(module=lr):
+    """The module and all that can be reached from it by public names."""
+    found = [module]
+    for name in module.__all__:
+        if isinstance(value := getattr(module, name), types.ModuleType):
+            found += public_modules(value)
+    return found
+
+
+def test_dir_shows_what_is_public():
+    modules = public_modules()
+    names = {module.__name__.removeprefix("larq_reactnet.") for module in modules}
+    assert {"quantizers", "zoo", "zoo.datasets", "converters", "training"} < names
+    for module in modules:
+        assert dir(module) == sorted(module.__all__), module.__name__
+
+
+@needs_keras_3
+def test_models_of_keras_3_are_refused(tmp_path):
+    import keras
+
+    model = keras.Sequential([keras.layers.Input((8, 8, 3)), keras.layers.Conv2D(2, 3)])
+    for function in (lr.converters.check, lr.converters.cure, lr.profiling.ops):
+        with pytest.raises(TypeError, match=r"`import keras` gives.*build .* `tf\.keras`"):
+            function(model)
+    with pytest.raises(lr.converters.ExportError, match="not that of `import keras`"):
+        lr.converters.export(model, tmp_path / "model.tflite")

@@ -3,10 +3,10 @@
 import json
 import random
 
-from larq_reactnet.cli import main
 from larq_reactnet.converters import convert, inspect
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters.inspection_page import html
+from larq_reactnet_cli import main
 
 import larq as lq
 import numpy as np

@@ -3,7 +3,6 @@
 import json
 
 import larq_reactnet as lr
-from larq_reactnet.cli import main
 from larq_reactnet.converters import (
     Metadata,
     add_metadata,
@@ -13,6 +12,7 @@ from larq_reactnet.converters import (
     predict_tflite,
     read_metadata,
 )
+from larq_reactnet_cli import main
 
 import numpy as np
 import pytest

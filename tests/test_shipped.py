@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 import larq_reactnet as lr
-from larq_reactnet.cli import main
 from larq_reactnet.converters._keras.calls import rebuild
 from larq_reactnet.zoo import pretrained
+from larq_reactnet_cli import main
 
 import numpy as np
 import pytest

@@ -1,8 +1,8 @@
 """PyTorch checkpoints in Keras models: the same numbers as PyTorch gives."""
 
 import larq_reactnet as lr
-from larq_reactnet.cli import main
 from larq_reactnet.converters.torch_checkpoint import load_torch_checkpoint
+from larq_reactnet_cli import main
 
 import numpy as np
 import pytest

@@ -12,7 +12,7 @@ from dataclasses import asdict, fields, replace
 from larq_reactnet._files import replacing
 from larq_reactnet.converters import compress, convert, cure, fold
 from larq_reactnet.profiling import ops
-from larq_reactnet.zoo import create, list_models
+from larq_reactnet.zoo import create, get, list_models
 from larq_reactnet.zoo.sizes import TABLE, Size
 
 import tensorflow as tf
@@ -23,9 +23,11 @@ __all__ = ["count", "measure"]
 
 def count(model: tf.keras.Model, name: str) -> Size:
     """What can be counted without exporting the model."""
-    found = ops(model)
+    found, entry = ops(model), get(name)
     return Size(
         model=name,
+        paper=entry.paper,
+        year=entry.year,
         image=model.input_shape[1],
         parameters=model.count_params(),
         binary_weights=found.binary_weights,

@@ -3,6 +3,9 @@
 Every model has a constructor here and a name for `create`: `QuickNet()` is `create("quicknet")`.
 """
 
+import sys
+
+from larq_reactnet._public import show_public
 from larq_reactnet.zoo import datasets, larq_zoo, pretrained, recipes
 from larq_reactnet.zoo.binarynet import BinaryNet
 from larq_reactnet.zoo.birealnet import BiRealNet34
@@ -74,3 +77,5 @@ __all__ = [
     "pretrained",
     "recipes",
 ]
+
+show_public(sys.modules[__name__], datasets, larq_zoo, pretrained, recipes)

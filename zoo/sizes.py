@@ -1,7 +1,8 @@
-"""Parameters, operations and bytes of every model at its default arguments, as a table.
+"""Paper, parameters, operations and bytes of every model at its default arguments, as a table.
 
-Exporting all models takes half an hour, so the numbers are kept in `sizes.csv`, beside this
-file. The repository's `tools/sizes.py` measures them anew, and its tests compare the two.
+Converting all models takes half an hour, so the numbers are kept in `sizes.csv`, beside this
+file. The repository's `tools/sizes.py` measures them anew, and its tests compare the two. The
+command `larq-reactnet models` reads the table without this module, which would import TensorFlow.
 """
 
 import csv
@@ -20,6 +21,8 @@ class Size:
 
     Attributes:
         model: Name in the registry.
+        paper: Where the architecture comes from.
+        year: Year of the paper.
         image: Height and width of the images.
         parameters: Number of all weights, as `model.count_params` counts them.
         binary_weights: Number of those that need one bit.
@@ -30,6 +33,8 @@ class Size:
     """
 
     model: str
+    paper: str
+    year: int
     image: int
     parameters: int
     binary_weights: int
@@ -47,5 +52,10 @@ class Size:
 def read() -> dict[str, Size]:
     """The table, by name of the model."""
     with TABLE.open(newline="") as file:
-        rows = [(row.pop("model"), row) for row in csv.DictReader(file)]
-    return {name: Size(name, **{key: int(row[key]) for key in row}) for name, row in rows}
+        return {row["model"]: _size(row) for row in csv.DictReader(file)}
+
+
+def _size(row: dict[str, str]) -> Size:
+    texts = {"model": row.pop("model"), "paper": row.pop("paper")}
+    numbers = {name: int(number) for name, number in row.items()}
+    return Size(**texts, **numbers)  # type: ignore[arg-type]

@@ -22,14 +22,14 @@ __all__ = ["ENGINES", "TITLES", "EngineProcess", "engines"]
 ENGINES = ("auto", "lce", "runtime")
 TITLES = {"lce": "LCE's interpreter", "runtime": "larq-reactnet-runtime"}
 _PACKAGES = {"lce": "larq_compute_engine", "runtime": "larq_reactnet_runtime"}
+_INSTALL = "run `pip install ./runtime` in the repository of larq-reactnet."
 _MISSING = {
     "auto": "Running a .tflite needs larq-reactnet-runtime, or larq-compute-engine where there are "
-    "wheels of it: pip install 'larq-reactnet[runtime]'.",
+    f"wheels of it: {_INSTALL}",
     "lce": "The engine 'lce' needs larq-compute-engine, which has wheels for Python 3.10 to 3.12 "
-    "on x86-64 Linux, macOS and Windows. Elsewhere the engine 'runtime' runs the same files: pip "
-    "install 'larq-reactnet[runtime]'.",
-    "runtime": "The engine 'runtime' needs larq-reactnet-runtime: pip install "
-    "'larq-reactnet[runtime]'.",
+    f"on x86-64 Linux, macOS and Windows. Elsewhere the engine 'runtime' runs the same files: "
+    f"{_INSTALL}",
+    "runtime": f"The engine 'runtime' needs larq-reactnet-runtime: {_INSTALL}",
 }
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from larq_reactnet._keras import refuse_keras_3
+
 import tensorflow as tf
 
 # What layers are called with while a functional model is built, and take and give in it.
@@ -53,6 +55,7 @@ class Call:
 
 def calls_in(model: tf.keras.Model) -> list[Call]:
     """The calls of `model`, each after those that it depends on; the inputs come first."""
+    refuse_keras_3(model)
     found: dict[int, Call] = {}
     for tensor in model.inputs:
         node = tensor.node

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from larq_reactnet._keras import refuse_keras_3
 from larq_reactnet.converters._keras.calls import Call, KerasTensor, calls_in, consumers
 
 import tensorflow as tf
@@ -70,6 +71,7 @@ def graphs(model: tf.keras.Model) -> list[Graph]:
     Raises:
         ValueError: If `model` is not functional or sequential, or not built.
     """
+    refuse_keras_3(model)
     if not isinstance(model, tf.keras.Model) or not model.inputs:
         raise ValueError("The model must be a functional or sequential Keras model, and built.")
     seen: set[int] = set()

@@ -1,8 +1,8 @@
 """`.tflite` files as Python objects, by TensorFlow Lite's published schema.
 
-The schema is the one that comes with Larq Compute Engine (LCE). The names of its classes end in T:
-a `ModelT` has `subgraphs`, `buffers` and `operatorCodes`, and a `SubGraphT` has `tensors` and
-`operators`.
+The classes are those that come with TensorFlow, because Larq Compute Engine, which has them too, is
+not there on every machine. Their names end in T: a `ModelT` has `subgraphs`, `buffers` and
+`operatorCodes`, and a `SubGraphT` has `tensors` and `operators`.
 """
 
 from typing import Any, TypeAlias
@@ -14,7 +14,7 @@ import flatbuffers
 import numpy as np
 from flatbuffers import flexbuffers
 
-# Objects of the schema, whose classes are known only once LCE has been imported.
+# Objects of the schema, whose classes have no types.
 ModelT: TypeAlias = Any
 SubGraphT: TypeAlias = Any
 TensorT: TypeAlias = Any
@@ -51,10 +51,10 @@ __all__ = [
 
 
 def schema() -> Any:
-    """The module of the schema's classes."""
-    from larq_compute_engine.mlir.python import tflite_schema
+    """The module of the schema's classes. TensorFlow has no public name for it."""
+    from tensorflow.lite.python import schema_py_generated
 
-    return tflite_schema
+    return schema_py_generated
 
 
 def read(flatbuffer: bytes) -> ModelT:
@@ -117,7 +117,7 @@ def op_name(model: ModelT, operator: OperatorT) -> str:
     builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
     names = {value: name for name, value in vars(schema().BuiltinOperator).items()}
     if builtin not in names:
-        raise ValueError(f"the operator code {builtin} is unknown to LCE's TensorFlow Lite")
+        raise ValueError(f"the operator code {builtin} is unknown to this version of TensorFlow")
     return str(names[builtin])
 
 

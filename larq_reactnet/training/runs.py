@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from larq_reactnet import weights_files, zoo
+from larq_reactnet import model_files, weights_files, zoo
 from larq_reactnet._files import replacing
 
 import tensorflow as tf
@@ -96,13 +96,16 @@ class Run:
 
 
 def load_model(path: str | Path) -> tf.keras.Model:
-    """A model from a run folder or from an `.h5` file that `model.save` wrote.
+    """A model from a run folder or from what `model.save` wrote: `.h5`, `.keras` or a folder.
+
+    A SavedModel, which is a folder, is a program: load only those that you trust.
 
     Raises:
-        ValueError: If the file is corrupt, or would run code of its own (a `Lambda` layer).
+        ValueError: If it is corrupt, has a layer that is not known, or is a file that would run
+            code of its own (a `Lambda` layer).
         OSError: If there is no such file or folder.
     """
     path = Path(path)
-    if path.is_dir():
+    if path.is_dir() and not model_files.is_saved_model(path):
         return Run(path).load_model()
-    return weights_files.load_model(path)
+    return model_files.load_model(path)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from larq_reactnet_runtime import Interpreter, __version__
-from larq_reactnet_runtime.cli import main
+from larq_reactnet_runtime.cli import EXAMPLES, main
 
 # In an emulator, a command that starts another.
 PYTHON = os.environ.get("LARQ_REACTNET_PYTHON", sys.executable)
@@ -202,3 +203,23 @@ def test_classes_without_labels_have_numbers(tmp_path):
     ((best, *others),) = photos.classify(interpreter, [PHOTO], mean=[127.5], std=[127.5])
     assert best[0].startswith("class ")
     assert photos.classify(interpreter, [PHOTO], mean=127.5, std=127.5) == [[best, *others]]
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "two", "1.5"])
+@pytest.mark.parametrize("command", [("predict", TINY, PHOTO), ("benchmark", TINY)])
+def test_number_of_threads_that_is_wrong(capsys, command, wrong):
+    with pytest.raises(SystemExit):
+        main([*command, f"--threads={wrong}"])
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.endswith(f"argument --threads: '{wrong}' is not a number above zero")
+
+
+@pytest.mark.parametrize("example", [x for x in EXAMPLES.splitlines() if x.startswith(" ")])
+def test_example_of_the_help(capsys, tmp_path, monkeypatch, example):
+    pytest.importorskip("PIL")
+    monkeypatch.chdir(tmp_path)
+    for name, path in (("model.tflite", TINY), ("other.tflite", TINY), ("photo.jpg", PHOTO)):
+        shutil.copy(path, name)
+    arguments = example.replace("neon,portable", "portable").replace("--runs 50", "--runs 2")
+    code, out, _ = run(capsys, *arguments.split()[1:])
+    assert (code, bool(out)) == (0, True)

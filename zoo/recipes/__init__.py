@@ -3,7 +3,7 @@
 The docstring of each says what the paper reports, what was measured here and how, and every
 departure from the paper. `recipe` in it holds all values.
 
-    larq-reactnet train --recipe bnn_plus_dorefanet_cifar10 --output run
+    larq-reactnet train bnn_plus_dorefanet_cifar10 run
 """
 
 import difflib

@@ -3,7 +3,7 @@
 Paper: ReActNet (ECCV 2020) has no CIFAR-10. Others report 89.4 % for its full width.
 Expected: nothing like it is published.
 Measured: 75.28 % (2026-11-21, 1.3 hours on one core of an AMD EPYC, beside other work;
-`larq-reactnet train --recipe reactnet_a_quarter_cifar10_short --data-dir DIR --output run`).
+`larq-reactnet train reactnet_a_quarter_cifar10_short run --data-dir DIR`).
 
 Departures from the paper: labels instead of a teacher, no weight decay, 6 + 14 epochs of batch 64,
 learning rates of 2e-3 (5e-4 for batch 256), images shifted and mirrored, and a stem of stride 1,

@@ -199,10 +199,9 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
+    return int(text)
 
 
 def _counts(text: str) -> tuple[int, ...]:
@@ -213,8 +212,8 @@ def _decimals(text: str) -> tuple[float, ...]:
     return tuple(map(float, text.split(",")))
 
 
-# What argparse calls a value that it does not take.
-_count.__name__, _counts.__name__, _decimals.__name__ = "count", "count,...", "number,..."
+# What argparse calls values that it does not take.
+_decimals.__name__ = "number,..."
 
 
 def _printable(text: str) -> str:

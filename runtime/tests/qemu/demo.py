@@ -77,7 +77,7 @@ def on_this_machine(args, folder, arguments):
 
 def by_lce(args, folder, arguments):
     """By LCE's own interpreter."""
-    code = "from larq_reactnet.cli import main; main()"
+    code = "from larq_reactnet_cli import main; main()"
     return run([sys.executable, "-c", code, "predict", *arguments, "--engine", "lce"])
 
 

@@ -3,9 +3,7 @@
 import json
 from pathlib import Path
 
-import larq_reactnet as lr
-from larq_reactnet._files import replacing
-from larq_reactnet.cli._common import user_errors
+from larq_reactnet_cli._common import user_errors
 
 import click
 
@@ -34,6 +32,9 @@ def inspect(path: Path, as_json: bool, page: Path | None) -> None:
       larq-reactnet inspect model.tflite --html model.html
       larq-reactnet inspect model.tflite --json > model.json
     """
+    import larq_reactnet as lr
+    from larq_reactnet._files import replacing
+
     found = lr.converters.inspect(path)
     if page is not None:
         from larq_reactnet.converters.inspection_page import html

@@ -1,18 +1,16 @@
-"""What several commands share: options, error messages, and the models and data they name."""
+"""What several commands share: options, error messages, and and the data they name."""
 
 import functools
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import larq_reactnet as lr
-from larq_reactnet.converters.interpreter import ENGINES
-from larq_reactnet.training import Run, load_model
-from larq_reactnet.zoo.datasets import Dataset
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
-import tensorflow as tf
+
+if TYPE_CHECKING:
+    from larq_reactnet.zoo.datasets import Dataset
 
 __all__ = [
     "Setting",
@@ -20,13 +18,14 @@ __all__ = [
     "data_options",
     "dataset_of",
     "engine_option",
-    "network",
+    "output_argument",
+    "required",
     "set_option",
-    "trained",
     "user_errors",
 ]
 
 Command: TypeAlias = Callable[..., None]
+ENGINES = ("auto", "lce", "runtime")  # those of larq_reactnet.converters
 Settings: TypeAlias = tuple[tuple[str, Any], ...]  # what `set_option` gives
 
 
@@ -39,7 +38,11 @@ def user_errors(command: Command) -> Command:
             command(*args, **kwargs)
         except (ValueError, TypeError, OSError, ImportError) as error:
             raise click.ClickException(str(error)) from error
-        except tf.errors.OpError as error:  # of data that cannot be read
+        except Exception as error:
+            tensorflow = sys.modules.get("tensorflow")  # which is not imported to find out
+            if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
+                raise
+            # Of data that cannot be read.
             raise click.ClickException(error.message.strip().split("\n")[0]) from error
 
     return wrapped
@@ -80,6 +83,33 @@ def data_options(command: Command) -> Command:
     return functools.reduce(lambda decorated, option: option(decorated), reversed(_data), command)
 
 
+def output_argument(text: str) -> Callable[[Command], Command]:
+    """What a command writes, as the argument OUTPUT after the one that says what is given.
+
+    `--output` means the same.
+    """
+    path = click.Path(path_type=Path)
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def wrapped(*args: Any, output: Path | None, option: Path | None, **kwargs: Any) -> None:
+            if output is not None and option is not None:
+                raise click.UsageError("Give OUTPUT once: as an argument, or as --output.")
+            command(*args, output=output or option, **kwargs)
+
+        argument = click.argument("output", type=path, required=False)
+        return argument(click.option("--output", "option", type=path, help=text)(wrapped))
+
+    return decorate
+
+
+def required(output: Path | None) -> Path:
+    """The path in OUTPUT, which must be there."""
+    if output is None:
+        raise click.UsageError("Missing argument 'OUTPUT'.")
+    return output
+
+
 def engine_option(text: str) -> Callable[[Command], Command]:
     return click.option(
         "--engine",
@@ -90,27 +120,10 @@ def engine_option(text: str) -> Callable[[Command], Command]:
     )
 
 
-def network(model: str, options: Settings) -> tf.keras.Model:
-    """A model by its name, or what `trained` gives."""
-    if model in lr.zoo.list_models():
-        return lr.zoo.create(model, **dict(options))
-    if not Path(model).exists() and lr.zoo.pretrained.by_recipe(model) is None:
-        lr.zoo.get(model)  # says what there is
-    if options:
-        raise click.UsageError("--set is for models of the zoo, not for what is trained.")
-    return trained(model)
-
-
-def trained(what: str) -> tf.keras.Model:
-    """The pretrained model of a recipe, or that in the folder of a run or an .h5 file."""
-    row = lr.zoo.pretrained.by_recipe(what)
-    if row is None or Path(what).exists():
-        return load_model(what)
-    return lr.zoo.create(row.model, weights=what)
-
-
-def dataset_of(what: str, where: dict[str, Any]) -> Dataset:
+def dataset_of(what: str, where: dict[str, Any]) -> "Dataset":
     """The data set that was asked for, or that the run or pretrained weights are for."""
+    import larq_reactnet as lr
+
     if where["dataset"] is None:
         arguments = _arguments(what)
         if arguments is None:
@@ -125,6 +138,9 @@ _DATA = ("augmentation", "holdout")
 
 def _arguments(what: str) -> dict[str, Any] | None:
     """The values with which a run or pretrained weights were made."""
+    import larq_reactnet as lr
+    from larq_reactnet.training import Run
+
     if Path(what).is_dir():
         return {"augmentation": "shift", "holdout": 0, **Run(Path(what)).read()["arguments"]}
     if Path(what).exists() or lr.zoo.pretrained.by_recipe(what) is None:

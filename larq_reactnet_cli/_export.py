@@ -1,14 +1,18 @@
 """The command `export`."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import larq_reactnet as lr
-from larq_reactnet.cli._common import data_options, dataset_of, trained, user_errors
-from larq_reactnet.zoo.datasets import Dataset
+from larq_reactnet_cli._common import Settings, data_options, user_errors
+from larq_reactnet_cli._what import model_options, trained_and_data
 
 import click
-import tensorflow as tf
+
+if TYPE_CHECKING:
+    import larq_reactnet as lr
+    from larq_reactnet.zoo.datasets import Dataset
+
+    import tensorflow as tf
 
 __all__ = ["export"]
 
@@ -16,6 +20,7 @@ __all__ = ["export"]
 @click.command()
 @click.argument("what")
 @click.argument("output", type=click.Path(path_type=Path))
+@model_options
 @data_options
 @click.option(
     "--images",
@@ -53,12 +58,14 @@ def export(
     storage: str | None,
     thorough: bool,
     no_metadata: bool,
+    options: Settings,
+    weights: str | None,
     **where: Any,
 ) -> None:
     """Convert WHAT to the one-bit .tflite OUTPUT.
 
-    WHAT is the name of pretrained weights (see `larq-reactnet models`), the folder of a run or a
-    Keras .h5 file.
+    WHAT is the name of a model or of pretrained weights (see `larq-reactnet models`), the folder of
+    a run, or what Keras saved: a .h5 or .keras file or a SavedModel.
 
     The file is written only if it computes what the Keras model computes, in Larq Compute Engine's
     interpreter and, where it is installed, in larq-reactnet-runtime: each sign on two images must
@@ -69,11 +76,13 @@ def export(
     Examples:
       larq-reactnet export bnn_plus_dorefanet_cifar10_short model.tflite --data-dir ~/datasets
       larq-reactnet export run model.tflite
+      larq-reactnet export quicknet quicknet.tflite --weights imagenet --dataset photos
       larq-reactnet export model.h5 model.tflite --dataset cifar10 --images 10000
       larq-reactnet export run model.tflite --storage float16 --thorough
     """
-    model = trained(what)
-    data = dataset_of(what, where)
+    import larq_reactnet as lr
+
+    model, data = trained_and_data(what, options, weights, where)
     report = lr.converters.export(
         model,
         output,
@@ -88,8 +97,10 @@ def export(
     click.echo(report)
 
 
-def metadata_of(model: tf.keras.Model, data: Dataset) -> "lr.converters.Metadata":
+def metadata_of(model: "tf.keras.Model", data: "Dataset") -> "lr.converters.Metadata":
     """What a program must know to use `model`, which takes images as the data set scales them."""
+    import larq_reactnet as lr
+
     return lr.converters.Metadata(
         name=model.name, labels=tuple(data.class_names), mean=data.mean, std=data.std
     )

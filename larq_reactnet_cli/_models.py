@@ -2,11 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
-import larq_reactnet as lr
-from larq_reactnet._files import check_writable, replacing
-from larq_reactnet.cli._common import Settings, network, set_option, user_errors
+from larq_reactnet_cli import _library
+from larq_reactnet_cli._common import Settings, output_argument, required, set_option, user_errors
+from larq_reactnet_cli._what import model_options, network
 
 import click
 
@@ -15,30 +14,32 @@ __all__ = ["import_torch", "models", "ops", "summary"]
 
 @click.command()
 @click.argument("model")
-@set_option
+@model_options
 @user_errors
-def summary(model: str, options: Settings) -> None:
-    """Layers, weights and operations of MODEL: a name, the folder of a run or a Keras .h5 file.
+def summary(model: str, options: Settings, weights: str | None) -> None:
+    """Layers, weights and operations of MODEL: a name, the folder of a run, or what Keras saved.
 
     \b
     Examples:
       larq-reactnet summary reactnet_a
       larq-reactnet summary run
     """
+    import larq_reactnet as lr
+
     import larq as lq
 
-    found = network(model, options)
+    found = network(model, options, weights)
     lq.models.summary(found, print_fn=click.echo)
     click.echo(lr.profiling.ops(found))
 
 
 @click.command()
 @click.argument("model")
-@set_option
+@model_options
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @user_errors
-def ops(model: str, options: Settings, as_json: bool) -> None:
-    """BOPs, FLOPs, OPs and bytes of MODEL: a name, the folder of a run or a Keras .h5 file.
+def ops(model: str, options: Settings, weights: str | None, as_json: bool) -> None:
+    """BOPs, FLOPs, OPs and bytes of MODEL: a name, the folder of a run, or what Keras saved.
 
     One multiply-accumulate of a convolution or dense layer is one operation, and nothing else is,
     as in the ReActNet paper: OPs = BOPs / 64 + FLOPs. Bytes are those of packed weights: one bit
@@ -50,7 +51,9 @@ def ops(model: str, options: Settings, as_json: bool) -> None:
       larq-reactnet ops mobilenet_v1 --set width=0.5
       larq-reactnet ops run --json
     """
-    found = lr.profiling.ops(network(model, options))
+    import larq_reactnet as lr
+
+    found = lr.profiling.ops(network(model, options, weights))
     click.echo(json.dumps(found.as_dict(), indent=1) if as_json else found)
 
 
@@ -64,24 +67,7 @@ def models(as_json: bool) -> None:
       larq-reactnet models
       larq-reactnet models --json
     """
-    from larq_reactnet.zoo import pretrained, sizes
-
-    table: list[dict[str, Any]] = []
-    for name in lr.zoo.list_models():
-        entry, size = lr.zoo.get(name), sizes.read()[name]
-        weights = [row for row in pretrained.list_weights(name) if row.include_top]
-        table.append(
-            {
-                "model": name,
-                "paper": entry.paper,
-                "year": entry.year,
-                "image": size.image,
-                "parameters": size.parameters,
-                "OPs": size.ops,
-                ".tflite": size.tflite_bytes,
-                "weights": {row.recipe or row.dataset: row.top1 for row in weights},
-            }
-        )
+    table = _library.models()
     if as_json:
         click.echo(json.dumps(table, indent=1))
         return
@@ -100,35 +86,36 @@ def models(as_json: bool) -> None:
 
 @click.command("import-torch")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
+@output_argument("The same as OUTPUT.")
 @click.option("--model", required=True, help="reactnet_a, reactnet_18 or reactnet_34.")
 @set_option
 @click.option("--input-size", type=click.IntRange(min=1), default=224, show_default=True)
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="File of weights: .h5, or .safetensors with one bit for each binary weight.",
-)
 @user_errors
 def import_torch(
     checkpoint: Path,
     model: str,
     options: Settings,
     input_size: int,
-    output: Path,
+    output: Path | None,
 ) -> None:
     """Turn CHECKPOINT, a PyTorch file of ReActNet or AdamBNN, into weights for a model of the zoo.
+
+    OUTPUT is a file of weights: .h5, or .safetensors with one bit for each binary weight.
 
     The model for them is built with torch_padding=True and gives the numbers of PyTorch.
 
     \b
     Examples:
-      larq-reactnet import-torch checkpoint.pth.tar --model reactnet_a --output weights.safetensors
-      larq-reactnet import-torch step1.pth.tar --model reactnet_18 --set binary_weights=false \\
-          --output step1.h5
+      larq-reactnet import-torch checkpoint.pth.tar weights.safetensors --model reactnet_a
+      larq-reactnet import-torch step1.pth.tar step1.h5 --model reactnet_18 \\
+          --set binary_weights=false
     """
+    import larq_reactnet as lr
+    from larq_reactnet._files import check_writable, replacing
+
+    output = required(output)
     if output.suffix not in (".h5", ".safetensors"):
-        raise click.UsageError("--output must end in .h5 or .safetensors.")
+        raise click.UsageError("OUTPUT must end in .h5 or .safetensors.")
     check_writable(output)
     if "torch_padding" not in lr.zoo.get(model).arguments:
         raise ValueError(f"There are no PyTorch checkpoints of {model}.")

@@ -2,33 +2,37 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import larq_reactnet as lr
-from larq_reactnet.cli._common import (
+from larq_reactnet_cli import _library
+from larq_reactnet_cli._common import (
     Setting,
     Settings,
     data_options,
     dataset_of,
     engine_option,
-    trained,
+    output_argument,
+    required,
     user_errors,
 )
-from larq_reactnet.cli._export import metadata_of
-from larq_reactnet.training import Run
-from larq_reactnet.zoo.recipes import Recipe, two_step
+from larq_reactnet_cli._export import metadata_of
+from larq_reactnet_cli._what import model_options, trained_and_data
 
 import click
-import numpy as np
-import tensorflow as tf
-from tabulate import tabulate
+
+if TYPE_CHECKING:
+    from larq_reactnet.zoo.recipes import Recipe
+
+    import numpy as np
+    import tensorflow as tf
 
 __all__ = ["evaluate", "recipes", "train"]
 
 
 @click.command()
-@click.argument("model", required=False)
-@click.option("--recipe", help="Train by a recipe, which `larq-reactnet recipes` lists.")
+@click.argument("model", metavar="WHAT", required=False)
+@output_argument("The same as OUTPUT: the folder of the run.")
+@click.option("--recipe", help="The same as WHAT, for recipes only.")
 @click.option(
     "--set",
     "values",
@@ -38,7 +42,6 @@ __all__ = ["evaluate", "recipes", "train"]
     "such as holdout=5000 or step2.weight_decay=1e-5. May be repeated.",
 )
 @data_options
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
 @click.option("--teacher", type=click.Path(path_type=Path), help="Folder of the teacher's run.")
 @click.option("--step1-epochs", type=click.IntRange(min=0), help="[default: 6]")
 @click.option("--epochs", type=click.IntRange(min=1), help="[default: 8]")
@@ -50,12 +53,15 @@ def train(
     model: str | None,
     recipe: str | None,
     values: Settings,
-    output: Path,
+    output: Path | None,
     data_dir: str | None,
     teacher: Path | None,
     **flags: Any,
 ) -> None:
-    """Train MODEL, a name that `larq-reactnet models` lists, or by a recipe.
+    """Train WHAT, and keep everything in the folder OUTPUT.
+
+    WHAT is a model, which `larq-reactnet models` lists, or a recipe, which `larq-reactnet recipes`
+    lists.
 
     Step 1 (--step1-epochs) trains with binary activations and real weights, step 2 (--epochs) goes
     on with binary weights. A recipe has its own steps, and its teacher is trained first if there is
@@ -65,18 +71,27 @@ def train(
 
     \b
     Examples:
-      larq-reactnet train reactnet_a --set width=0.25 --set stem_strides=1 --output run
-      larq-reactnet train bnn_plus_alexnet --dataset cifar10 --step1-epochs 0 --epochs 50 \\
-          --batch-size 256 --learning-rate 1e-3 --set regularizer=r2 --output bnn_plus
-      larq-reactnet train --recipe bnn_plus_dorefanet_cifar10 --set beta=10 --output run
+      larq-reactnet train reactnet_a run --set width=0.25 --set stem_strides=1
+      larq-reactnet train bnn_plus_alexnet bnn_plus --dataset cifar10 --step1-epochs 0 \\
+          --epochs 50 --batch-size 256 --learning-rate 1e-3 --set regularizer=r2
+      larq-reactnet train bnn_plus_dorefanet_cifar10 run --set beta=10
     """
+    import larq_reactnet as lr
+    from larq_reactnet.training import Run
+    from larq_reactnet.zoo.recipes import two_step
+
+    if recipe and model and output is None:  # `train --recipe NAME OUTPUT`
+        model, output = None, Path(model)
+    if model in _library.recipes() and not recipe:
+        model, recipe = None, model
+    output = required(output)
     given = {name: value for name, value in flags.items() if value is not None}
     if model and not recipe:
         chosen = two_step(model, **given)
     elif recipe and not model:
         chosen = _changed(lr.zoo.recipes.load(recipe), given)
     else:
-        raise click.UsageError("Give either MODEL or --recipe.")
+        raise click.UsageError("Give either WHAT or --recipe.")
     chosen = chosen.with_values(dict(values))
     network = lr.training.train(chosen, output, data_dir=data_dir, teacher=teacher)
     results = Run(output).read()["results"]
@@ -94,7 +109,7 @@ def train(
         )
 
 
-def _changed(recipe: Recipe, flags: dict[str, Any]) -> Recipe:
+def _changed(recipe: "Recipe", flags: dict[str, Any]) -> "Recipe":
     """The recipe with the values of the flags: `epochs` are those of the last step."""
     last = len(recipe.steps)
     names = {"epochs": [f"step{last}.epochs"], "step1_epochs": ["step1.epochs"]}
@@ -117,50 +132,65 @@ def recipes(name: str | None) -> None:
       larq-reactnet recipes reactnet18_cifar10
     """
     if name is None:
-        texts = {name: lr.zoo.recipes.text_of(name) for name in lr.zoo.recipes.list_recipes()}
-        click.echo(tabulate([(name, text.split("\n")[0]) for name, text in texts.items()]))
+        from tabulate import tabulate
+
+        click.echo(tabulate(_library.recipes().items()))
         return
+    import larq_reactnet as lr
+
     recipe = lr.zoo.recipes.load(name)
     click.echo(f"{lr.zoo.recipes.text_of(name)}\n\n{json.dumps(recipe.as_dict(), indent=1)}")
 
 
 @click.command()
 @click.argument("what")
+@model_options
 @data_options
 @click.option("--limit", type=click.IntRange(min=1), help="Use only the first LIMIT test images.")
 @engine_option("What runs a .tflite; auto: the runtime if it is installed and can, else LCE.")
 @user_errors
-def evaluate(what: str, limit: int | None, engine: str, **where: Any) -> None:
-    """Test accuracy of WHAT: pretrained weights, the folder of a run, a .h5 or a .tflite file.
+def evaluate(
+    what: str,
+    limit: int | None,
+    engine: str,
+    options: Settings,
+    weights: str | None,
+    **where: Any,
+) -> None:
+    """Test accuracy of WHAT: a model with weights, or a .tflite file.
 
-    Pretrained weights go by the name of their recipe (see `larq-reactnet models`). What was trained
-    here is tested on its own data set unless another is given.
+    WHAT is the name of a model or of pretrained weights (see `larq-reactnet models`), the folder of
+    a run, what Keras saved (a .h5 or .keras file or a SavedModel), or a .tflite file. What was
+    trained here is tested on its own data set unless another is given.
 
     \b
     Examples:
       larq-reactnet evaluate bnn_plus_dorefanet_cifar10_short --data-dir ~/tensorflow_datasets
       larq-reactnet evaluate run
+      larq-reactnet evaluate quicknet --weights imagenet --dataset imagenet2012
       larq-reactnet evaluate model.tflite --dataset cifar10 --data-dir ~/tensorflow_datasets
       larq-reactnet evaluate model.tflite --dataset digits --engine lce
     """
+    import larq_reactnet as lr
+
     if what.endswith(".tflite"):
         images, labels = dataset_of(what, where).test_arrays(limit)
         outputs = lr.converters.predict_tflite(what, images, engine=engine)
     elif engine != "auto":
         raise click.UsageError("--engine is for .tflite files.")
     else:
-        model = trained(what)
-        images, labels = dataset_of(what, where).test_arrays(limit)
+        model, data = trained_and_data(what, options, weights, where)
+        images, labels = data.test_arrays(limit)
         _check_shape(model, images)
         outputs = model.predict(images)
     if outputs.ndim != 2 or outputs.shape[1] < 2:
         shape = outputs.shape[1:]
         raise ValueError(f"{what} gives outputs of shape {shape}: it is not a classifier.")
-    accuracy = float(np.mean(outputs.argmax(-1) == labels))
+    accuracy = float((outputs.argmax(-1) == labels).mean())
     click.echo(f"Test accuracy {accuracy:.2%} of {len(labels):,} images")
 
 
-def _check_shape(model: tf.keras.Model, images: np.ndarray) -> None:
+def _check_shape(model: "tf.keras.Model", images: "np.ndarray") -> None:
     if model.input_shape[1:] != images.shape[1:]:
         raise ValueError(
             f"The model takes images of {model.input_shape[1:]}, the data set has "

@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import larq_reactnet as lr
-from larq_reactnet.cli._common import engine_option, user_errors
+from larq_reactnet_cli._common import engine_option, user_errors
 
 import click
 
@@ -64,6 +63,8 @@ def predict(
       larq-reactnet predict model.tflite photo.jpg
       larq-reactnet predict other.tflite photo.jpg --mean 123.7,116.3,103.5 --std 58.4,57.1,57.4
     """
+    import larq_reactnet as lr
+
     found = lr.converters.predict_images(
         model, photos, top=top, mean=mean or (), std=std or (), engine=engine
     )

@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import larq_reactnet as lr
-from larq_reactnet.cli._common import engine_option, user_errors
+from larq_reactnet_cli._common import engine_option, user_errors
 
 import click
 
@@ -58,5 +57,7 @@ def benchmark(model: Path, threads: tuple[int, ...], runs: int, engine: str, as_
       larq-reactnet benchmark model.tflite --threads 1,2 --runs 100
       larq-reactnet benchmark model.tflite --engine runtime --json
     """
+    import larq_reactnet as lr
+
     found = lr.converters.benchmark(model, engine=engine, num_threads=threads, runs=runs)
     click.echo(json.dumps(found.as_dict(), indent=1) if as_json else found)

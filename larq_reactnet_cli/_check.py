@@ -1,25 +1,31 @@
 """The command `check`."""
 
 import json
+from typing import TYPE_CHECKING
 
-import larq_reactnet as lr
-from larq_reactnet.cli._common import Settings, network, set_option, user_errors
+from larq_reactnet_cli._common import Settings, user_errors
+from larq_reactnet_cli._what import model_options, network
 
 import click
+
+if TYPE_CHECKING:
+    from larq_reactnet.converters import Finding
 
 __all__ = ["check"]
 
 
 @click.command()
 @click.argument("model")
-@set_option
+@model_options
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @click.pass_context
 @user_errors
-def check(ctx: click.Context, model: str, options: Settings, as_json: bool) -> None:
+def check(
+    ctx: click.Context, model: str, options: Settings, weights: str | None, as_json: bool
+) -> None:
     """List what LCE would leave in float or get wrong in MODEL, without converting it.
 
-    MODEL is a name, the folder of a run or a Keras .h5 file. The last column says who applies the
+    MODEL is a name, the folder of a run, or what Keras saved. The last column says who applies the
     cure. "export": `larq-reactnet export` does. "you": it refuses the model until you have done it.
     "-": the result is right as it is, and could be cheaper. The exit code is 1 if something is left
     for you to do.
@@ -30,7 +36,9 @@ def check(ctx: click.Context, model: str, options: Settings, as_json: bool) -> N
       larq-reactnet check model.h5
       larq-reactnet check run --json
     """
-    findings = lr.converters.check(network(model, options))
+    import larq_reactnet as lr
+
+    findings = lr.converters.check(network(model, options, weights))
     if as_json:
         click.echo(json.dumps([finding.as_dict() for finding in findings], indent=1))
     else:
@@ -39,7 +47,7 @@ def check(ctx: click.Context, model: str, options: Settings, as_json: bool) -> N
         ctx.exit(1)
 
 
-def _print(findings: list[lr.converters.Finding]) -> None:
+def _print(findings: "list[Finding]") -> None:
     from tabulate import tabulate
 
     table = [

@@ -1,5 +1,0 @@
-"""`python -m larq_reactnet.cli`."""
-
-from larq_reactnet.cli import main
-
-main()

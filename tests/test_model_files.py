@@ -1,0 +1,158 @@
+"""Models that Keras saved, in each format: with layers of one's own, corrupt and hostile."""
+
+import json
+import zipfile
+
+import larq_reactnet as lr
+from larq_reactnet.model_files import load_model
+from larq_reactnet_cli import main
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+from helpers import assert_same_outputs, binary_model
+
+NAMES = {"h5": "model.h5", "keras": "model.keras", "tf": "saved"}
+MY_LAYERS = """
+import tensorflow as tf
+
+class Doubled(tf.keras.layers.Layer):
+    def call(self, inputs):
+        return 2 * inputs
+"""
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def own_layer():
+    """A class that Keras does not know."""
+    namespace = {"__name__": "my_layers"}
+    exec(MY_LAYERS, namespace)
+    return namespace["Doubled"]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Models in every format: `plain`, and `own` with a layer that Keras does not know."""
+    folder = tmp_path_factory.mktemp("saved")
+    plain = binary_model("rsign", "react_sign")
+    inputs = tf.keras.layers.Input((8, 8, 3))
+    own = tf.keras.Model(inputs, plain(own_layer()()(inputs)), name="own")
+    for kind, model in (("plain", plain), ("own", own)):
+        (folder / kind).mkdir()
+        for save_format, name in NAMES.items():
+            model.save(folder / kind / name, save_format=save_format)
+    (folder / "my_layers.py").write_text(MY_LAYERS)
+    return folder, plain
+
+
+@pytest.fixture
+def unknown():
+    """What was registered by a test is not known to the next one."""
+    tf.keras.utils.get_custom_objects().pop("Doubled", None)
+    yield
+    tf.keras.utils.get_custom_objects().pop("Doubled", None)
+
+
+@pytest.mark.parametrize("name", NAMES.values())
+def test_every_format_loads(saved, rng, name):
+    folder, plain = saved
+    loaded = lr.training.load_model(folder / "plain" / name)
+    assert_same_outputs(plain, loaded, rng.normal(size=(4, 8, 8, 3)).astype(np.float32))
+    assert not any(finding.blocks for finding in lr.converters.check(loaded))
+
+
+@pytest.mark.parametrize("name", NAMES.values())
+def test_own_layers_are_named_and_imported(saved, unknown, name):
+    """An unknown layer is not called a file that Keras did not write."""
+    folder, _ = saved
+    path = folder / "own" / name
+    result = run("ops", path)
+    assert result.exit_code == 1
+    assert f"{path} needs 'Doubled', which Keras does not know: give the Python" in result.output
+    assert "not a Keras model" not in result.output
+    result = run("ops", path, "--import", folder / "my_layers.py")
+    assert result.exit_code == 0, result.output
+    assert "BOPs" in result.output
+
+
+def test_commands_take_every_format(saved, tmp_path):
+    folder, _ = saved
+    digits = ("--dataset", "digits")  # in the size of the model
+    for name in NAMES.values():
+        path = folder / "plain" / name
+        assert run("check", path).exit_code == 0
+        assert "Number of MACs" in run("summary", path).output
+        assert "of 20 images" in run("evaluate", path, *digits, "--limit", 20).output
+    result = run("export", path, tmp_path / "m.tflite", *digits, "--images", 20, "--no-metadata")
+    assert "1 of 1 are LceBconv2d" in result.output
+
+
+def test_files_to_import_that_are_wrong(saved, tmp_path):
+    model = saved[0] / "plain" / "model.h5"
+    (tmp_path / "broken.py").write_text("1 / 0")
+    (tmp_path / "text.txt").write_text("text")
+    for name, message, code in (
+        ("broken.py", "cannot be imported: ZeroDivisionError: division by zero", 1),
+        ("text.txt", "is not a Python file", 2),
+        ("missing.py", "does not exist", 2),
+    ):
+        result = run("ops", model, "--import", tmp_path / name)
+        assert (result.exit_code, message in result.output) == (code, True), result.output
+
+
+def edited(path, target, **changes):
+    """A copy of a .keras file, some of whose entries are other texts."""
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            change = changes.get(name.split(".")[0], lambda content: content)
+            new.writestr(name, change(old.read(name)))
+    return target
+
+
+def renamed(module, name):
+    """A change of the configuration: the classifier is of another class."""
+
+    def change(content):
+        config = json.loads(content)
+        (layer,) = [c for c in config["config"]["layers"] if c["class_name"] == "Dense"]
+        layer.update(module=module, class_name=name, registered_name=None)
+        return json.dumps(config)
+
+    return change
+
+
+def test_keras_files_that_are_refused(saved, tmp_path):
+    good, bad = saved[0] / "plain" / "model.keras", tmp_path / "bad.keras"
+    newer = json.dumps({"keras_version": "3.5.0"})
+    for message, changes in {
+        "saved by Keras 3.5.0, and Larq needs Keras 2": {"metadata": lambda _: newer},
+        "HDF5|file signature": {"model": lambda content: b"no HDF5 file" + content[12:]},
+        "Expecting value": {"config": lambda _: "no JSON"},
+        "needs 'get_file', which Keras does not know": {
+            "config": renamed("keras.utils", "get_file")
+        },
+        "needs 'system', which Keras does not know": {"config": renamed("os", "system")},
+        "has a Lambda layer": {"config": renamed("keras.layers", "Lambda")},
+    }.items():
+        edited(good, bad, **changes)
+        with pytest.raises(ValueError, match=message):
+            load_model(bad)
+    edited(good, bad)
+    assert isinstance(load_model(bad), tf.keras.Model)
+    bad.write_bytes(good.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="is not a Keras model"):
+        load_model(bad)
+
+
+def test_saved_models_that_are_refused(tmp_path):
+    tf.saved_model.save(tf.Module(), str(tmp_path / "module"))
+    with pytest.raises(ValueError, match="SavedModel format: it was saved by TensorFlow alone"):
+        load_model(tmp_path / "module")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "saved_model.pb").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="is not a Keras model in SavedModel format"):
+        load_model(tmp_path / "broken")

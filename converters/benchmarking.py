@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from larq_reactnet._tables import Shown
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters.interpreter import TITLES, Interpreter, engines
 
@@ -51,8 +52,8 @@ class Timing:
         return 1000 * min(self.seconds)
 
 
-@dataclass(frozen=True)
-class Benchmark:
+@dataclass(frozen=True, repr=False)
+class Benchmark(Shown):
     """What `benchmark` measured; printing it gives a table.
 
     Attributes:

@@ -15,6 +15,7 @@ from larq_reactnet.cli._common import (
     user_errors,
 )
 from larq_reactnet.cli._export import metadata_of
+from larq_reactnet.converters.rescaling import as_file_takes
 from larq_reactnet.training import Run
 from larq_reactnet.zoo.recipes import Recipe, two_step
 
@@ -144,7 +145,9 @@ def evaluate(what: str, limit: int | None, engine: str, **where: Any) -> None:
       larq-reactnet evaluate model.tflite --dataset digits --engine lce
     """
     if what.endswith(".tflite"):
-        images, labels = dataset_of(what, where).test_arrays(limit)
+        data = dataset_of(what, where)
+        images, labels = data.test_arrays(limit)
+        images = as_file_takes(what, images, data.mean, data.std)
         outputs = lr.converters.predict_tflite(what, images, engine=engine)
     elif engine != "auto":
         raise click.UsageError("--engine is for .tflite files.")

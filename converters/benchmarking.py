@@ -163,7 +163,9 @@ def _start(
 def _seconds(interpreter: Interpreter, threads: int) -> float:
     rng = np.random.default_rng(0)
     inputs = [
-        rng.standard_normal(shape).astype(dtype)
+        rng.integers(0, 128, shape).astype(dtype)
+        if np.issubdtype(dtype, np.integer)
+        else rng.standard_normal(shape).astype(dtype)
         for shape, dtype in zip(interpreter.input_shapes, interpreter.input_types, strict=True)
     ]
     if threads > 1:

@@ -6,6 +6,7 @@ from larq_reactnet.converters import (
     ExportError,
     Interpreter,
     Metadata,
+    benchmark,
     check,
     export,
     predict_image,
@@ -82,6 +83,8 @@ def test_bytes_in(tmp_path, model, pixels, kind, shift):
         np.testing.assert_array_equal(
             found, predict_tflite(path, given.astype(np.float32), engine=engine, progress=False)
         )
+    timed = benchmark(path, runs=1, progress=False)
+    assert len(timed.timings) >= len(engines())
     with pytest.raises(ValueError, match=f"takes {kind}: give it whole numbers"):
         predict_tflite(path, images, progress=False)
 

@@ -46,7 +46,8 @@ class Sizes(click.ParamType):
     default=0.99,
     show_default=True,
     help="Share of images that must get the same class. Near ties do not count, and nothing is "
-    "refused for a number of other classes that chance explains.",
+    "refused for a number of other classes that chance explains. For numbers, the share of the "
+    "variance of each that must be right.",
 )
 @click.option("--allow-float", is_flag=True, help="Accept layers that stay in float.")
 @click.option(

@@ -20,21 +20,21 @@ class ExportError(ValueError):
     """The model cannot be exported, or the file does not compute the same. Nothing was written."""
 
 
-def convert(model: tf.keras.Model, *, input_type: str = "float32") -> bytes:
+def convert(model: tf.keras.Model, *, input_type: str | None = None) -> bytes:
     """The content of the `.tflite` that LCE makes of `model`.
 
     Args:
         model: Functional or sequential model of fixed size. The file takes its inputs and gives its
             outputs in the same order.
-        input_type: Type of the inputs of the file, such as `"uint8"`. The model gets the same
-            numbers as float32.
+        input_type: Type of the inputs of the file, such as `"uint8"`, if it is another than that of
+            the model, which gets the same numbers.
 
     Raises:
         ExportError: If LCE is not installed or fails.
     """
     names = ["input"] if len(model.inputs) == 1 else _numbered("input", len(model.inputs))
     signature = [
-        tf.TensorSpec((1, *tensor.shape[1:]), input_type, name)
+        tf.TensorSpec((1, *tensor.shape[1:]), input_type or tensor.dtype, name)
         for tensor, name in zip(model.inputs, names, strict=True)
     ]
 

@@ -22,7 +22,7 @@ from larq_reactnet.profiling import KERNELS, calls_of, is_binary
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Agreement", "compare", "is_close", "relative_errors", "rounding_of"]
+__all__ = ["Agreement", "compare", "is_close", "magnitudes", "relative_errors", "rounding_of"]
 
 # Errors of n roundings are taken to add up like a random walk, and to stay within 8 times its
 # standard deviation (Higham and Mary, "A new approach to probabilistic rounding error analysis",
@@ -68,7 +68,7 @@ def compare(
         moved = moved.reshape(-1, *[1] * (distances.ndim - 1))
     own_axes = tuple(range(1, distances.ndim))
     if output.by_numbers:
-        explained = np.broadcast_to(rounding * _magnitude(theirs, output), distances.shape)
+        explained = np.broadcast_to(rounding * magnitudes(theirs, output), distances.shape)
         bound = explained + moved
     else:
         explained = np.zeros_like(distances)
@@ -130,12 +130,16 @@ def relative_errors(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
         return np.where(error == 0, 0.0, error / scale)
 
 
-def _magnitude(scores: np.ndarray, output: Output) -> np.ndarray:
-    """To what the rounding of each number is relative: its largest size over all inputs."""
-    if output.activation == "sigmoid":  # a change of the logit changes the output by 1/4 at most
+def magnitudes(scores: np.ndarray, output: Output) -> np.ndarray:
+    """To what the rounding of each number is relative: its largest size over all inputs.
+
+    A probability is rounded by as much as the rounding of its logit changes it, which is a quarter
+    of that at most.
+    """
+    if output.activation in ("sigmoid", "softmax"):
         probabilities = np.clip(scores.astype(np.float64), 1e-7, 1 - 1e-7)
         logits = np.log(probabilities / (1 - probabilities))
-        scores = np.maximum(scores, np.abs(logits) / 4)
+        scores = np.maximum(np.abs(scores), np.abs(logits) / 4)
     return np.asarray(np.abs(scores).max(tuple(range(scores.ndim - 1))))
 
 

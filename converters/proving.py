@@ -10,7 +10,7 @@ from larq_reactnet.converters.agreement import Agreement
 from larq_reactnet.converters.converting import ExportError
 from larq_reactnet.converters.feeding import Inputs, listed
 from larq_reactnet.converters.interpreter import engines
-from larq_reactnet.converters.judging import is_close
+from larq_reactnet.converters.judging import is_close, magnitudes
 from larq_reactnet.converters.layerwise import Flips, LayerError, count_flips, verify_layers
 from larq_reactnet.converters.replaying import Replay, replay
 from larq_reactnet.converters.tasks import Output, outputs_of
@@ -109,7 +109,10 @@ def prove(
     few, fewer = ([array[:count] for array in inputs] for count in (_FEW, _FEWER))
     offsets = moved if isinstance(moved, list | tuple) else [moved] * len(outputs)
     stored = [_largest(moved, output) for moved, output in zip(offsets, outputs, strict=True)]
-    sizes = [np.abs(found).max(tuple(range(found.ndim - 1))) for found in run(content)]
+    sizes = [
+        magnitudes(output.scores(found), output)
+        for output, found in zip(outputs, run(content), strict=True)
+    ]
     replays: list[Replay] = []
     reason = ""
     names = engines()[-1:] if agreement.refusal else reversed(engines())
@@ -139,7 +142,7 @@ def prove(
 
 def _largest(moved: np.ndarray | float, output: Output) -> np.ndarray | float:
     """How far the scores of any input move: one number for classes, else one for each number."""
-    if output.by_class or np.ndim(moved) < 2:
+    if not output.by_numbers or np.ndim(moved) < 2:
         return float(np.max(moved))
     return np.asarray(np.max(moved, axis=tuple(range(np.ndim(moved) - 1))))
 

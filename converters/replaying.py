@@ -38,7 +38,7 @@ from larq_reactnet.converters._tflite.signs import with_signs
 from larq_reactnet.converters.checking import binary_convolutions, check
 from larq_reactnet.converters.feeding import Inputs, batches, of_types
 from larq_reactnet.converters.interpreter import TITLES, Interpreter
-from larq_reactnet.converters.judging import rounding_of
+from larq_reactnet.converters.judging import magnitudes, rounding_of
 from larq_reactnet.converters.layerwise import pairs_of
 from larq_reactnet.converters.tasks import Output, outputs_of
 
@@ -190,10 +190,10 @@ def _worst(
 ) -> tuple[float, float]:
     """The error that comes closest to what is allowed for it, or exceeds it the most, and that."""
     ours, theirs = output.scores(found), output.scores(expected)
-    if output.by_class:  # the scores of classes are compared with each other
+    if output.by_numbers:
+        largest = np.maximum(magnitudes(theirs, output), size)
+    else:  # the scores of classes are compared with each other
         largest = np.abs(theirs).max(tuple(range(1, theirs.ndim)), keepdims=True)
-    else:
-        largest = np.maximum(np.abs(theirs).max(tuple(range(theirs.ndim - 1))), size)
     largest = np.broadcast_to(np.where(largest > 0, largest, 1.0), theirs.shape)
     errors, allowed = np.abs(ours - theirs) / largest, tolerance + stored / largest
     worst = np.unravel_index(np.argmax(errors / allowed), errors.shape)

@@ -128,6 +128,19 @@ def test_probability_of_one_class(tmp_path, rng):
     assert "error against Keras" in str(report)
 
 
+def test_probabilities_near_zero_are_rounded_by_their_logits(rng):
+    """They are small, and their rounding is not small relative to them."""
+    model = headed(layers.Dense(1, activation="sigmoid", name="head"))
+    kernel, bias = model.get_layer("head").get_weights()
+    model.get_layer("head").set_weights([100 * kernel, bias * 0])
+    images = noise(model, rng, 30)
+    logits = tf.keras.Model(model.input, model.get_layer("head").input)(images) @ (100 * kernel)
+    low = images[np.argsort(logits[:, 0])[:2]]
+    model.get_layer("head").set_weights([100 * kernel, bias * 0 - np.median(logits) - 12])
+    assert (model(low).numpy() < 1e-4).all()
+    assert replay(model, convert(model), low).is_equal
+
+
 def test_labels_make_classes_of_numbers(tmp_path, rng):
     model = headed(layers.Dense(2))
     arguments = {"verify_with": noise(model, rng, 10), "progress": False}

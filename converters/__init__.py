@@ -3,6 +3,7 @@
 import sys
 
 from larq_reactnet._public import show_public
+from larq_reactnet.converters.agreement import Agreement
 from larq_reactnet.converters.benchmarking import Benchmark, Timing, benchmark
 from larq_reactnet.converters.checking import Finding, check
 from larq_reactnet.converters.compressing import compress
@@ -12,7 +13,6 @@ from larq_reactnet.converters.exporting import export
 from larq_reactnet.converters.folding import fold
 from larq_reactnet.converters.inspecting import Inspection, count_operators, inspect
 from larq_reactnet.converters.interpreter import Interpreter
-from larq_reactnet.converters.judging import Agreement
 from larq_reactnet.converters.layerwise import Flips, LayerError, count_flips, verify_layers
 from larq_reactnet.converters.metadata import Metadata, add_metadata, read_metadata
 from larq_reactnet.converters.predicting import predict_image, predict_images

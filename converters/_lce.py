@@ -30,8 +30,8 @@ WORD = 32  # LCE packs this many bits into one integer, and computes with them a
 SAME_MAGNITUDE = 5e-3
 
 
-def convert_function(function: Callable[[tf.Tensor], tf.Tensor], signature: tf.TensorSpec) -> bytes:
-    """The `.tflite` that LCE makes of a function of one tensor.
+def convert_function(function: Callable[..., Any], *signature: tf.TensorSpec) -> bytes:
+    """The `.tflite` that LCE makes of a function of tensors.
 
     `lce.convert_keras_model` first saves the Keras model, which traces every layer several times.
     One concrete function and its variables are all that LCE needs, and give the same file in a
@@ -39,7 +39,7 @@ def convert_function(function: Callable[[tf.Tensor], tf.Tensor], signature: tf.T
 
     Args:
         function: TensorFlow function, which may use variables.
-        signature: Shape and type of its input.
+        *signature: Shape, type and name of each input.
 
     Raises:
         ImportError: If LCE is not installed.
@@ -49,7 +49,7 @@ def convert_function(function: Callable[[tf.Tensor], tf.Tensor], signature: tf.T
 
     module = tf.Module()
     with quiet(), tempfile.TemporaryDirectory() as folder:
-        concrete = tf.function(function, input_signature=[signature]).get_concrete_function()
+        concrete = tf.function(function, input_signature=signature).get_concrete_function()
         module.variables_used = concrete.variables
         tf.saved_model.save(module, folder, concrete)
         return bytes(lce.convert_saved_model(folder))

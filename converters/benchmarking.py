@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from larq_reactnet._tables import Shown
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters.interpreter import TITLES, Interpreter, engines
 
@@ -51,8 +52,8 @@ class Timing:
         return 1000 * min(self.seconds)
 
 
-@dataclass(frozen=True)
-class Benchmark:
+@dataclass(frozen=True, repr=False)
+class Benchmark(Shown):
     """What `benchmark` measured; printing it gives a table.
 
     Attributes:
@@ -162,7 +163,9 @@ def _start(
 def _seconds(interpreter: Interpreter, threads: int) -> float:
     rng = np.random.default_rng(0)
     inputs = [
-        rng.standard_normal(shape).astype(dtype)
+        rng.integers(0, 128, shape).astype(dtype)
+        if np.issubdtype(dtype, np.integer)
+        else rng.standard_normal(shape).astype(dtype)
         for shape, dtype in zip(interpreter.input_shapes, interpreter.input_types, strict=True)
     ]
     if threads > 1:

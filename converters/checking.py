@@ -10,9 +10,11 @@ from larq_reactnet.converters._faults.costs import costs
 from larq_reactnet.converters._faults.finding import Finding
 from larq_reactnet.converters._faults.rules import faults, is_binary_convolution
 from larq_reactnet.converters._keras.graph import graphs
+from larq_reactnet.converters._keras.parts import is_functional
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.match import match, oddly_fused
 from larq_reactnet.converters.curing import cure
+from larq_reactnet.converters.preparing import unsupported
 from larq_reactnet.profiling import calls_of
 
 import tensorflow as tf
@@ -30,7 +32,8 @@ def check(model: tf.keras.Model, flatbuffer: tflite.File | None = None) -> list[
         ```
 
     Args:
-        model: Functional or sequential model. It is not changed.
+        model: Keras model. It is not changed. Of one that is subclassed or not built, or of such
+            a part of it, the finding says that nothing in it is known.
         flatbuffer: The `.tflite` that was made of it, as the path of a file or its content. If it
             is given, the binary convolutions that are not in the file are found too. They are
             recognized by their weights.
@@ -40,10 +43,13 @@ def check(model: tf.keras.Model, flatbuffer: tflite.File | None = None) -> list[
         true, and refuses a model that has any whose `blocks` is true.
 
     Raises:
-        ValueError: If `model` is not functional or sequential, or `flatbuffer` is not a valid
-            `.tflite`.
+        ValueError: If `model` is not a Keras model, or `flatbuffer` is not a valid `.tflite`.
     """
-    found, cost = [], []
+    if not isinstance(model, tf.keras.Model):
+        raise ValueError(f"`model` must be a Keras 2 model, got {type(model).__name__}.")
+    found, cost = unsupported(model), []
+    if not is_functional(model):
+        return found
     for graph in graphs(model):
         here = faults(graph)
         found += [fault.finding for fault in here]

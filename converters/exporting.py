@@ -6,21 +6,30 @@ from pathlib import Path
 from typing import Any
 
 from larq_reactnet._files import check_writable, replacing
-from larq_reactnet._latent import latent
 from larq_reactnet.converters._keras.calls import flattened
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.match import match
 from larq_reactnet.converters.checking import Finding, binary_convolutions, check
 from larq_reactnet.converters.converting import ExportError, convert
 from larq_reactnet.converters.curing import cure
+from larq_reactnet.converters.feeding import as_inputs, input_names, noise
 from larq_reactnet.converters.folding import fold
 from larq_reactnet.converters.inspecting import count_operators
 from larq_reactnet.converters.metadata import Metadata, add_metadata
+from larq_reactnet.converters.preparing import Shapes, prepare
 from larq_reactnet.converters.proving import prove, refuse_unproved
 from larq_reactnet.converters.report import Report
+from larq_reactnet.converters.rescaling import (
+    INPUT_TYPES,
+    for_bytes,
+    normalized_inside,
+    pixels_of,
+    random_pixels,
+)
 from larq_reactnet.converters.storing import store_heads
-from larq_reactnet.converters.verifying import as_inputs, runner, verify_in_float64
-from larq_reactnet.distillation import Distiller, ends_in_softmax
+from larq_reactnet.converters.tasks import outputs_of
+from larq_reactnet.converters.verifying import runner, verify_in_float64
+from larq_reactnet.distillation import Distiller
 from larq_reactnet.profiling import ops
 
 import numpy as np
@@ -41,6 +50,9 @@ def export(
     min_agreement: float = 0.99,
     allow_float: bool = False,
     storage: str | None = None,
+    task: str = "auto",
+    input_type: str = "float32",
+    input_shape: Shapes | None = None,
     thorough: bool = False,
     metadata: Metadata | None = None,
     progress: bool = True,
@@ -62,22 +74,35 @@ def export(
         ```
 
     Args:
-        model: Trained Keras model of one input and one output (or a `Distiller`, which stands for
-            its student).
+        model: Trained functional or sequential Keras model (or a `Distiller`, which stands for its
+            student). One of mixed precision is built again in float32.
         path: The `.tflite`; an existing file is replaced only if all goes well.
         verify_with: Real inputs on which the file must agree with the Keras model: an array
             `(n, height, width, channels)`, a pair of it and labels, or a `tf.data.Dataset` of
-            batches. Without it, noise is used, which proves less: a network is far less sure of its
-            answers there.
+            batches. For a model of several inputs, it is a list of arrays in place of the array, or
+            a dict by the names of the inputs. Without it, noise is used, which proves less: a
+            network is far less sure of its answers there.
         verify_limit: Use at most this many inputs.
-        min_agreement: Share of inputs that must get the same class as in Keras, 0 to 1. Near ties
-            do not count: other classes that rounding and `storage` explain. The file is refused
-            only if there are more of the remaining other classes than chance explains.
+        min_agreement: How well the outputs must agree, 0 to 1. Where they are classes, it is the
+            share of inputs that must get the same class as in Keras. Near ties do not count: other
+            classes that rounding and `storage` explain. The file is refused only if there are more
+            of the remaining other classes than chance explains. Where they are numbers, it is the
+            share of the variance of each number that the file must give: 0.99 allows an error (root
+            mean square over the inputs) of 10 % of the standard deviation of that number.
         allow_float: Write the file even if `check` finds layers that stay in float.
         storage: How to store the last dense layers: `"int8"`, `"float16"` or `"float32"`. By
             default it is the smallest type with which the error of no output (root mean square over
             the inputs) exceeds 2 % of the standard deviation of this output; int8 only if it makes
             the file at least 5 % smaller than float16 does.
+        task: What the outputs are: `"classify"`, `"regress"`, or `"auto"`, with which they are
+            classes if they come out of a softmax, if the model was compiled with a cross-entropy or
+            is a `Distiller`, or if `metadata` has a label for each of them. A single number out of
+            a sigmoid is judged both as a class and as a number. All others are numbers.
+        input_type: Type of the inputs of the file. With `"uint8"` it takes the bytes of a picture,
+            and with `"int8"` these minus 128. The normalization, which `metadata` must say, is then
+            part of the file, and its metadata say so. `verify_with` is still what `model` takes.
+        input_shape: For a model that takes inputs of any size, the shape for which the file is
+            meant, such as `(224, 224, 3)`; for several inputs, one for each.
         thorough: Also compare each binary convolution of the file with its layer in Keras, both
             given the same input bits.
         metadata: Labels and normalization of the inputs, which the file then carries.
@@ -88,34 +113,42 @@ def export(
 
     Raises:
         ExportError: If the model cannot be converted or the result does not agree with it.
-        ValueError: If `min_agreement` or `verify_limit` is out of range.
+        ValueError: If `min_agreement` or `verify_limit` is out of range, or there is no such
+            `task` or `input_type`.
+        TypeError: If `metadata` is not a `Metadata`.
         OSError: If the file cannot be written.
     """
-    if not 0 <= min_agreement <= 1 or verify_limit < 1:
-        raise ValueError("`min_agreement` must be in 0 to 1, and `verify_limit` at least 1.")
-    model = model.student if isinstance(model, Distiller) else model
-    _refuse_unsuitable(model)
+    _check_arguments(min_agreement, verify_limit, input_type, metadata)
+    whole = model.student if isinstance(model, Distiller) else model
+    prepared, rebuilt = prepare(whole, input_shape)
+    outputs = outputs_of(model, task, () if metadata is None else metadata.labels)
+    names, model = input_names(whole), prepared
     path = check_writable(path)
     with _export_errors():
-        inputs, verified_with = _inputs(model, verify_with, verify_limit)
-        findings, operations = check(model), ops(model)
+        findings = check(model)
         _refuse_findings(model, findings, allow_float)
-        deployed, folding_error, not_folded = _deploy(model, inputs[:_FEWER], progress)
+        operations = ops(model)
+        inputs, verified_with = _inputs(model, names, verify_with, verify_limit)
+        if input_type != "float32":
+            model, inputs, metadata = _for_bytes(model, inputs, input_type, metadata, verify_with)
+        fewer = [array[:_FEWER] for array in inputs]
+        deployed, folding_error, not_folded = _deploy(model, fewer, progress)
 
         _say(f"Converting {model.name} with Larq Compute Engine ...", progress)
-        flatbuffer = convert(deployed)
+        flatbuffer = convert(deployed, input_type=input_type)
         _refuse_missing(deployed, flatbuffer, allow_float)
 
         def finished(content: bytes) -> bytes:
             return content if metadata is None else add_metadata(content, metadata)
 
-        run, softmax = runner(inputs, progress=progress), ends_in_softmax(model)
-        stored = store_heads(flatbuffer, run, finished, softmax=softmax, storage=storage)
+        run = runner(inputs, progress=progress)
+        stored = store_heads(flatbuffer, run, finished, outputs=outputs, storage=storage)
         proof = prove(
             model,
             deployed,
             stored.content,
             inputs,
+            task=outputs,
             moved=stored.moved,
             run=run,
             thorough=thorough,
@@ -136,6 +169,8 @@ def export(
         verified_with=verified_with,
         storage=stored.storage,
         storage_reason=stored.reason,
+        rebuilt=rebuilt,
+        input_type=input_type,
         folding_error=folding_error,
         not_folded=not_folded,
         left_in_float=tuple(str(finding) for finding in findings if finding.blocks),
@@ -154,17 +189,48 @@ def _export_errors() -> Iterator[None]:
         raise ExportError(str(error)) from error
 
 
-def _inputs(model: tf.keras.Model, given: Any, limit: int) -> tuple[np.ndarray, str]:
-    """The inputs to verify with, and what messages call them."""
-    shape, name = tuple(model.input_shape[1:]), "given inputs"
+def _check_arguments(
+    min_agreement: float, verify_limit: int, input_type: str, metadata: Any
+) -> None:
+    if not 0 <= min_agreement <= 1 or verify_limit < 1:
+        raise ValueError("`min_agreement` must be in 0 to 1, and `verify_limit` at least 1.")
+    if input_type not in INPUT_TYPES:
+        raise ValueError(f"`input_type` must be one of {[*INPUT_TYPES]}, got {input_type!r}.")
+    if not isinstance(metadata, Metadata | None):
+        raise TypeError(
+            f"`metadata` must be a `larq_reactnet.converters.Metadata`, got "
+            f"{type(metadata).__name__}: write Metadata(labels=..., mean=..., std=...)."
+        )
+
+
+def _inputs(
+    model: tf.keras.Model, names: Sequence[str], given: Any, limit: int
+) -> tuple[list[np.ndarray], str]:
+    """The inputs to verify with, an array for each input of the model, and what they are called."""
     if given is None:
-        name = "random inputs"
-        given = np.random.default_rng(0).normal(size=(64, *shape))
-    return as_inputs(given, shape, limit), name
+        return [array[:limit] for array in noise(model)], "random inputs"
+    return as_inputs(given, model, limit, names), "given inputs"
+
+
+def _for_bytes(
+    model: tf.keras.Model,
+    inputs: list[np.ndarray],
+    input_type: str,
+    metadata: Metadata | None,
+    given: Any,
+) -> tuple[tf.keras.Model, list[np.ndarray], Metadata | None]:
+    """The model that normalizes bytes itself, inputs for it, and what its file says of them."""
+    model = for_bytes(model, input_type, metadata)
+    assert metadata is not None  # as `for_bytes` has checked
+    if given is None:
+        pixels = random_pixels(inputs[0].shape, input_type)
+    else:
+        pixels = pixels_of(inputs[0], input_type, metadata.mean, metadata.std)
+    return model, [pixels], normalized_inside(metadata, input_type)
 
 
 def _deploy(
-    model: tf.keras.Model, inputs: np.ndarray, progress: bool
+    model: tf.keras.Model, inputs: list[np.ndarray], progress: bool
 ) -> tuple[tf.keras.Model, float | None, str]:
     """Cure and fold `model`, and measure in float64 whether that changes its outputs.
 
@@ -224,40 +290,3 @@ def _refuse_missing(deployed: tf.keras.Model, flatbuffer: bytes, allow_float: bo
 def _say(what: str, progress: bool) -> None:
     if progress:
         print(what, flush=True)
-
-
-def _refuse_unsuitable(model: Any) -> None:
-    """Raise an ExportError if `model` is something that LCE cannot take."""
-    if not isinstance(model, tf.keras.Model):
-        raise ExportError(
-            f"`model` must be a Keras 2 model (`tf.keras.Model`, not that of `import keras`), got "
-            f"{type(model).__name__} of {type(model).__module__}."
-        )
-    if not model.built or len(model.inputs or ()) != 1 or len(model.outputs or ()) != 1:
-        raise ExportError(
-            f"{model.name!r} must be a functional or sequential model that is built and has one "
-            "input and one output."
-        )
-    if not isinstance(model.input_shape, tuple) or not isinstance(model.output_shape, tuple):
-        raise ExportError(
-            f"{model.name!r} must take and return a single tensor, not a dict or list."
-        )
-    if model.input.dtype != tf.float32:
-        raise ExportError(
-            f"{model.name!r} takes {model.input.dtype.name} inputs: build it with float32 inputs."
-        )
-    if None in model.input_shape[1:]:
-        raise ExportError(
-            f"{model.name!r} takes inputs of any size {model.input_shape[1:]}: build it with a "
-            "fixed `input_shape`."
-        )
-    for layer in model.submodules:
-        policy = getattr(layer, "dtype_policy", None)
-        if policy is not None and policy.name != "float32":
-            raise ExportError(
-                f"{layer.name} has the dtype policy {policy.name!r}: build the model under the "
-                "policy 'float32' and copy the weights with `set_weights`."
-            )
-    for weight in model.weights:
-        if not np.isfinite(latent(weight).numpy()).all():
-            raise ExportError(f"The weight {weight.name} has NaN or infinite values.")

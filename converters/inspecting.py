@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from larq_reactnet._tables import Shown
 from larq_reactnet.converters._lce import BCONV2D, BMAXPOOL2D, QUANTIZE, WORD
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.graph import DATA, Graph, layers, readable, text
@@ -138,8 +139,8 @@ class Operator:
         return ", ".join(map(by, self.output_shapes)) + (f" x {WORD} bits" if bits else "")
 
 
-@dataclass(frozen=True)
-class Inspection:
+@dataclass(frozen=True, repr=False)
+class Inspection(Shown):
     """What `inspect` found; printing it gives a table.
 
     Attributes:

@@ -32,8 +32,9 @@ class Interpreter:
     Args:
         model: Path or content of a file.
         num_threads: Number of threads.
-        engine: `"lce"`; `"runtime"`, which runs files of one float32 input and of float32 outputs;
-            or `"auto"`: the runtime if it is installed and runs the file, else LCE.
+        engine: `"lce"`; `"runtime"`, which runs files whose outputs are float32, and whose inputs
+            are float32 or bytes; or `"auto"`: the runtime if it is installed and runs the file,
+            else LCE.
         kernel: LCE's kernel of binary convolutions: `"indirect"`, several times faster on x86 than
             `"default"`, or `"reference"`. The runtime has its own.
         xnnpack: Use XNNPACK for float operators in LCE. Stock TensorFlow Lite and the runtime

@@ -6,20 +6,23 @@ second effect: a number that is within rounding of a threshold may get the other
 numbers behind it then change. So the outputs for an input are either within rounding of each other,
 or a sign has fallen the other way. `replay` proves that the latter is all that happens.
 
-Another class in first place means something only if the first was ahead of the second by more than
-rounding explains; otherwise the two are a near tie. And a few inputs that get another class say
-little about a percentage: `is_more_than_chance` tells whether there are enough of them.
+Where outputs are classes, another class in first place means something only if the first was ahead
+of the second by more than rounding explains; otherwise the two are a near tie. And a few inputs
+that get another class say little about a percentage: `is_more_than_chance` tells whether there are
+enough of them. Where outputs are numbers, each of them is judged by how far off it is, relative to
+how much it varies over the inputs.
 """
 
 import math
-from dataclasses import dataclass
 
+from larq_reactnet.converters.agreement import Agreement
+from larq_reactnet.converters.tasks import Output
 from larq_reactnet.profiling import KERNELS, calls_of, is_binary
 
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Agreement", "compare", "is_more_than_chance", "logits_of", "rounding_of"]
+__all__ = ["Agreement", "compare", "is_close", "magnitudes", "relative_errors", "rounding_of"]
 
 # Errors of n roundings are taken to add up like a random walk, and to stay within 8 times its
 # standard deviation (Higham and Mary, "A new approach to probabilistic rounding error analysis",
@@ -29,62 +32,14 @@ _DEVIATIONS = 8
 _CANCELLATION = 16
 _UNIT = 2.0**-24  # the largest relative error of one rounding to float32
 
-SMALLEST_PROBABILITY = 1e-30  # below it, the logarithm would compare noise
 _CHANCE = 0.01  # what is less likely than this is held to be more than chance
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How the outputs of two runs compare.
-
-    Attributes:
-        images: Number of inputs.
-        same_class: Share of inputs with the same arg-max, 0 to 1. With a single output, which has
-            no arg-max, it is the share of inputs whose outputs differ by at most 1 % of the
-            standard deviation over all inputs.
-        mean_distance: Mean absolute difference of the logits. If the model ends in a softmax, its
-            logits are the logarithms of its outputs, centered.
-        max_distance: Largest absolute difference of the logits.
-        engine: What ran the file.
-        second: How the file in larq-reactnet-runtime compares with the file in `engine`, if that is
-            LCE's interpreter and both are installed.
-        refusal: Why larq-reactnet-runtime did not run the file, if it is installed and did not.
-        decided: Number of answers that count: those that are the same, and those whose difference
-            is larger than what rounding and storage (weights in a smaller type than float32)
-            explain.
-        other_class: How many of them are not the same.
-        flipped: Number of inputs whose outputs are further apart than rounding and storage explain,
-            because a sign has fallen the other way.
-        relative_error: The root mean square of the differences of an output, relative to the
-            standard deviation of that output over the inputs. This is the largest over all outputs.
-        largest_change: Largest absolute difference of the outputs themselves, which are
-            probabilities if the model ends in a softmax.
-    """
-
-    images: int
-    same_class: float
-    mean_distance: float
-    max_distance: float
-    engine: str = ""
-    second: "Agreement | None" = None
-    refusal: str = ""
-    decided: int = 0
-    other_class: int = 0
-    flipped: int = 0
-    relative_error: float = 0.0
-    largest_change: float = 0.0
-
-    @property
-    def engines(self) -> tuple[str, ...]:
-        """The engines that ran the file. The first one is compared with Keras."""
-        return (self.engine, *(self.second.engines if self.second else ()))
 
 
 def compare(
     found: np.ndarray,
     expected: np.ndarray,
     *,
-    softmax: bool,
+    output: Output | None = None,
     rounding: float,
     stored: np.ndarray | float = 0.0,
     engine: str = "",
@@ -92,38 +47,76 @@ def compare(
     """How `found` compares with `expected`.
 
     Args:
-        found: Outputs, finite; the first axis is that of the inputs, the last that of the classes.
-        expected: The outputs of another run, of the same shape.
-        softmax: Whether both are the probabilities of a softmax.
+        found: One output of a model, finite; the first axis is that of the inputs, the last that of
+            its classes or numbers.
+        expected: The same of another run, of the same shape.
+        output: How it is judged; by default as logits of classes.
         rounding: How large a difference rounding explains, relative to the largest logit of an
-            input.
-        stored: What else explains a difference: how far the logits of each input are moved because
-            weights are stored in a smaller type than float32.
+            input, or, for numbers, to the largest one of the same output.
+        stored: What else explains a difference of classes: how far scores are moved because weights
+            are stored in a smaller type than float32. It is a number, one for each input, or an
+            array of the shape of the output.
         engine: The engine that gave `found`.
     """
-    change = np.abs(found - expected)
-    ours, theirs = (logits_of(values) if softmax else values for values in (found, expected))
+    output = output or Output()
+    if expected.ndim == 1:
+        found, expected = found[:, None], expected[:, None]
+    ours, theirs = output.scores(found), output.scores(expected)
     distances = np.abs(ours - theirs)
+    moved = np.asarray(stored, np.float64)
+    if moved.ndim == 1:
+        moved = moved.reshape(-1, *[1] * (distances.ndim - 1))
     own_axes = tuple(range(1, distances.ndim))
-    bound = rounding * np.abs(theirs).max(own_axes) + stored
-    is_same, gap = _answers(ours, theirs)
-    explained = gap <= 2 * np.reshape(bound, (-1, *[1] * (gap.ndim - 1)))
+    if output.by_numbers:
+        explained = np.broadcast_to(rounding * magnitudes(theirs, output), distances.shape)
+        bound = explained + moved
+    else:
+        explained = np.zeros_like(distances)
+        largest = np.abs(theirs).max(own_axes, keepdims=True)
+        bound = rounding * largest + (moved.max(own_axes, keepdims=True) if moved.ndim else moved)
+    same_class, decided, other_class = None, 0, 0
+    if output.by_class:
+        is_same, gap = _answers(ours, theirs, output.threshold)
+        near = gap <= 2 * np.broadcast_to(bound, (*distances.shape[:-1], 1))[..., 0]
+        same_class = float(is_same.mean())
+        decided = int(np.count_nonzero(is_same | ~near))
+        other_class = int(np.count_nonzero(~is_same & ~near))
+    beyond = relative_errors(np.where(distances <= explained, theirs, ours), theirs)
     return Agreement(
         images=len(found),
-        same_class=float(is_same.mean()),
+        same_class=same_class,
         mean_distance=float(distances.mean()),
         max_distance=float(distances.max()),
         engine=engine,
-        decided=int(np.count_nonzero(is_same | ~explained)),
-        other_class=int(np.count_nonzero(~is_same & ~explained)),
-        flipped=int(np.count_nonzero(distances.max(own_axes) > bound)),
-        relative_error=relative_error(ours, theirs),
-        largest_change=float(change.max()),
+        decided=decided,
+        other_class=other_class,
+        flipped=int(np.count_nonzero((distances > bound).any(own_axes))),
+        errors=tuple(map(float, relative_errors(ours, theirs))),
+        error_of_numbers=float(np.max(beyond)) if output.by_numbers else None,
+        largest_change=float(np.abs(found - expected).max()),
+        output=output.name,
     )
 
 
-def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
-    """The error of the worst output, relative to how much this output varies over the inputs.
+def is_close(agreement: Agreement, min_agreement: float) -> bool:
+    """Whether two runs agree as well as is wanted, in this output.
+
+    Args:
+        agreement: How they compare.
+        min_agreement: Share of inputs that must get the same class, where the others must be more
+            than chance explains to be too many. For numbers it is the share of the variance of each
+            output that must be right: 0.99 allows an error (root mean square) of 0.1 of the
+            standard deviation, because 1 - 0.1 ** 2 = 0.99. With 0, anything is close.
+    """
+    allowed = 1 - min_agreement
+    error = agreement.error_of_numbers or 0.0
+    if np.isnan(error) or (min_agreement > 0 and error**2 > allowed * (1 + 1e-9)):
+        return False
+    return not is_more_than_chance(agreement.other_class, agreement.decided, allowed)
+
+
+def relative_errors(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """The error of each output, relative to how much this output varies over the inputs.
 
     If an output does not vary, as with a single input, its error is relative to its magnitude.
     """
@@ -134,20 +127,35 @@ def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
     # Less than a millionth of the magnitude is rounding, not variation.
     scale = np.where(spread > 1e-6 * magnitude, spread, magnitude)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.max(np.where(error == 0, 0.0, error / scale)))
+        return np.where(error == 0, 0.0, error / scale)
 
 
-def _answers(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def magnitudes(scores: np.ndarray, output: Output) -> np.ndarray:
+    """To what the rounding of each number is relative: its largest size over all inputs.
+
+    A probability is rounded by as much as the rounding of its logit changes it, which is a quarter
+    of that at most.
+    """
+    if output.activation in ("sigmoid", "softmax"):
+        probabilities = np.clip(scores.astype(np.float64), 1e-7, 1 - 1e-7)
+        logits = np.log(probabilities / (1 - probabilities))
+        scores = np.maximum(np.abs(scores), np.abs(logits) / 4)
+    return np.asarray(np.abs(scores).max(tuple(range(scores.ndim - 1))))
+
+
+def _answers(
+    ours: np.ndarray, theirs: np.ndarray, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Which answers are the same, and how far apart in `theirs` those are that are not.
 
     With several outputs, the answer is the index of the largest. Another one becomes the largest if
     the two outputs come nearer to each other by the gap between them, so a difference of half the
-    gap explains it. With one output, the answer is its value, and the gap is twice the distance.
+    gap explains it. With one output, the answer is the side of the threshold, and the gap is twice
+    the distance to it.
     """
     if theirs.shape[-1] == 1:
-        distance = np.abs(ours - theirs)[..., 0]
-        spread = np.std(theirs) or np.abs(theirs).max()
-        return distance <= 1e-2 * spread, 2 * distance
+        sides, gap = (ours > threshold) == (theirs > threshold), 2 * np.abs(theirs - threshold)
+        return sides[..., 0], gap[..., 0]
     first, second = theirs.argmax(-1)[..., None], ours.argmax(-1)[..., None]
     gap = np.take_along_axis(theirs, first, -1) - np.take_along_axis(theirs, second, -1)
     return (first == second)[..., 0], gap[..., 0]
@@ -183,9 +191,3 @@ def is_more_than_chance(count: int, total: int, share: float) -> bool:
         log_choices = math.lgamma(total + 1) - math.lgamma(k + 1) - math.lgamma(total - k + 1)
         at_least -= math.exp(log_choices) * share**k * (1 - share) ** (total - k)
     return count > 0 and at_least < _CHANCE
-
-
-def logits_of(probabilities: np.ndarray) -> np.ndarray:
-    """The logits, centered, for which a softmax gives `probabilities`."""
-    logits = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY))
-    return logits - logits.mean(-1, keepdims=True)

@@ -24,6 +24,7 @@ from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.alone import alone
 from larq_reactnet.converters._tflite.match import BinaryOp, binary_ops, match, unpack
 from larq_reactnet.converters.checking import binary_convolutions
+from larq_reactnet.converters.feeding import Inputs, batches, of_types
 from larq_reactnet.converters.interpreter import Interpreter
 from larq_reactnet.layers import RPReLU
 
@@ -79,13 +80,14 @@ class Flips:
     flipped: int
 
 
-def count_flips(model: tf.keras.Model, flatbuffer: tflite.File, inputs: np.ndarray) -> list[Flips]:
+def count_flips(model: tf.keras.Model, flatbuffer: tflite.File, inputs: Inputs) -> list[Flips]:
     """Compare the signs in front of each binary convolution, in the order of the file.
 
     Args:
         model: The Keras model that was converted: cured and folded, without models in it.
         flatbuffer: The `.tflite` that was made of it.
-        inputs: Array of shape `(n, height, width, channels)`.
+        inputs: Array of shape `(n, height, width, channels)`, or a list of arrays if the model has
+            several inputs.
 
     Returns:
         One entry for each binary convolution.
@@ -102,11 +104,10 @@ def count_flips(model: tf.keras.Model, flatbuffer: tflite.File, inputs: np.ndarr
     keras = _before(model, [call for call, _ in pairs])
     signs = np.zeros((len(pairs), 2), np.int64)
     with Interpreter(tflite.write(file)) as interpreter:
-        for image in inputs:
-            for row, words, wanted in zip(
-                signs, interpreter.run(image[None]), keras(image[None]), strict=True
-            ):
-                row += (
+        for row in batches(inputs):
+            found = interpreter.run(*of_types(row, interpreter.input_types))
+            for counts, words, wanted in zip(signs, found, keras(row), strict=True):
+                counts += (
                     wanted.size,
                     np.count_nonzero(unpack(words, wanted.shape[-1]) != (wanted < 0)),
                 )
@@ -117,7 +118,7 @@ def count_flips(model: tf.keras.Model, flatbuffer: tflite.File, inputs: np.ndarr
 
 
 def verify_layers(
-    model: tf.keras.Model, flatbuffer: tflite.File, inputs: np.ndarray
+    model: tf.keras.Model, flatbuffer: tflite.File, inputs: Inputs
 ) -> list[LayerError]:
     """Give each binary convolution of the file the very bits that its layer has in Keras.
 
@@ -127,7 +128,8 @@ def verify_layers(
     Args:
         model: The Keras model that was converted: cured and folded, without models in it.
         flatbuffer: The `.tflite` that was made of it.
-        inputs: Array of shape `(n, height, width, channels)`.
+        inputs: Array of shape `(n, height, width, channels)`, or a list of arrays if the model has
+            several inputs.
 
     Returns:
         One entry for each binary convolution, in the order of the file.
@@ -146,8 +148,8 @@ def verify_layers(
     tolerances = [_tolerances(file, op) for _, op in pairs]
     errors = [np.zeros_like(tolerance) for tolerance in tolerances]
     with Interpreter(alone(file, [op for _, op in pairs])) as interpreter:
-        for image in inputs:
-            signs = keras(image[None])
+        for row in batches(inputs):
+            signs = keras(row)
             found = interpreter.run(*signs)
             for index, ((_, op), chain) in enumerate(zip(pairs, chains, strict=True)):
                 distances = [
@@ -192,12 +194,12 @@ def pairs_of(model: tf.keras.Model, file: tflite.ModelT) -> list[tuple[Call, Bin
 
 def _before(
     model: tf.keras.Model, calls: Sequence[Call]
-) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """A function from an image to the signs in front of the binary convolutions, as -1 and +1."""
+) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
+    """A function from the inputs to the signs in front of the binary convolutions, -1 and +1."""
     inner = tf.keras.Model(model.inputs, [call.inputs[0] for call in calls])
 
-    def run(image: np.ndarray) -> list[np.ndarray]:
-        tensors = tf.nest.flatten(inner(image, training=False))
+    def run(row: Sequence[np.ndarray]) -> list[np.ndarray]:
+        tensors = tf.nest.flatten(inner(row[0] if len(row) == 1 else [*row], training=False))
         quantizers = [call.layer.input_quantizer or tf.identity for call in calls]
         return [q(tensor).numpy() for q, tensor in zip(quantizers, tensors, strict=True)]
 
@@ -243,7 +245,7 @@ def _results(chain: Sequence[Call], signs: np.ndarray) -> Iterator[tuple[np.ndar
 
 
 def _run(call: Call, value: Any) -> Any:
-    return run_call(call, call.layer, {id(call.inputs[0]): value})
+    return run_call(call, call.layer, {id(call.inputs[0]): value}, training=False)
 
 
 def _distances(

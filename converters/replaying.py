@@ -12,11 +12,12 @@ Keras's number, unless this number is within rounding of its threshold, and the 
 equal but for rounding.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from larq_reactnet._latent import latent
+from larq_reactnet._tables import Shown
 from larq_reactnet.converters._faults.signs import is_sign
 from larq_reactnet.converters._keras.calls import (
     Call,
@@ -35,10 +36,11 @@ from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.match import BinaryOp
 from larq_reactnet.converters._tflite.signs import with_signs
 from larq_reactnet.converters.checking import binary_convolutions, check
+from larq_reactnet.converters.feeding import Inputs, batches, of_types
 from larq_reactnet.converters.interpreter import TITLES, Interpreter
-from larq_reactnet.converters.judging import logits_of, rounding_of
+from larq_reactnet.converters.judging import magnitudes, rounding_of
 from larq_reactnet.converters.layerwise import pairs_of
-from larq_reactnet.distillation import ends_in_softmax
+from larq_reactnet.converters.tasks import Output, outputs_of
 
 import numpy as np
 import tensorflow as tf
@@ -46,8 +48,8 @@ import tensorflow as tf
 __all__ = ["Replay", "replay"]
 
 
-@dataclass(frozen=True)
-class Replay:
+@dataclass(frozen=True, repr=False)
+class Replay(Shown):
     """What came out when Keras replayed, in float64, the signs that an engine computed.
 
     Attributes:
@@ -58,8 +60,9 @@ class Replay:
             threshold.
         wrong: How many fell the other way although the number is not.
         layer: The first layer in front of which there are wrong signs, or an empty string.
-        error: Largest difference of an output (a logit, if the model ends in a softmax), relative
-            to the largest output for the same input.
+        error: Largest difference of an output, relative to the largest for the same input, or, if
+            the outputs are numbers, to how large the same number gets over all inputs. Where a
+            softmax gives classes, logits are compared.
         tolerance: How large an error is explained by rounding, and by weights that are stored in a
             smaller type than float32.
     """
@@ -94,19 +97,27 @@ class Replay:
 def replay(
     model: tf.keras.Model,
     flatbuffer: tflite.File,
-    inputs: np.ndarray,
+    inputs: Inputs,
     *,
     engine: str = "lce",
-    stored: float = 0.0,
+    task: str | Sequence[Output] = "auto",
+    stored: float | Sequence[np.ndarray | float] = 0.0,
+    sizes: Sequence[np.ndarray] | None = None,
 ) -> Replay:
     """Run the file, and have the Keras model compute in float64 with the signs that it gave.
 
     Args:
         model: The Keras model that was converted: cured and folded, without models in it.
         flatbuffer: The `.tflite` that was made of it.
-        inputs: Array of shape `(n, height, width, channels)`.
+        inputs: Array of shape `(n, height, width, channels)`, or a list of arrays if the model has
+            several inputs.
         engine: `"lce"` or `"runtime"`.
-        stored: How far a logit may move because weights are stored in a smaller type than float32.
+        task: What the outputs are: `"classify"`, `"regress"`, or `"auto"`, as in `export`; or how
+            each output is judged.
+        stored: How far a score may move because weights are stored in a smaller type than float32:
+            for all outputs, or for each.
+        sizes: For each output, how large each of its numbers gets over more inputs than these. An
+            error is relative to that, because a number may be near 0 for these by chance.
 
     Raises:
         ValueError: If the file is corrupt, the engine cannot run it, or it cannot be replayed: a
@@ -124,44 +135,76 @@ def replay(
         raise ValueError(f"{missing} binary convolutions of {model.name!r} are not in the file.")
     with float64_errors(model):
         exact = _Exact(model, pairs)
-    tolerance, softmax = rounding_of(model), ends_in_softmax(model)
+    outputs = outputs_of(model, task) if isinstance(task, str) else tuple(task)
+    tolerance = rounding_of(model)
     order = list(dict.fromkeys(op.input for _, op in pairs))
     undecided, wrong = (np.zeros(len(pairs), np.int64) for _ in range(2))
-    signs, errors, allowed = 0, [0.0], [tolerance]
+    signs = 0
+    found: list[list[np.ndarray]] = []
+    expected: list[list[np.ndarray]] = []
     with Interpreter(with_signs(file, [op for _, op in pairs]), engine=engine) as interpreter:
-        for image in inputs:
-            outputs, *given = interpreter.run(image[None])
+        for row in batches(inputs):
+            values = interpreter.run(*of_types(row, interpreter.input_types))
+            given = values[len(outputs) :]
             by_tensor = dict(zip(order, given, strict=True))
             taken = [by_tensor[op.input] for _, op in pairs]
-            for index, (off, excused) in enumerate(exact.signs_off(image, taken, tolerance)):
+            for index, (off, excused) in enumerate(exact.signs_off(row, taken, tolerance)):
                 undecided[index] += excused
                 wrong[index] += off - excused
                 signs += taken[index].size
-            expected = exact.outputs
-            if softmax:
-                outputs, expected = logits_of(outputs), logits_of(expected)
-            largest = float(np.abs(expected).max()) or 1.0
-            errors.append(float(np.abs(outputs - expected).max()) / largest)
-            allowed.append(tolerance + stored / largest)
-    worst = int(np.argmax(np.array(errors) / np.array(allowed)))
+            found.append(values[: len(outputs)])
+            expected.append(exact.outputs)
+    count = len(outputs)
+    offsets: list[Any] = [*stored] if isinstance(stored, list | tuple) else [stored] * count
+    scales: list[Any] = [0.0] * count if sizes is None else [*sizes]
+    ours, theirs = (
+        [np.concatenate(parts) for parts in zip(*rows, strict=True)] for rows in (found, expected)
+    )
+    error, allowed = max(
+        (
+            _worst(ours[i], theirs[i], output, tolerance, offsets[i], scales[i])
+            for i, output in enumerate(outputs)
+        ),
+        key=lambda pair: float(np.nan_to_num(pair[0] / pair[1], nan=np.inf)),
+    )
     first = next((call.layer.name for (call, _), n in zip(pairs, wrong, strict=True) if n), "")
     return Replay(
         engine=TITLES[engine],
-        images=len(inputs),
+        images=len(found),
         signs=signs,
         undecided=int(undecided.sum()),
         wrong=int(wrong.sum()),
         layer=first,
-        error=errors[worst],
-        tolerance=allowed[worst],
+        error=error,
+        tolerance=allowed,
     )
+
+
+def _worst(
+    found: np.ndarray,
+    expected: np.ndarray,
+    output: Output,
+    tolerance: float,
+    stored: np.ndarray | float,
+    size: np.ndarray | float,
+) -> tuple[float, float]:
+    """The error that comes closest to what is allowed for it, or exceeds it the most, and that."""
+    ours, theirs = output.scores(found), output.scores(expected)
+    if output.by_numbers:
+        largest = np.maximum(magnitudes(theirs, output), size)
+    else:  # the scores of classes are compared with each other
+        largest = np.abs(theirs).max(tuple(range(1, theirs.ndim)), keepdims=True)
+    largest = np.broadcast_to(np.where(largest > 0, largest, 1.0), theirs.shape)
+    errors, allowed = np.abs(ours - theirs) / largest, tolerance + stored / largest
+    worst = np.unravel_index(np.argmax(errors / allowed), errors.shape)
+    return float(errors[worst]), float(allowed[worst])
 
 
 class _Exact:
     """The model in float64, whose binary convolutions take their signs as inputs of the model.
 
     Attributes:
-        outputs: The outputs for the image of the last call of `signs_off`.
+        outputs: The outputs for the inputs of the last call of `signs_off`.
 
     Raises:
         ValueError: If another layer is between a convolution and the quantizer that gives its
@@ -209,15 +252,18 @@ class _Exact:
         )
 
     def signs_off(
-        self, image: np.ndarray, signs: list[np.ndarray], tolerance: float
+        self, row: Sequence[np.ndarray], signs: Sequence[np.ndarray], tolerance: float
     ) -> list[tuple[int, int]]:
         """For each convolution, how many signs differ from Keras's, and how many of these may."""
-        values = [image[None].astype(np.float64), *(s.astype(np.float64) for s in signs)]
-        found = tf.nest.flatten(self._model(values, training=False))
-        self.outputs = found[0].numpy()
+        given_signs = [values.astype(np.float64) for values in signs]
+        values = [*(array.astype(np.float64) for array in row), *given_signs]
+        found = tf.nest.flatten(
+            self._model(values if len(values) > 1 else values[0], training=False)
+        )
+        self.outputs = [output.numpy() for output in found[: self._count]]
         counts = []
         for tensor, quantizer, given in zip(
-            found[self._count :], self._quantizers, values[1:], strict=True
+            found[self._count :], self._quantizers, given_signs, strict=True
         ):
             slack = tolerance * tf.reduce_max(tf.abs(tensor))
             off = quantizer(tensor).numpy() != given

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from larq_reactnet._tables import Shown, table
 from larq_reactnet.converters._lce import BCONV2D
-from larq_reactnet.converters.judging import Agreement
+from larq_reactnet.converters.agreement import Agreement
 from larq_reactnet.converters.layerwise import Flips, LayerError
 from larq_reactnet.converters.proving import Proof
 from larq_reactnet.profiling import Ops
@@ -13,8 +14,8 @@ from larq_reactnet.profiling import Ops
 __all__ = ["Report"]
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Shown):
     """What `export` wrote; printing it gives a table.
 
     Attributes:
@@ -29,6 +30,9 @@ class Report:
         verified_with: Where the inputs of the comparison came from.
         storage: How the last dense layers are stored: `"int8"`, `"float16"` or `"float32"`.
         storage_reason: Why they are stored like this.
+        rebuilt: What had to be changed before anything else, such as the precision, or an empty
+            string. The file is compared with the model that was built then.
+        input_type: Type of the inputs of the file.
         folding_error: Largest difference that curing and folding made to the outputs in float64,
             relative to the largest output; None if there was nothing to cure or fold.
         not_folded: Why nothing could be folded, or an empty string.
@@ -46,6 +50,8 @@ class Report:
     verified_with: str
     storage: str = "float32"
     storage_reason: str = ""
+    rebuilt: str = ""
+    input_type: str = "float32"
     folding_error: float | None = None
     not_folded: str = ""
     left_in_float: tuple[str, ...] = ()
@@ -72,68 +78,30 @@ class Report:
             ("file", str(self.path)),
             ("size", f"{self.bytes:,} bytes"),
             ("as float32", f"{self.float_bytes:,} bytes, {self.float_bytes / self.bytes:.1f} x"),
+            *self._changes(),
             ("dense layers", f"{self.storage}: {self.storage_reason}"),
             ("binary convolutions", f"{became} of {self.binary_convolutions} are LceBconv2d"),
             ("binary share of MACs", f"{self.ops.binary_share:.2%}"),
-            *self._outputs(),
-            *self._proofs(),
+            *self.proof.agreement.rows(self.verified_with),
+            *self.proof.rows(),
+            *self._folding(),
             ("operators", ", ".join(f"{name} {n}" for name, n in self.operators.items())),
             *(("left in float", finding) for finding in self.left_in_float),
             *(("cured", finding) for finding in self.cured),
         ]
-        return "\n".join(f"{name:<21} {value}" for name, value in rows)
+        return table(rows)
 
-    def _outputs(self) -> Iterator[tuple[str, str]]:
-        """How far the outputs are from those of Keras, in words that a user can weigh."""
-        agreement = self.agreement
-        same = f"{agreement.same_class:.2%} of {agreement.images} {self.verified_with}"
-        if agreement.other_class:
-            same += f"; {agreement.other_class} others are more than a near tie"
-        elif agreement.same_class < 1:
-            same += "; the others are near ties"
-        yield "same class as Keras", same
-        yield (
-            "distance from Keras",
-            f"outputs up to {agreement.largest_change:.2g} apart; logits "
-            f"{agreement.mean_distance:.2g} on average, {agreement.max_distance:.2g} at most, "
-            f"{agreement.relative_error:.2g} of what they vary by",
-        )
-        if agreement.flipped:
-            yield (
-                "signs at a tie",
-                f"fell the other way and changed the outputs of {agreement.flipped} of "
-                f"{agreement.images} inputs",
-            )
-        second = agreement.second
-        if second is not None:
-            yield (
-                "second engine",
-                f"same class as the first on {second.same_class:.2%}, logits "
-                f"{second.mean_distance:.2g} apart on average, {second.max_distance:.2g} at most",
-            )
+    def _changes(self) -> Iterator[tuple[str, str]]:
+        """In what the model of the file is another than the one that was given."""
+        if self.rebuilt:
+            yield "built again", f"{self.rebuilt}; that is what the file is compared with"
+        if self.input_type != "float32":
+            yield "takes", f"{self.input_type}, the bytes of a picture, and normalizes them itself"
 
-    def _proofs(self) -> Iterator[tuple[str, str]]:
-        """What was proved, and in which engine."""
-        yield "run in", ", ".join(self.agreement.engines)
-        if self.agreement.refusal:
-            yield "not run in", self.agreement.refusal
-        for replay in self.proof.replays:
-            yield "proved equal", f"in {replay.engine}: {replay}"
-        if self.proof.not_replayed:
-            yield "not replayed", self.proof.not_replayed
-        signs = sum(layer.signs for layer in self.flips)
-        if signs:
-            flipped = sum(layer.flipped for layer in self.flips)
-            yield "flipped signs", f"{flipped:,} of {signs:,}, on the first few"
+    def _folding(self) -> Iterator[tuple[str, str]]:
+        """What curing and folding changed."""
         if self.folding_error is not None:
             error = f"{self.folding_error:.1g}"
             yield "folding, in float64", f"changes outputs by {error}, relative"
         if self.not_folded:
             yield "not folded", self.not_folded
-        if self.layers:
-            worst = max(self.layers, key=lambda layer: layer.error / layer.tolerance)
-            yield (
-                "layer by layer",
-                f"{len(self.layers)} binary convolutions equal; {worst.layer} within "
-                f"{worst.error:.1g} of {worst.tolerance:.1g} allowed",
-            )

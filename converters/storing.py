@@ -7,11 +7,12 @@ how many inputs get the same class: a difference is small if it is small compare
 output varies over the inputs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from larq_reactnet.converters.compressing import STORAGES, compress
-from larq_reactnet.converters.judging import logits_of, relative_error
+from larq_reactnet.converters.judging import relative_errors
+from larq_reactnet.converters.tasks import Output
 from larq_reactnet.converters.verifying import Runner
 
 import numpy as np
@@ -29,13 +30,14 @@ class Stored(NamedTuple):
         storage: `"int8"`, `"float16"` or `"float32"`.
         reason: Why it was chosen.
         content: The file.
-        moved: For each input, how far its logits are at most from those with float32 weights.
+        moved: For each output of the model, how far its numbers are from those with float32
+            weights, or its logits if it ends in the softmax of a classifier.
     """
 
     storage: str
     reason: str
     content: bytes
-    moved: np.ndarray
+    moved: tuple[np.ndarray, ...]
 
 
 def store_heads(
@@ -43,7 +45,7 @@ def store_heads(
     run: Runner,
     finished: Callable[[bytes], bytes] = bytes,
     *,
-    softmax: bool,
+    outputs: Sequence[Output],
     storage: str | None = None,
 ) -> Stored:
     """Store the last dense layers of a file in a smaller type.
@@ -53,8 +55,7 @@ def store_heads(
         run: Function from the content of a file to its outputs for real inputs.
         finished: Function that is applied to the content before it runs and is written, such as one
             that adds metadata.
-        softmax: Whether the outputs are the probabilities of a softmax. Then their logits are
-            compared.
+        outputs: What each output of the model is.
         storage: The type. `None` chooses the smallest that is exact enough: int8 if it gives a file
             at least 5 % smaller than float16 does, else float16, else float32.
 
@@ -65,9 +66,12 @@ def store_heads(
 
     def judged(content: bytes, storage: str, reason: str) -> tuple[Stored, float]:
         content = finished(content)
-        ours, theirs = (logits_of(o) if softmax else o for o in (run(content), plain))
-        moved = np.abs(ours - theirs).reshape(len(ours), -1).max(axis=1)
-        return Stored(storage, reason, content, moved), relative_error(ours, theirs)
+        moved, errors = [], []
+        for output, found, exact in zip(outputs, run(content), plain, strict=True):
+            ours, theirs = output.scores(found), output.scores(exact)
+            moved.append(np.abs(ours - theirs))
+            errors.append(np.max(relative_errors(ours, theirs)))
+        return Stored(storage, reason, content, tuple(moved)), float(np.max(errors))
 
     if storage is not None:
         content = compress(flatbuffer, storage)

@@ -1,35 +1,38 @@
 """The `.tflite` against the Keras model: both are run on the same inputs and compared."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from larq_reactnet.converters._keras.calls import float64_errors, rebuild
 from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters.agreement import Agreement
+from larq_reactnet.converters.feeding import Inputs, batches, listed, of_types
 from larq_reactnet.converters.interpreter import TITLES, Interpreter, engines
-from larq_reactnet.converters.judging import Agreement, compare, rounding_of
-from larq_reactnet.distillation import ends_in_softmax
+from larq_reactnet.converters.judging import compare, rounding_of
+from larq_reactnet.converters.tasks import Output, outputs_of
 
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Runner", "as_inputs", "predict_tflite", "verify", "verify_in_float64"]
+__all__ = ["Runner", "outputs_in_keras", "predict_tflite", "runner", "verify", "verify_in_float64"]
 
 _BATCH = 64
 _FEW = 8  # inputs that are also run with LCE's default kernel, the slowest on x86
 
-# A function from the content of a file to its outputs in the reference engine, which is LCE's
-# interpreter, or larq-reactnet-runtime where LCE is not installed.
-Runner = Callable[[bytes], np.ndarray]
+# A function from the content of a file to each of its outputs in the reference engine, which is
+# LCE's interpreter, or larq-reactnet-runtime where LCE is not installed.
+Runner: TypeAlias = Callable[[bytes], list[np.ndarray]]
 
 
 def verify(
     model: tf.keras.Model,
     flatbuffer: tflite.File,
-    inputs: np.ndarray,
+    inputs: Inputs,
     *,
-    stored: np.ndarray | float = 0.0,
+    task: str | Sequence[Output] = "auto",
+    stored: np.ndarray | float | Sequence[np.ndarray] = 0.0,
     run: Runner | None = None,
     progress: bool = True,
 ) -> Agreement:
@@ -42,11 +45,15 @@ def verify(
     larq-reactnet-runtime alone.
 
     Args:
-        model: Keras model of one input and one output.
+        model: Functional or sequential Keras model.
         flatbuffer: What LCE made of it: the path of a file, or its content.
-        inputs: Array of shape `(n, height, width, channels)`.
-        stored: How far a logit may move because weights are stored in a smaller type than float32:
-            a number for each input, or one for all.
+        inputs: Array of shape `(n, height, width, channels)`, or a list of arrays if the model has
+            several inputs.
+        task: What the outputs are: `"classify"`, `"regress"`, or `"auto"`, as in `export`; or how
+            each output is judged.
+        stored: How far a score may move because weights are stored in a smaller type than float32:
+            a number for each input, or one for all; or for each output of the model an array of
+            its shape.
         run: Function that gives the outputs of the reference engine, if there is one that knows
             them already.
         progress: Whether to show a progress bar.
@@ -57,35 +64,75 @@ def verify(
         OSError: If there is no such file.
         ImportError: If neither LCE nor larq-reactnet-runtime is installed.
     """
-    content = tflite.content_of(flatbuffer)
+    content, inputs = tflite.content_of(flatbuffer), listed(inputs)
+    outputs = outputs_of(model, task) if isinstance(task, str) else tuple(task)
     run = run or runner(inputs, progress=progress)
     *others, engine = engines()  # LCE, where it is installed, is the last
-    outputs = [np.asarray(model.predict_on_batch(batch)) for batch in _batches(inputs)]
-    expected, found = np.concatenate(outputs), run(content)
+    expected, found = outputs_in_keras(model, inputs), run(content)
     _check_outputs("Keras model", expected, f".tflite in {TITLES[engine]}", found)
-    rules: dict[str, Any] = {"softmax": ends_in_softmax(model), "rounding": rounding_of(model)}
-    agreement = compare(found, expected, stored=stored, engine=TITLES[engine], **rules)
+    moved: list[Any] = [stored] * len(outputs)
+    if isinstance(stored, list | tuple):
+        moved = [*stored]
+    rounding = rounding_of(model)
+
+    def compared(
+        ours: list[np.ndarray],
+        theirs: list[np.ndarray],
+        name: str,
+        stored: Sequence[np.ndarray | float],
+    ) -> Agreement:
+        first, *rest = (
+            compare(one, other, output=output, rounding=rounding, stored=off, engine=TITLES[name])
+            for one, other, output, off in zip(ours, theirs, outputs, stored, strict=True)
+        )
+        return replace(first, others=tuple(rest))
+
+    agreement = compared(found, expected, engine, moved)
     if engine == "lce":
-        few = predict_tflite(content, inputs[:_FEW], progress=False, default_kernel=True)
-        if not np.allclose(few, found[:_FEW], rtol=1e-4, atol=1e-4):
-            raise ValueError("LCE's default and indirect kernels give different outputs.")
+        few = [array[:_FEW] for array in inputs]
+        with Interpreter(content, kernel="default") as interpreter:
+            there = _run_all(interpreter, few, progress=False)
+        for ours, theirs in zip(there, found, strict=True):
+            if not np.allclose(ours, theirs[:_FEW], rtol=1e-4, atol=1e-4):
+                raise ValueError("LCE's default and indirect kernels give different outputs.")
     for other in others:
         # Given the same bits, its binary operators give exactly what those of LCE give. Its float
         # operators are those of a newer TensorFlow Lite with XNNPACK, which round in another way.
         try:
             with Interpreter(content, engine=other) as interpreter:
-                there = np.asarray(interpreter.predict(inputs, progress=progress))
+                there = _run_all(interpreter, inputs, progress=progress)
         except ValueError as error:
             return replace(agreement, refusal=str(error))
         titles = [f".tflite in {TITLES[name]}" for name in (engine, other)]
         _check_outputs(titles[0], found, titles[1], there)
-        second = compare(there, found, engine=TITLES[other], **rules)
-        agreement = replace(agreement, second=second)
+        agreement = replace(agreement, second=compared(there, found, other, [0.0] * len(outputs)))
     return agreement
 
 
+def outputs_in_keras(model: tf.keras.Model, inputs: Inputs) -> list[np.ndarray]:
+    """Each output of a Keras model for `inputs`, as its layers compute in inference.
+
+    A model that belongs to a `tf.distribute.Strategy` has a copy of itself on each device, and the
+    copies have moving averages of their own. So it is called outside of its strategy, which
+    computes with the averages over all copies, as conversion does. Layers of augmentation are
+    active unless they are told otherwise, so `training=False` is given to all of them.
+    """
+
+    def compute(*batch: tf.Tensor) -> list[tf.Tensor]:
+        given = batch[0] if len(batch) == 1 else [*batch]
+        return [*tf.nest.flatten(model(given, training=False))]
+
+    specs = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in listed(inputs)]
+    traced = tf.function(compute).get_concrete_function(*specs)
+    computed = [
+        [output.numpy() for output in traced(*(tf.constant(array) for array in batch))]
+        for batch in batches(inputs, _BATCH)
+    ]
+    return [np.concatenate(parts) for parts in zip(*computed, strict=True)]
+
+
 def verify_in_float64(
-    model: tf.keras.Model, deploy: Callable[[tf.keras.Model], tf.keras.Model], inputs: np.ndarray
+    model: tf.keras.Model, deploy: Callable[[tf.keras.Model], tf.keras.Model], inputs: Inputs
 ) -> float:
     """Compare `model` with what `deploy` makes of it in float64, where rounding decides nothing.
 
@@ -96,11 +143,12 @@ def verify_in_float64(
     Args:
         model: Functional or sequential model, without models in it.
         deploy: Function from a model to another that computes the same, such as `fold`.
-        inputs: Array of shape `(n, height, width, channels)`.
+        inputs: Array of shape `(n, height, width, channels)`, or a list of arrays if the model has
+            several inputs.
 
     Returns:
-        The largest difference between their outputs, relative to the largest output if that is not
-        0.
+        The largest difference between their outputs, relative to the largest number of the same
+        output if that is not 0.
 
     Raises:
         ValueError: If the model cannot be copied, or does not run in float64.
@@ -109,13 +157,20 @@ def verify_in_float64(
         exact = rebuild(model, dtype="float64")
         deployed = deploy(exact)
         outputs = [
-            np.concatenate(
-                [np.asarray(m(image[None].astype(np.float64), training=False)) for image in inputs]
-            )
+            [
+                np.concatenate(parts)
+                for parts in zip(
+                    *(_one_in_float64(m, row) for row in batches(inputs)),
+                    strict=True,
+                )
+            ]
             for m in (exact, deployed)
         ]
-    size = np.abs(outputs[0]).max() or 1.0
-    return float(np.abs(outputs[1] - outputs[0]).max() / size)
+    differences = [
+        np.abs(theirs - ours).max() / (np.abs(ours).max() or 1.0)
+        for ours, theirs in zip(*outputs, strict=True)
+    ]
+    return float(np.max(differences))
 
 
 def predict_tflite(
@@ -130,7 +185,8 @@ def predict_tflite(
 
     Args:
         flatbuffer: The path of the file, or its content.
-        inputs: Array of shape `(n, height, width, channels)`.
+        inputs: Array of shape `(n, height, width, channels)`. For a file that takes bytes, they are
+            whole numbers in the range of its type.
         engine: `"lce"`, `"runtime"`, or `"auto"`: larq-reactnet-runtime if it is installed and runs
             the file, else LCE.
         progress: Whether to show a progress bar.
@@ -138,7 +194,8 @@ def predict_tflite(
             indirect kernel, which is used otherwise.
 
     Returns:
-        Array of the outputs, with the same first axis as `inputs`.
+        Array of the outputs, with the same first axis as `inputs`; of several outputs, the first.
+        For several inputs and outputs there is `Interpreter`.
 
     Raises:
         ValueError: If the inputs do not fit the model, or it is corrupt.
@@ -151,68 +208,47 @@ def predict_tflite(
             raise ValueError("`default_kernel` is LCE's: the engine must not be 'runtime'.")
         engine, kernel = "lce", "default"
     with Interpreter(flatbuffer, engine=engine, kernel=kernel) as interpreter:
-        outputs = interpreter.predict(inputs, progress=progress)
-    return outputs if isinstance(outputs, np.ndarray) else outputs[0]
+        return _run_all(interpreter, [inputs], progress=progress)[0]
 
 
-def runner(inputs: np.ndarray, *, progress: bool = True) -> Runner:
+def runner(inputs: Inputs, *, progress: bool = True) -> Runner:
     """A function that runs files on `inputs` in the reference engine, each file only once."""
     *_, engine = engines()
-    return functools.cache(
-        lambda content: predict_tflite(content, inputs, engine=engine, progress=progress)
-    )
+
+    @functools.cache
+    def run(content: bytes) -> list[np.ndarray]:
+        with Interpreter(content, engine=engine) as interpreter:
+            return _run_all(interpreter, listed(inputs), progress=progress)
+
+    return run
 
 
-def as_inputs(data: Any, shape: tuple[int, ...], limit: int) -> np.ndarray:
-    """The first `limit` inputs in `data`, as a float32 array.
-
-    Raises:
-        ValueError: If there are none, or they do not have `shape`.
-    """
-    if isinstance(data, tuple):  # (inputs, labels)
-        data = data[0]
-    if isinstance(data, tf.data.Dataset):
-        inputs = np.concatenate([*_rows(data, limit)] or [np.zeros((0, *shape))])[:limit]
-    else:
-        inputs = np.asarray(data)
-    if inputs.dtype.kind not in "fiub" or not inputs.ndim:
-        raise ValueError("`verify_with` must be an array of numbers or a tf.data.Dataset.")
-    inputs = inputs[:limit].astype(np.float32)
-    if inputs.shape[1:] != shape or not len(inputs):
-        raise ValueError(
-            f"`verify_with` must hold inputs of shape {shape}, but it is {inputs.shape}; give a "
-            "batch, without labels, or a tf.data.Dataset of batches."
-        )
-    if not np.isfinite(inputs).all():
-        raise ValueError("`verify_with` holds NaN or infinite values.")
-    return inputs
+def _run_all(
+    interpreter: Interpreter, inputs: Sequence[np.ndarray], *, progress: bool
+) -> list[np.ndarray]:
+    """Each output of the file in an interpreter."""
+    if len(inputs) == len(interpreter.input_types):
+        inputs = of_types(inputs, interpreter.input_types)
+    return listed(interpreter.predict(inputs, progress=progress))
 
 
-def _check_outputs(one: str, ours: np.ndarray, other: str, theirs: np.ndarray) -> None:
+def _one_in_float64(model: tf.keras.Model, row: Sequence[np.ndarray]) -> list[np.ndarray]:
+    arrays = [array.astype(np.float64) for array in row]
+    outputs = model(arrays[0] if len(arrays) == 1 else arrays, training=False)
+    return [np.asarray(output) for output in tf.nest.flatten(outputs)]
+
+
+def _check_outputs(
+    one: str, ours: Sequence[np.ndarray], other: str, theirs: Sequence[np.ndarray]
+) -> None:
     """Raise ValueError if outputs cannot be compared."""
-    if ours.shape != theirs.shape:
+    shapes = [[array.shape for array in arrays] for arrays in (ours, theirs)]
+    if shapes[0] != shapes[1]:
+        described = [" and ".join(map(str, found)) for found in shapes]
         raise ValueError(
-            f"The {one} gives outputs of shape {ours.shape}, and the {other} of shape "
-            f"{theirs.shape}."
+            f"The {one} gives outputs of shape {described[0]}, and the {other} of shape "
+            f"{described[1]}."
         )
     for name, values in ((one, ours), (other, theirs)):
-        if not np.isfinite(values).all():
+        if not all(np.isfinite(array).all() for array in values):
             raise ValueError(f"The {name} gives NaN or infinite values for the given inputs.")
-
-
-def _rows(data: tf.data.Dataset, limit: int) -> Iterator[np.ndarray]:
-    """The inputs of each batch, until there are `limit` of them.
-
-    A batch is an array of inputs, or a tuple that begins with one: `(inputs, labels, ...)`.
-    """
-    count = 0
-    for element in data.as_numpy_iterator():
-        batch = element[0] if isinstance(element, tuple) else element
-        yield batch
-        count += len(batch)
-        if count >= limit:
-            return
-
-
-def _batches(inputs: np.ndarray) -> Iterator[np.ndarray]:
-    return (inputs[start : start + _BATCH] for start in range(0, len(inputs), _BATCH))

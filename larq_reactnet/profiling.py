@@ -9,6 +9,7 @@ layers, one operation each, and nothing else:
 from dataclasses import asdict, dataclass
 
 from larq_reactnet._keras import refuse_keras_3
+from larq_reactnet._tables import Shown
 
 import larq as lq
 import numpy as np
@@ -40,8 +41,8 @@ _COUNTED = (
 )
 
 
-@dataclass(frozen=True)
-class Ops:
+@dataclass(frozen=True, repr=False)
+class Ops(Shown):
     """The operations of one inference.
 
     Attributes:
@@ -97,7 +98,7 @@ def ops(model: tf.keras.Model) -> Ops:
     """Count the operations of `model`.
 
     A layer that is called several times counts several times. Layers without a kernel count
-    nothing.
+    nothing, and nor do those in a subclassed model within `model`, whose calls are not known.
 
     Raises:
         ValueError: If a convolution has an output of unknown height or width, or a layer of an
@@ -169,7 +170,7 @@ def _calls(model: tf.keras.Model, times: int = 1) -> dict[int, tuple[tf.keras.la
     for layer in model.layers:
         count = times * nodes.get(layer.name, 1)  # a sequential model has no such list
         inner = {id(layer): (layer, count)}
-        if isinstance(layer, tf.keras.Model):
+        if isinstance(layer, tf.keras.Model) and layer.inputs:  # not if it is subclassed
             inner = _calls(layer, count)
         for key, (found, number) in inner.items():
             calls[key] = (found, number + calls.get(key, (found, 0))[1])

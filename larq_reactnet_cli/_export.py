@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 __all__ = ["export"]
 
 
+class Sizes(click.ParamType):
+    """Whole numbers with commas between them."""
+
+    name = "sizes"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        try:
+            return tuple(int(size) for size in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not of the form HEIGHT,WIDTH,CHANNELS.", param, ctx)
+
+
 @click.command()
 @click.argument("what")
 @click.argument("output", type=click.Path(path_type=Path))
@@ -35,7 +49,8 @@ __all__ = ["export"]
     default=0.99,
     show_default=True,
     help="Share of images that must get the same class. Near ties do not count, and nothing is "
-    "refused for a number of other classes that chance explains.",
+    "refused for a number of other classes that chance explains. For numbers, the share of the "
+    "variance of each that must be right.",
 )
 @click.option("--allow-float", is_flag=True, help="Accept layers that stay in float.")
 @click.option(
@@ -43,6 +58,29 @@ __all__ = ["export"]
     type=click.Choice(["int8", "float16", "float32"]),
     help="How to store the last dense layers. By default as the smallest type that moves no output "
     "by more than 2 % of what it varies by; int8 only if it saves at least 5 % of the file.",
+)
+@click.option(
+    "--task",
+    type=click.Choice(["auto", "classify", "regress"]),
+    default="auto",
+    show_default=True,
+    help="What the outputs are: classes, of which the largest wins, or numbers (regress), each of "
+    "which is judged by its error relative to what it varies by. auto: classes if they come out of "
+    "a softmax or have labels.",
+)
+@click.option(
+    "--input-type",
+    type=click.Choice(["float32", "uint8", "int8"]),
+    default="float32",
+    show_default=True,
+    help="Type of the inputs of the file. uint8: the bytes of a picture, which the file normalizes "
+    "itself. int8: these minus 128.",
+)
+@click.option(
+    "--input-shape",
+    type=Sizes(),
+    help="For a model that takes images of any size: the size for which the file is meant, as "
+    "HEIGHT,WIDTH,CHANNELS.",
 )
 @click.option(
     "--thorough", is_flag=True, help="Also compare each binary convolution by itself, in float64."
@@ -56,6 +94,9 @@ def export(
     min_agreement: float,
     allow_float: bool,
     storage: str | None,
+    task: str,
+    input_type: str,
+    input_shape: tuple[int, ...] | None,
     thorough: bool,
     no_metadata: bool,
     options: Settings,
@@ -69,7 +110,8 @@ def export(
 
     The file is written only if it computes what the Keras model computes, in Larq Compute Engine's
     interpreter and, where it is installed, in larq-reactnet-runtime: each sign on two images must
-    be that of the model in float64, and the test images must get the same classes.
+    be that of the model in float64, and the test images must get the same classes, or the same
+    numbers within a small error.
     It carries the names of the classes and how images are normalized, which `predict` uses.
 
     \b
@@ -79,9 +121,12 @@ def export(
       larq-reactnet export quicknet quicknet.tflite --weights imagenet --dataset photos
       larq-reactnet export model.h5 model.tflite --dataset cifar10 --images 10000
       larq-reactnet export run model.tflite --storage float16 --thorough
+      larq-reactnet export run model.tflite --input-type uint8
     """
     import larq_reactnet as lr
 
+    if no_metadata and input_type != "float32":
+        raise click.UsageError("--input-type needs the normalization, so leave out --no-metadata.")
     model, data = trained_and_data(what, options, weights, where)
     report = lr.converters.export(
         model,
@@ -91,6 +136,9 @@ def export(
         min_agreement=min_agreement,
         allow_float=allow_float,
         storage=storage,
+        task=task,
+        input_type=input_type,
+        input_shape=input_shape,
         thorough=thorough,
         metadata=None if no_metadata else metadata_of(model, data),
     )

@@ -172,9 +172,12 @@ def evaluate(
       larq-reactnet evaluate model.tflite --dataset digits --engine lce
     """
     import larq_reactnet as lr
+    from larq_reactnet.converters.rescaling import as_file_takes
 
     if what.endswith(".tflite"):
-        images, labels = dataset_of(what, where).test_arrays(limit)
+        data = dataset_of(what, where)
+        images, labels = data.test_arrays(limit)
+        images = as_file_takes(what, images, data.mean, data.std)
         outputs = lr.converters.predict_tflite(what, images, engine=engine)
     elif engine != "auto":
         raise click.UsageError("--engine is for .tflite files.")

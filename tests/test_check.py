@@ -276,9 +276,11 @@ def test_nested_models_are_searched():
     assert [finding.layer for finding in check(outer) if finding.blocks] == ["faulty"]
 
 
-def test_model_that_cannot_be_searched():
-    with pytest.raises(ValueError, match="functional or sequential"):
-        check(tf.keras.Sequential([layers.Dense(3)]))
+def test_models_that_cannot_be_searched():
+    (finding,) = check(tf.keras.Sequential([layers.Dense(3)]))
+    assert (finding.kind, finding.problem) == ("unsupported", "it is not built")
+    with pytest.raises(ValueError, match="must be a Keras 2 model, got str"):
+        check("model.h5")
 
 
 def test_without_lce(monkeypatch):

@@ -1,5 +1,6 @@
 """Export: the report, the proof, and everything that must be refused with nothing written."""
 
+import html
 import importlib
 
 import larq_reactnet as lr
@@ -35,7 +36,7 @@ def refused(model, path, match, **arguments):
 def test_report(tmp_path, images, capsys):
     model = binary_model("rsign", "react_sign")
     path = tmp_path / "model.tflite"
-    report = export(model, path, verify_with=images)
+    report = export(model, path, verify_with=images, task="classify")
     assert "Converting small" in capsys.readouterr().out
     assert path.read_bytes()[4:8] == b"TFL3"
     assert report.bytes == path.stat().st_size
@@ -55,6 +56,10 @@ def test_report(tmp_path, images, capsys):
         str(path),
     ):
         assert piece in table
+    shown = (report, report.proof, report.agreement, *report.proof.replays, report.ops)
+    for result in (*shown, lr.converters.inspect(path)):
+        assert repr(result) == str(result)
+        assert result._repr_html_() == f"<pre>{html.escape(str(result))}</pre>"
 
 
 def test_file_gives_what_the_report_says(tmp_path, images):
@@ -103,7 +108,7 @@ def test_a_difference_is_found_and_nothing_is_written(tmp_path, images, monkeypa
     other = binary_model()
     other.get_layer("binary").set_weights(model.get_layer("binary").get_weights())
     module = importlib.import_module("larq_reactnet.converters.exporting")
-    monkeypatch.setattr(module, "convert", lambda _: convert(other))
+    monkeypatch.setattr(module, "convert", lambda *_, **__: convert(other))
     with pytest.raises(
         ExportError,
         match="of 1,024 signs are not those of the Keras model, first in front of binary",
@@ -123,7 +128,7 @@ def test_what_lce_does_not_make_binary_is_named_by_its_layer(tmp_path, images, m
     model, other = binary_model(), binary_model(unrecognized)
     other.set_weights(model.get_weights())
     module = importlib.import_module("larq_reactnet.converters.exporting")
-    monkeypatch.setattr(module, "convert", lambda _: convert(other))
+    monkeypatch.setattr(module, "convert", lambda *_, **__: convert(other))
     path = tmp_path / "model.tflite"
     message = "1 of 1 binary convolutions did not become LceBconv2d: binary[.]"
     refused(model, path, message, verify_with=images)
@@ -143,13 +148,6 @@ def test_allow_float(tmp_path, images):
 def test_models_that_cannot_be_converted(tmp_path, images):
     path = tmp_path / "model.tflite"
     refused("model", path, "must be a Keras 2 model")
-    inputs = tf.keras.layers.Input((None, None, 3))
-    dynamic = tf.keras.Model(inputs, tf.keras.layers.GlobalAveragePooling2D()(inputs))
-    refused(dynamic, path, "inputs of any size")
-    two = tf.keras.Model([inputs, tf.keras.layers.Input((3,))], inputs)
-    refused(two, path, "one input")
-    refused(tf.keras.Sequential([tf.keras.layers.Dense(3)]), path, "is built and has one input")
-
     model = binary_model()
     for value in (np.nan, np.inf):
         weights = model.get_weights()
@@ -200,20 +198,21 @@ def test_layer_called_at_two_sizes(tmp_path, rng):
     assert report.binary_convolutions == report.operators["LceBconv2d"] == 2
 
 
-def test_half_precision(tmp_path):
-    tf.keras.mixed_precision.set_global_policy("mixed_float16")
-    refused(binary_model(), tmp_path / "m.tflite", "has the dtype policy 'mixed_float16'")
-
-
-def test_inputs_that_do_not_fit(tmp_path, images):
+def test_arguments_that_do_not_fit(tmp_path, images):
     model, path = binary_model(), tmp_path / "model.tflite"
+    with pytest.raises(TypeError, match=r"`metadata` must be a .*Metadata`, got dict: write Meta"):
+        export(model, path, verify_with=images, metadata={"labels": ("a",)})
+    for wrong in ({"task": "both"}, {"input_type": "float16"}):
+        with pytest.raises(ValueError, match="must be one of"):
+            export(model, path, verify_with=images, **wrong)
     for wrong in ({"min_agreement": 99}, {"min_agreement": np.nan}, {"verify_limit": 0}):
         with pytest.raises(ValueError, match="must be in 0 to 1"):
             export(model, path, verify_with=images, **wrong)
     refused(model, path, "array of numbers", verify_with={"images": images})
     refused(model, path, r"inputs of shape \(8, 8, 3\)", verify_with=images[:, :4])
     refused(model, path, r"inputs of shape \(8, 8, 3\)", verify_with=images[0])
-    refused(model, path, r"inputs of shape \(8, 8, 3\)", verify_with=images[:0])
+    for nothing in (images[:0], [], tf.data.Dataset.from_tensor_slices(images).batch(4).take(0)):
+        refused(model, path, "`verify_with` is empty", verify_with=nothing)
     refused(model, path, "NaN or infinite", verify_with=images * np.nan)
 
 

@@ -324,7 +324,7 @@ def refused(monkeypatch, chain, flatbuffer, path, match, **arguments):
     model, _, images = chain
     path.write_bytes(b"old")
     module = importlib.import_module("larq_reactnet.converters.exporting")
-    monkeypatch.setattr(module, "convert", lambda _: flatbuffer)
+    monkeypatch.setattr(module, "convert", lambda *_, **__: flatbuffer)
     with pytest.raises(ExportError, match=match) as error:
         export(model, path, verify_with=images, progress=False, **arguments)
     assert path.read_bytes() == b"old"

@@ -38,9 +38,9 @@ def lite(shape, classes, activation=None):
     return tf.lite.TFLiteConverter.from_keras_model(tf.keras.Sequential(layers)).convert()
 
 
-def in_bytes(shape):
-    """A .tflite that takes pixels from 0 to 255 as bytes."""
-    pixels = tf.keras.layers.Input(shape, dtype="uint8")
+def in_integers(shape):
+    """A .tflite that takes pixels from 0 to 255 as integers of 32 bits."""
+    pixels = tf.keras.layers.Input(shape, dtype="int32")
     flat = tf.keras.layers.Flatten()(tf.cast(pixels, tf.float32))
     network = tf.keras.Model(pixels, tf.keras.layers.Dense(2)(flat))
     return tf.lite.TFLiteConverter.from_keras_model(network).convert()
@@ -223,7 +223,7 @@ def test_models_that_do_not_classify_images(model, photo, bare):
         (b"no model", "TensorFlow Lite model"),
         (lite((8, 8, 3), 1), r"outputs of shape \(1,\): it is not a classifier"),
         (lite((12,), 2), r"inputs of shape \(12,\), which are not images"),
-        (in_bytes((8, 8, 3)), "does not take and give float32"),
+        (in_integers((8, 8, 3)), "takes int32 and gives float32: it must take float32, uint8 or"),
         (two_outputs((8, 8, 3)), "1 inputs and 2 outputs: one of each is supported"),
     ):
         with pytest.raises(ValueError, match=match):

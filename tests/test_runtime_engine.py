@@ -137,7 +137,7 @@ def test_files_that_it_does_not_run(good, model, images, pretend, start, message
         assert interpreter.run(images[:1])[0].shape == (1, 4)
     with pytest.raises(ValueError, match=message):
         Interpreter(good, engine="runtime")
-    agreement = verify(model, good, images, progress=False)
+    agreement = verify(model, good, images, task="classify", progress=False)
     assert agreement.same_class == 1
     assert agreement.engines == ("LCE's interpreter",)
     assert message in agreement.refusal
@@ -180,7 +180,7 @@ def test_outputs_are_those_of_lce(runtime, model, good, images):
         predict_tflite(good, images, engine=engine, progress=False) for engine in ("runtime", "lce")
     )
     np.testing.assert_allclose(here, there, rtol=1e-5, atol=1e-5)
-    agreement = verify(model, good, images, progress=False)
+    agreement = verify(model, good, images, task="classify", progress=False)
     assert agreement.engines == ("LCE's interpreter", "larq-reactnet-runtime")
     assert agreement.second.same_class == 1
     assert agreement.second.images == 12
@@ -223,10 +223,12 @@ def test_corrupt_files(runtime, good):
 
 def test_report_names_the_engines(model, good, images, pretend, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        importlib.import_module("larq_reactnet.converters.exporting"), "convert", lambda _: good
+        importlib.import_module("larq_reactnet.converters.exporting"),
+        "convert",
+        lambda *_, **__: good,
     )
     path = tmp_path / "model.tflite"
-    arguments = {"verify_with": images, "progress": False}
+    arguments = {"verify_with": images, "task": "classify", "progress": False}
     pretend(answer=FAR_OFF)
     message = r"same class in larq-reactnet-runtime as in LCE's interpreter on only .* of 12 given"
     with pytest.raises(ExportError, match=message):
@@ -247,12 +249,12 @@ def test_report_names_the_engines(model, good, images, pretend, tmp_path, monkey
 def test_outputs_that_are_wrong_in_any_case(model, good, images, pretend, answer):
     pretend(answer=answer)
     with pytest.raises(ValueError, match=r"in larq-reactnet-runtime"):
-        verify(model, good, images, progress=False)
+        verify(model, good, images, task="classify", progress=False)
 
 
 def test_verify_without_the_runtime(model, good, images, without):
     without("runtime")
-    agreement = verify(model, good, images, progress=False)
+    agreement = verify(model, good, images, task="classify", progress=False)
     assert agreement.engines == ("LCE's interpreter",)
     assert agreement.second is None
     assert not agreement.refusal
@@ -261,7 +263,7 @@ def test_verify_without_the_runtime(model, good, images, without):
 def test_verify_without_lce(model, good, images, pretend, without):
     pretend()
     without("lce")
-    agreement = verify(model, good, images, progress=False)
+    agreement = verify(model, good, images, task="classify", progress=False)
     assert agreement.engines == ("larq-reactnet-runtime",)
     assert agreement.same_class < 1
 

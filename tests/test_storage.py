@@ -14,6 +14,7 @@ from larq_reactnet.converters import (
     storing,
 )
 from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters.tasks import Output
 
 import larq as lq
 import numpy as np
@@ -45,8 +46,8 @@ def stored(error, sizes, storage=None):
         plain = b"float32".ljust(sizes["float32"])
         return storing.store_heads(
             plain,
-            lambda content: outputs + error.get(content.decode().strip(), 0.0),
-            softmax=False,
+            lambda content: [outputs + error.get(content.decode().strip(), 0.0)],
+            outputs=[Output()],
             storage=storage,
         )
 
@@ -75,7 +76,7 @@ CHOICES = {
 def test_choice_of_storage(name):
     error, sizes, wanted, why = CHOICES[name]
     if name == "nothing to store":
-        found = storing.store_heads(convert(network(8)), lambda _: np.eye(2), softmax=False)
+        found = storing.store_heads(convert(network(8)), lambda _: [np.eye(2)], outputs=[Output()])
     else:
         found = stored(error, sizes)
     assert found.storage == wanted
@@ -85,7 +86,7 @@ def test_choice_of_storage(name):
 def test_storage_that_was_asked_for():
     found = stored({"int8": 0.5}, LARGE, "int8")
     assert found.reason == "as asked for"
-    np.testing.assert_allclose(found.moved, [0.5, 0.5])
+    np.testing.assert_allclose(found.moved, [[[0.5], [0.5]]])
 
 
 @pytest.mark.slow

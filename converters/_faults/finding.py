@@ -15,12 +15,13 @@ class Finding:
     """A layer that LCE would not convert as it is meant, and what to do about it.
 
     Attributes:
-        layer: Name of the layer.
+        layer: Name of the layer, or of the model if it is about all of it.
         problem: What would happen.
         cure: What to do about it.
         kind: `"wrong"`: LCE computes something else. `"float"`: it stays in float. `"refused"`: LCE
-            converts it, but its kernel refuses to run it. `"cost"`: it is right and binary, but
-            slower or larger than need be.
+            converts it, but its kernel refuses to run it. `"hidden"`: it has layers whose calls are
+            not known. `"unsupported"`: `export` does not take the model as it is, for a reason that
+            is not LCE's. `"cost"`: it is right and binary, but slower or larger than need be.
         applied: Whether `export` applies the cure itself.
     """
 

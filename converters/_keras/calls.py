@@ -1,8 +1,9 @@
 """Functional and sequential Keras models, read as a list of calls and built again."""
 
 import contextlib
+import inspect
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -131,29 +132,39 @@ def _unbuilt(config: Any, dtype: str | None) -> Any:
     return [_unbuilt(value, dtype) for value in config] if isinstance(config, list) else config
 
 
-def run_call(call: Call, layer: tf.keras.layers.Layer, tensors: Tensors) -> Any:
+def run_call(
+    call: Call, layer: tf.keras.layers.Layer, tensors: Tensors, *, training: bool | None = None
+) -> Any:
     """Call `layer` with the arguments of `call`, with `tensors` in place of its Keras tensors.
 
     Args:
         call: Call of a layer.
         layer: The layer to call in place of its own.
         tensors: New tensors by the id of the old ones.
+        training: Whether the layer is to train, if it can tell. Layers of augmentation are active
+            unless they get False. With None, it is left to the model that is built.
     """
     args, kwargs = tf.nest.map_structure(
         lambda value: tensors.get(id(value), value), call.arguments
     )
+    if training is not None and "training" in inspect.signature(layer.call).parameters:
+        kwargs = {**kwargs, "training": training}
     return layer(*args, **kwargs)
 
 
-def new_inputs(model: tf.keras.Model, dtype: str | None = None) -> list[Any]:
-    """Input tensors like those of `model`."""
+def new_inputs(
+    model: tf.keras.Model,
+    dtype: str | None = None,
+    shapes: Sequence[tuple[int, ...]] | None = None,
+) -> list[Any]:
+    """Input tensors like those of `model`, or of other shapes (without the axis of the batch)."""
     return [
         tf.keras.layers.Input(
-            batch_shape=tuple(tensor.shape),
+            batch_shape=(tensor.shape[0], *(tensor.shape[1:] if shapes is None else shapes[i])),
             name=tensor.node.layer.name,
             dtype=dtype or tensor.dtype,
         )
-        for tensor in model.inputs
+        for i, tensor in enumerate(model.inputs)
     ]
 
 

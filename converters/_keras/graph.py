@@ -12,15 +12,26 @@ __all__ = ["Graph", "graphs"]
 
 layers = tf.keras.layers
 
-# Layers that return their inputs unchanged in inference.
+# Layers that return their inputs unchanged in inference. Those of augmentation do so only where
+# they are told that it is inference: every call in this package has `training=False`.
 _IDENTITIES = (
     layers.ActivityRegularization,
     layers.AlphaDropout,
     layers.Dropout,
     layers.GaussianDropout,
     layers.GaussianNoise,
+    layers.RandomBrightness,
+    layers.RandomContrast,
+    layers.RandomFlip,
+    layers.RandomRotation,
+    layers.RandomTranslation,
+    layers.RandomZoom,
+    layers.SpatialDropout1D,
     layers.SpatialDropout2D,
 )
+
+# Layers that scale images, which stay images.
+_RESCALING = (layers.Normalization, layers.Rescaling)
 
 
 class Graph:
@@ -41,10 +52,13 @@ class Graph:
 
     def source(self, tensor: KerasTensor) -> Call:
         """The call that computes `tensor`, without calls that change nothing."""
-        call = self._makers[id(tensor)]
-        while _is_identity(call.layer):
-            call = self._makers[id(call.inputs[0])]
-        return call
+        return self._makers[id(self.origin(tensor))]
+
+    def origin(self, tensor: KerasTensor) -> KerasTensor:
+        """The tensor that calls which change nothing have made `tensor` of, or `tensor` itself."""
+        while _is_identity((call := self._makers[id(tensor)]).layer):
+            tensor = call.inputs[0]
+        return tensor
 
     def only_taker(self, call: Call) -> Call | None:
         """The one call that takes the output of `call`; None if there are more, or none."""
@@ -55,8 +69,10 @@ class Graph:
         return self.only_taker(takers[0]) if _is_identity(takers[0].layer) else takers[0]
 
     def takes_images(self, tensor: KerasTensor) -> bool:
-        """Whether `tensor` is one of the `images`."""
-        return id(self.source(tensor).outputs[0]) in self.images
+        """Whether `tensor` is one of the `images`, which may have been rescaled."""
+        while type((call := self.source(tensor)).layer) in _RESCALING:
+            tensor = call.inputs[0]
+        return id(call.outputs[0]) in self.images
 
     def name(self, call: Call) -> str:
         """A name for what replaces `call`, with a number if its layer has several calls."""

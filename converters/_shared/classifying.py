@@ -17,6 +17,7 @@ from .photos import prepare
 __all__ = ["Interpreter", "classify"]
 
 MOST_ELEMENTS = 2**27  # of an input: more is a corrupt shape
+TYPES = (np.float32, np.uint8, np.int8)  # of an input: numbers, or bytes of a picture
 TOLERANCE = 1e-3  # of a sum of probabilities
 
 
@@ -74,7 +75,7 @@ def classify(
     """
     if top < 1:
         raise ValueError(f"`top` must be at least 1, got {top}.")
-    shape, classes = _classifier(interpreter)
+    shape, kind, classes = _classifier(interpreter)
     metadata = metadata or Metadata()
     given = Metadata(mean=mean, std=std)  # type: ignore[arg-type]  # it takes scalars and lists
     scale = given if given.mean else metadata
@@ -96,6 +97,8 @@ def classify(
     results = []
     for path in paths:  # one by one, because the photos of a camera are large
         image = prepare(path, shape, scale.mean, scale.std)
+        if kind != np.float32:  # the file takes bytes
+            image = np.rint(image).clip(np.iinfo(kind).min, np.iinfo(kind).max).astype(kind)
         scores = np.asarray(interpreter.predict(image[None]), np.float64)
         if scores.shape != (1, classes) or not np.isfinite(scores).all():
             raise ValueError("The .tflite does not give a finite number for each class.")
@@ -105,8 +108,8 @@ def classify(
     return results
 
 
-def _classifier(interpreter: Interpreter) -> tuple[tuple[int, ...], int]:
-    """The shape of the images that a classifier takes, and its number of classes."""
+def _classifier(interpreter: Interpreter) -> tuple[tuple[int, ...], Any, int]:
+    """The shape and type of the images that a classifier takes, and its number of classes."""
     inputs, outputs = interpreter.input_shapes, interpreter.output_shapes
     if len(inputs) != 1 or len(outputs) != 1:
         raise ValueError(
@@ -118,9 +121,13 @@ def _classifier(interpreter: Interpreter) -> tuple[tuple[int, ...], int]:
         raise ValueError(f"The .tflite takes inputs of shape {shape}, which are not images.")
     if len(scores) != 1 or scores[0] < 2:
         raise ValueError(f"The .tflite gives outputs of shape {scores}: it is not a classifier.")
-    if any(kind != np.float32 for kind in (*interpreter.input_types, *interpreter.output_types)):
-        raise ValueError("The .tflite does not take and give float32: export it without that.")
-    return shape, scores[0]
+    kind = np.dtype(interpreter.input_types[0])
+    if kind not in TYPES or np.dtype(interpreter.output_types[0]) != np.float32:
+        raise ValueError(
+            f"The .tflite takes {kind.name} and gives {np.dtype(interpreter.output_types[0]).name}:"
+            " it must take float32, uint8 or int8, and give float32."
+        )
+    return shape, kind, scores[0]
 
 
 def _probabilities(scores: np.ndarray) -> np.ndarray:

@@ -136,14 +136,19 @@ def _benchmark(options: argparse.Namespace) -> None:
     settings = [(threads, isa) for isa in options.isa for threads in options.threads]
     content = Path(options.model).read_bytes()
     interpreters = [Interpreter(content, num_threads=n, isa=isa) for n, isa in settings]
-    shape = (1, *interpreters[0].input_shape)
-    image = np.random.default_rng(0).standard_normal(shape, np.float32)
+    rng, first = np.random.default_rng(0), interpreters[0]
+    inputs = [
+        rng.standard_normal((1, *shape[1:]), np.float32)
+        if kind == np.float32
+        else rng.integers(0, 128, (1, *shape[1:])).astype(kind)
+        for shape, kind in zip(first.input_shapes, first.input_types)
+    ]
     walls: list[list[float]] = [[] for _ in settings]
     cpus: list[list[float]] = [[] for _ in settings]
     for run in range(-WARM_UP, options.runs):
         for interpreter, wall, cpu in zip(interpreters, walls, cpus):
             start = time.perf_counter(), time.process_time()
-            interpreter.predict(image)
+            interpreter.predict(inputs)
             end = time.perf_counter(), time.process_time()
             if run >= 0:
                 wall.append(1e3 * (end[0] - start[0]))

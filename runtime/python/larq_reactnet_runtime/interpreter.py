@@ -17,6 +17,7 @@ from larq_reactnet_runtime._shared.model import File, Tensor, content_of, read
 __all__ = ["Interpreter"]
 
 MOST_ELEMENTS = 2**27  # of a tensor: 0.5 GB, which corrupt shapes pass and networks do not
+_INPUTS, _OUTPUTS = ("float32", "uint8", "int8"), ("float32",)  # types of tensors
 BATCH = 8  # images that are run at once: more need more memory, and are no faster
 
 
@@ -37,7 +38,7 @@ class Interpreter:
     library of this package computes the binary operators in it.
 
     Args:
-        model: Path or content of a file of one float32 input, and of float32 outputs.
+        model: Path or content of a file of float32 outputs, whose inputs are float32, or bytes.
         num_threads: Number of threads.
         isa: Instruction set, such as `"portable"`; by default the best that the CPU has.
         fuse: See `load_delegate`.
@@ -47,13 +48,13 @@ class Interpreter:
         model: What is in the file.
         claimed: Number of binary operators that the library runs, which are all there are.
         engine: Name and version of the package whose interpreter it is.
-        input_shapes: Shapes of the inputs of the model, the batch included; there is one.
+        input_shapes: Shapes of the inputs of the model, the batch included.
         input_types: Their NumPy types.
         output_shapes: Shapes of its outputs, the batch included.
         output_types: Their NumPy types.
 
     Raises:
-        ValueError: If the file is truncated, corrupt, or no model of one input and one output.
+        ValueError: If the file is truncated or corrupt, or has inputs or outputs of other types.
         RuntimeError: If the interpreter cannot run it, with the reason.
         OSError: If there is no such file.
         ImportError: If no TensorFlow Lite interpreter is installed.
@@ -75,15 +76,12 @@ class Interpreter:
                 "This TensorFlow Lite model is truncated or corrupt: a tensor has "
                 f"{self.model.largest:,} elements."
             )
-        if len(self.model.inputs) != 1:
-            raise ValueError(
-                f"The .tflite has {len(self.model.inputs)} inputs: one is supported. Use "
-                "`load_delegate` with an interpreter of your own."
-            )
-        self._input = _batch_of_floats(self.model.inputs[0], "input")
-        self._outputs = [_batch_of_floats(tensor, "output") for tensor in self.model.outputs]
-        self.input_shapes = [self._input.shape]
-        self.input_types = [np.float32]
+        self._inputs = [_batch_of(tensor, "input", _INPUTS) for tensor in self.model.inputs]
+        self._outputs = [_batch_of(tensor, "output", _OUTPUTS) for tensor in self.model.outputs]
+        if len({tensor.shape[0] for tensor in self._inputs}) != 1:
+            raise ValueError("The inputs of the .tflite have batches of different sizes, or none.")
+        self.input_shapes = [tensor.shape for tensor in self._inputs]
+        self.input_types = [getattr(np, tensor.dtype) for tensor in self._inputs]
         self.output_shapes = [tensor.shape for tensor in self._outputs]
         self.output_types = [np.float32 for _ in self._outputs]
         delegate = _engine.load_delegate(num_threads, isa, fuse=fuse, profile=profile)
@@ -102,17 +100,16 @@ class Interpreter:
             raise RuntimeError(f"{self.engine} cannot run the .tflite: {_line(error)}") from error
         # A stock interpreter has no binary operators, and has just refused those left to it.
         self.claimed = self.model.binary_operators
-        self._input_index = self._interpreter.get_input_details()[0]["index"]
-        details = self._interpreter.get_output_details()
-        self._output_indices = [output["index"] for output in details]
-        self._batch = self._input.shape[0]
+        details = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        self._input_indices, self._output_indices = ([d["index"] for d in side] for side in details)
+        self._batch = self._inputs[0].shape[0]
         self._fixed = False  # whether the graph allows no other batch
         self._lock = threading.Lock()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input, without the axis of the batch."""
-        return self._input.shape[1:]
+        """Shape of the first input, without the axis of the batch."""
+        return self._inputs[0].shape[1:]
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -141,8 +138,8 @@ class Interpreter:
         """The outputs for a batch of any size.
 
         Args:
-            x: float32 array of shape `(n, *input_shape)`, normalized as the model wants it; or a
-                list of this one array, as interpreters of several inputs take it.
+            x: Array of shape `(n, *input_shape)` and of the type in `input_types`: float32,
+                normalized as the model wants it, or bytes. For several inputs, a list of arrays.
 
         Returns:
             float32 array of shape `(n, *output_shape)`; a list of arrays if there are several
@@ -153,44 +150,33 @@ class Interpreter:
             RuntimeError: If the interpreter fails.
         """
         given = [x] if isinstance(x, np.ndarray) else [*x]
-        if len(given) != 1:
-            raise ValueError(f"The .tflite takes 1 input, but these are {len(given)}.")
-        images = self._checked(given[0])
-        outputs = [
-            np.empty((len(images), *tensor.shape[1:]), np.float32) for tensor in self._outputs
-        ]
+        if len(given) != len(self._inputs):
+            count = len(self._inputs)
+            raise ValueError(
+                f"The .tflite takes {count} input{'s' * (count != 1)}, but these are {len(given)}."
+            )
+        arrays = [_checked(array, tensor) for array, tensor in zip(given, self._inputs)]
+        total = len(arrays[0])
+        if any(len(array) != total for array in arrays):
+            raise ValueError("The inputs must have the same number of rows.")
+        outputs = [np.empty((total, *tensor.shape[1:]), np.float32) for tensor in self._outputs]
         with self._lock:
             done = 0
-            while done < len(images):
+            while done < total:
                 # Batches of almost the same size: at most two sizes, as changing it takes time.
-                left = len(images) - done
+                left = total - done
                 size = self._resize(math.ceil(left / math.ceil(left / BATCH)))
-                batch = images[done : done + size]
-                if len(batch) < size:
-                    batch = np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), 0)])
-                self._interpreter.set_tensor(self._input_index, batch)
+                for array, index in zip(arrays, self._input_indices):
+                    batch = array[done : done + size]
+                    if len(batch) < size:
+                        batch = np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), 0)])
+                    self._interpreter.set_tensor(index, batch)
                 self._interpreter.invoke()
                 for output, index in zip(outputs, self._output_indices):
                     rows = self._interpreter.get_tensor(index)
-                    output[done : done + size] = rows[: len(images) - done]
+                    output[done : done + size] = rows[: total - done]
                 done += size
         return outputs[0] if len(outputs) == 1 else outputs
-
-    def _checked(self, images: np.ndarray) -> np.ndarray:
-        if not isinstance(images, np.ndarray):
-            raise ValueError(f"`x` must be a NumPy array, got {type(images).__name__}.")
-        wanted = ", ".join(map(str, ("n", *self.input_shape)))
-        if images.dtype != np.float32:
-            raise ValueError(
-                f"`x` must be float32 of shape ({wanted}), got {images.dtype.name}: use "
-                ".astype(numpy.float32), and normalize as the model wants it."
-            )
-        if images.ndim != len(self.input_shape) + 1 or images.shape[1:] != self.input_shape:
-            one = " Of one image, give images[None]." if images.shape == self.input_shape else ""
-            raise ValueError(f"`x` must have the shape ({wanted}), got {images.shape}.{one}")
-        if not np.isfinite(images).all():
-            raise ValueError("`x` holds NaN or infinite values.")
-        return np.ascontiguousarray(images)
 
     def _resize(self, size: int) -> int:
         """Make the batch `size`, or what the file says if its graph allows no other."""
@@ -203,22 +189,43 @@ class Interpreter:
         except (RuntimeError, ValueError):  # such as a reshape to a constant shape
             self._fixed = True
         if self._fixed:
-            self._set_batch(self._input.shape[0])
+            self._set_batch(self._inputs[0].shape[0])
         return self._batch
 
     def _set_batch(self, size: int) -> None:
         self._batch = 0  # unknown, if one of these fails
-        self._interpreter.resize_tensor_input(self._input_index, [size, *self.input_shape])
+        for tensor, index in zip(self._inputs, self._input_indices):
+            self._interpreter.resize_tensor_input(index, [size, *tensor.shape[1:]])
         self._interpreter.allocate_tensors()
         self._batch = size
 
 
-def _batch_of_floats(tensor: Tensor, kind: str) -> Tensor:
-    """`tensor`, if it has a batch of float32."""
-    if tensor.dtype != "float32" or not tensor.shape or 0 in tensor.shape:
+def _checked(array: np.ndarray, tensor: Tensor) -> np.ndarray:
+    """`array`, if it is a batch of what `tensor` takes."""
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"`x` must be a NumPy array, got {type(array).__name__}.")
+    shape, wanted = tensor.shape[1:], ", ".join(map(str, ("n", *tensor.shape[1:])))
+    if array.dtype != tensor.dtype:
+        how = ", and normalize as the model wants it" if tensor.dtype == "float32" else ""
+        raise ValueError(
+            f"`x` must be {tensor.dtype} of shape ({wanted}), got {array.dtype.name}: use "
+            f".astype(numpy.{tensor.dtype}){how}."
+        )
+    if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
+        one = " Of one image, give images[None]." if array.shape == shape else ""
+        raise ValueError(f"`x` must have the shape ({wanted}), got {array.shape}.{one}")
+    if not np.isfinite(array).all():
+        raise ValueError("`x` holds NaN or infinite values.")
+    return np.ascontiguousarray(array)
+
+
+def _batch_of(tensor: Tensor, kind: str, types: tuple[str, ...]) -> Tensor:
+    """`tensor`, if it has a batch of one of the types."""
+    if tensor.dtype not in types or not tensor.shape or 0 in tensor.shape:
         raise ValueError(
             f"The {kind} of the .tflite is {tensor.dtype} of shape {tensor.shape}: a batch of "
-            "float32 is supported. Use `load_delegate` with an interpreter of your own."
+            f"{' or '.join(types)} is supported. Use `load_delegate` with an interpreter of your "
+            "own."
         )
     return tensor
 

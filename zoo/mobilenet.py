@@ -46,7 +46,7 @@ def MobileNetV1(
     """
     if not isinstance(width, int | float) or not 1 / 32 <= width <= 16:
         raise ValueError(f"`width` must be a number from 1/32 to 16, got {width!r}.")
-    inputs = image_input(input_shape, input_tensor, smallest=32)
+    inputs = image_input(input_shape, input_tensor, include_top, smallest=32)
     keras_weights = weights if weights == "imagenet" else None
     features = tf.keras.applications.MobileNet(
         input_tensor=inputs,

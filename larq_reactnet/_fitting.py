@@ -10,7 +10,7 @@ from itertools import zip_longest
 
 import tensorflow as tf
 
-__all__ = ["OtherHeadError", "Slot", "fitting", "has_classifier"]
+__all__ = ["OtherHeadError", "Slot", "fitting", "has_classifier", "without_last"]
 
 _LINES = 12  # of an error; a layer more or less shifts all that follow
 
@@ -74,6 +74,11 @@ def fitting(
     return found
 
 
+def without_last(layer: str, new: int, old: int) -> str:
+    """Half a sentence that says that the last layer has other classes than those of the weights."""
+    return f"without those of {layer}, which is new: it has {new} classes instead of {old}"
+
+
 def has_classifier(model: tf.keras.Model) -> bool:
     """Whether a model of the zoo ends in classes, and not in a map of features."""
     return len(model.output_shape) == 2
@@ -95,8 +100,7 @@ def _without_head(
     for their, our in zip(theirs[count:], ours[count:], strict=True):
         if not replace(their, shape=their.shape[:-1]).equals(replace(our, shape=our.shape[:-1])):
             return None
-    new, old = ours[-1].shape[-1], theirs[-1].shape[-1]
-    return count, f"without those of {last}, which is new: it has {new} classes instead of {old}"
+    return count, without_last(last, ours[-1].shape[-1], theirs[-1].shape[-1])
 
 
 def _differences(theirs: Sequence[Slot], ours: Sequence[Slot]) -> Iterator[str]:

@@ -33,8 +33,9 @@ def read_into(model: tf.keras.Model, path: Path, other_head: bool) -> str:
             for layer in model.layers
             for variable in (*layer.trainable_weights, *layer.non_trainable_weights)
         ]
-        slots = [[slot for slot, _ in side] for side in (theirs, ours)]
-        count, left_out = fitting(*slots, model, other_head)
+        count, left_out = fitting(
+            [slot for slot, _ in theirs], [slot for slot, _ in ours], model, other_head
+        )
         if left_out:
             pairs = zip(theirs[:count], ours[:count], strict=True)
             values = [(latent(variable), data[()]) for (_, data), (_, variable) in pairs]

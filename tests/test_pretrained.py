@@ -256,7 +256,7 @@ def test_weights_from_the_network(shipped, images, tmp_path, monkeypatch):
     cells = {"sha256": row.sha256, "bytes": str(row.bytes)}
     table(tmp_path, line(location=url, **cells), line(dataset="digits", location=url))
 
-    def fetch(address, sha256):
+    def fetch(address, sha256, output):
         assert address == url
         if sha256 != hashlib.sha256(path.read_bytes()).hexdigest():
             raise DownloadError("not the file")
@@ -381,3 +381,25 @@ def test_run_of_another_model(tmp_path):
     (tmp_path / "run.json").write_text(text.replace("resnet18", "bnn_plus_alexnet"))
     with pytest.raises(ValueError, match="is not finished"):
         create(tmp_path)
+
+
+def test_new_head_for_keras_weights(monkeypatch, images, capsys):
+    """Keras refuses them for another number of classes. Random ones stand in for its download."""
+    original = tf.keras.applications.MobileNet
+
+    def without_network(*, weights, include_top, **arguments):
+        tf.keras.utils.set_random_seed(7 if weights else 1)
+        return original(weights=None, include_top=include_top, **arguments)
+
+    monkeypatch.setattr(tf.keras.applications, "MobileNet", without_network)
+    arguments = {"weights": "imagenet", "input_shape": SHAPE, "width": 0.25}
+    model = lr.zoo.create("mobilenet_v1", num_classes=3, **arguments)
+    backbone = lr.zoo.create("mobilenet_v1", include_top=False, **arguments)
+    assert model.output_shape == (None, 3)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "mobilenet_v1: the weights 'imagenet' were loaded without those of conv_preds, which is "
+        "new: it has 3 classes instead of 1000."
+    )
+    last = tf.keras.Model(model.input, model.get_layer("conv_pw_13_relu").output)
+    np.testing.assert_array_equal(last(images), backbone(images))

@@ -31,7 +31,7 @@ from larq_reactnet._fitting import has_classifier
 from larq_reactnet._names import did_you_mean
 from larq_reactnet._run_folder import RunFolder
 from larq_reactnet.weights_files import OtherHeadError, load_weights
-from larq_reactnet.zoo._download import fetch
+from larq_reactnet.zoo._download import fetch, found
 
 import pooch
 import tensorflow as tf
@@ -46,6 +46,7 @@ __all__ = [
     "load",
     "options_of",
     "read_table",
+    "say",
 ]
 
 FOLDER = Path(__file__).with_name("weights")
@@ -79,15 +80,25 @@ class Weights:
         """Whether the file has the weights of the classifier."""
         return bool(self.options.get("include_top", True))
 
-    def file(self) -> Path:
+    def place(self) -> str:
+        """Where the file is: in the package, here, or to be downloaded."""
+        if not _is_address(self.location):
+            return "in the package"
+        path = found(self.location, self.sha256)
+        return f"to download from {self.location}" if path is None else str(path)
+
+    def file(self, output: Path | None = None) -> Path:
         """The path of the file, which is downloaded if it is neither in the package nor cached.
+
+        Args:
+            output: Folder into which a file that is not in the package is copied.
 
         Raises:
             ValueError: If the file in the package is not the one it should be.
             OSError: If there is no such file, or it cannot be downloaded.
         """
         if _is_address(self.location):
-            return fetch(self.location, self.sha256)
+            return fetch(self.location, self.sha256, output)
         path = FOLDER / self.location
         if not path.is_file():
             raise FileNotFoundError(f"There is no file {path}: install larq_reactnet again.")
@@ -220,7 +231,12 @@ def load(
     except ValueError as error:
         raise ValueError(f"{origin}{error}") from error
     if left_out:
-        print(f"{name}: the weights {weights!r} were loaded {left_out}.", file=sys.stderr)
+        say(name, weights, left_out)
+
+
+def say(name: str, weights: str, left_out: str) -> None:
+    """Say on stderr what was left out when `weights` were loaded, in one line."""
+    print(f"{name}: the weights {weights!r} were loaded {left_out}.", file=sys.stderr)
 
 
 @functools.cache

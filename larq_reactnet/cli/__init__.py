@@ -7,6 +7,7 @@ from larq_reactnet.cli._export import export
 from larq_reactnet.cli._inspect import inspect
 from larq_reactnet.cli._models import import_torch, models, ops, summary
 from larq_reactnet.cli._predict import predict
+from larq_reactnet.cli._pull import pull
 from larq_reactnet.cli._training import evaluate, recipes, train
 
 import click
@@ -43,6 +44,7 @@ COMMANDS = (
     summary,
     ops,
     models,
+    pull,
 )
 for command in COMMANDS:
     main.add_command(command)

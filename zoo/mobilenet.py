@@ -70,7 +70,7 @@ def MobileNetV1(
         for layer in donor.layers[1:]:
             features.get_layer(layer.name).set_weights(layer.get_weights())
         left_out = without_last("conv_preds", num_classes, 1000)
-        say("mobilenet_v1", keras_weights, left_out)
+        say("mobilenet_v1", "imagenet", left_out)
     x = features.output
     if include_top:
         x = tf.keras.layers.Activation(classifier_activation, dtype="float32", name="output")(x)

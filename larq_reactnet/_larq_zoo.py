@@ -9,6 +9,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from larq_reactnet._binary_quantizer import BinaryQuantizer
 from larq_reactnet._types import Shape
 
 import larq as lq
@@ -34,10 +35,8 @@ def _function(path: str) -> Callable[..., tf.Tensor]:
 
 
 @lq.utils.register_keras_custom_object
-class LarqZooQuantizer(lq.quantizers.Quantizer):
+class LarqZooQuantizer(BinaryQuantizer):
     """The binary kernel quantizer of Larq Zoo that is called `function`."""
-
-    precision = 1
 
     def __init__(self, function: str, **kwargs: Any):
         super().__init__(**kwargs)
@@ -46,7 +45,7 @@ class LarqZooQuantizer(lq.quantizers.Quantizer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Quantize `inputs`."""
-        return self._call(inputs)
+        return self.counted(self._call(inputs))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

@@ -23,13 +23,13 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from larq_reactnet._files import replacing
+from larq_reactnet._fitting import Slot, fitting
 from larq_reactnet.layers import rotates
-from larq_reactnet.profiling import KERNELS
+from larq_reactnet.profiling import KERNELS, flat_layers
 
 import larq as lq
 import numpy as np
@@ -108,30 +108,45 @@ def load_packed(model: tf.keras.Model, path: str | Path) -> None:
 
     Raises:
         ValueError: If the file is corrupt or of another kind, or has weights of other shapes,
-            types or quantizers than `model`; the message lists them.
+            types or quantizers than `model`; the message lists them by layer.
         OSError: If there is no such file, or it cannot be read.
     """
-    path = Path(path)
+    read_into(model, Path(path), other_head=False)
+
+
+def read_into(model: tf.keras.Model, path: Path, other_head: bool) -> str:
+    """Load the weights in `path` into `model`; all of them, or those in front of another head.
+
+    Returns:
+        Half a sentence that says what was left out, empty if nothing was.
+    """
     weights = _weights(model)
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}.")
     if not path.is_file():
         raise ValueError(f"{path} is not a packed weights file: it is not an ordinary file.")
     about, entries, tensors = _read(path)
-    problems = [*_mismatches(weights, entries)]
-    if bool(about.get("rotates")) != rotates(model):
-        problems.append("one is for models with `torch_padding=True`, the other is not")
-    if problems:
-        lines = "\n  ".join(problems)
-        raise ValueError(f"{path} does not hold the weights of {model.name}:\n  {lines}")
+    try:
+        if bool(about.get("rotates")) != rotates(model):
+            raise ValueError(" one is for models with `torch_padding=True`, the other is not")
+        theirs, ours = [entry.slot() for entry in entries], [weight.slot() for weight in weights]
+        count, left_out = fitting(theirs, ours, model, other_head)
+        _refuse_other_quantizers(weights[:count], entries[:count])
+    except ValueError as error:
+        reason = f"{path} does not hold the weights of {model.name}:{error}"
+        raise type(error)(reason) from None
     try:
         expected = {f"{entry.name}.{part}" for entry in entries for part in _TENSORS[entry.stored]}
         if expected != tensors.keys():
             raise ValueError("it has other tensors than its list of weights")
-        values = [_decode(*pair, tensors) for pair in zip(weights, entries, strict=True)]
+        pairs = zip(weights[:count], entries[:count], strict=True)
+        values = [_decode(*pair, tensors) for pair in pairs]
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise ValueError(f"{path} is corrupt: {error}.") from error
+    with lq.context.quantized_scope(False):
+        values += model.get_weights()[count:]
     model.set_weights(values)  # the latent ones, in every scope of Larq
+    return left_out
 
 
 @dataclass(frozen=True)
@@ -144,6 +159,11 @@ class _Entry:
     stored: str
     quantizer: str | None = None
 
+    def slot(self) -> Slot:
+        """The weight as it is compared. The file does not have the names of layers."""
+        shape = tuple(self.shape) if isinstance(self.shape, list) else (self.shape,)
+        return Slot("", str(self.name).partition(".")[2], shape, str(self.dtype))
+
 
 @dataclass(frozen=True)
 class _Weight:
@@ -155,12 +175,19 @@ class _Weight:
         variable: The weight; the latent one if it is binary.
         quantizer: The quantizer, if the weight is binary.
         compute_dtype: Type in which the layer calls the quantizer.
+        layer: Name of the layer.
     """
 
     name: str
     variable: tf.Variable
     quantizer: Callable[[tf.Tensor], tf.Tensor] | None
     compute_dtype: str
+    layer: str
+
+    def slot(self) -> Slot:
+        """The weight as it is compared."""
+        _, _, name = self.name.partition(".")
+        return Slot(self.layer, name, tuple(self.variable.shape), self.variable.dtype.name)
 
     def entry(self, stored: str) -> _Entry:
         """The weight as it is listed in a file."""
@@ -186,16 +213,18 @@ def _weights(model: tf.keras.Model) -> list[_Weight]:
     if not model.built:
         raise ValueError(f"{model.name} has no weights yet: build it or call it on data first.")
     binary = {}
-    for layer in model.submodules:
+    for module in model.submodules:
         for name in KERNELS:
-            kernel: Any = getattr(layer, name, None)
+            kernel: Any = getattr(module, name, None)
             if getattr(kernel, "precision", None) == 1:
-                binary[id(kernel)] = (kernel.quantizer, layer.compute_dtype)
+                binary[id(kernel)] = (kernel.quantizer, module.compute_dtype)
+    layers = {id(weight): layer.name for layer in flat_layers(model) for weight in layer.weights}
     weights = []
     for index, variable in enumerate(model.weights):
         name = f"{index:04}.{variable.name.split('/')[-1].split(':')[0]}"
         quantizer, dtype = binary.get(id(variable), (None, ""))
-        weights.append(_Weight(name, variable, quantizer, dtype))
+        layer = layers.get(id(variable), model.name)
+        weights.append(_Weight(name, variable, quantizer, dtype, layer))
     return weights
 
 
@@ -348,18 +377,15 @@ def _digest(about: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _mismatches(weights: list[_Weight], entries: list[_Entry]) -> Iterator[str]:
-    """Why the weights in a file do not fit a model: a line for each weight that differs."""
-    for weight, theirs in zip_longest(weights, entries):
-        ours = weight.entry(theirs.stored if theirs else "") if weight else None
-        if not ours or not theirs or _kind(ours) != _kind(theirs):
-            yield f"{_kind(theirs)} in the file, {_kind(ours)} in the model"
-        elif theirs.quantizer != ours.quantizer and theirs.stored not in ("whole", "float16"):
-            yield (
-                f"{ours.name} is quantized by {theirs.quantizer} in the file, by "
-                f"{ours.quantizer or 'nothing'} in the model"
+def _refuse_other_quantizers(weights: list[_Weight], entries: list[_Entry]) -> None:
+    """Raise ValueError if a binary weight has another quantizer in the file; it lists them."""
+    lines = []
+    for weight, theirs in zip(weights, entries, strict=True):
+        ours = weight.entry(theirs.stored).quantizer
+        if theirs.quantizer != ours and theirs.stored not in ("whole", "float16"):
+            lines.append(
+                f"\n  {weight.layer}: quantized by {theirs.quantizer or 'nothing'} in the file, by "
+                f"{ours or 'nothing'} in the model"
             )
-
-
-def _kind(entry: _Entry | None) -> str:
-    return f"{entry.name} {entry.shape} {entry.dtype}" if entry else "nothing"
+    if lines:
+        raise ValueError("".join(lines))

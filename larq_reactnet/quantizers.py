@@ -20,6 +20,7 @@ aliases, `"bnnplus_swish_sign"` and `"bnnplus_sign"`, work for ever, because sav
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from larq_reactnet._binary_quantizer import BinaryQuantizer
 from larq_reactnet._types import Initializer, Shape
 from larq_reactnet.regularizers import ScaledRegularizer
 
@@ -111,7 +112,7 @@ def bnn_plus_sign(
 @lq.utils.register_alias("bnn_plus_swish_sign")
 @lq.utils.register_alias("bnnplus_swish_sign")
 @lq.utils.register_keras_custom_object
-class BNNPlusSwishSign(lq.quantizers.Quantizer):
+class BNNPlusSwishSign(BinaryQuantizer):
     r"""Sign with the SignSwish gradient of BNN+.
 
     \\[
@@ -135,7 +136,7 @@ class BNNPlusSwishSign(lq.quantizers.Quantizer):
         trainable_beta: Train beta, one number per layer, kept positive. Its gradient is that of
             the surrogate, \\(\partial SS_\beta(x) / \partial \beta = x \, g(\beta x)\\). The paper
             keeps beta fixed.
-        **kwargs: Arguments of `tf.keras.layers.Layer`.
+        **kwargs: `metrics`, as for Larq's quantizers, and arguments of `tf.keras.layers.Layer`.
 
     Raises:
         ValueError: If `beta` is not positive and finite.
@@ -143,8 +144,6 @@ class BNNPlusSwishSign(lq.quantizers.Quantizer):
     References:
         - [BNN+: Improved Binary Network Training](https://arxiv.org/abs/1812.11800)
     """
-
-    precision = 1
 
     def __init__(self, beta: float = 5.0, trainable_beta: bool = False, **kwargs: Any):
         _check_beta(beta)
@@ -166,7 +165,8 @@ class BNNPlusSwishSign(lq.quantizers.Quantizer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Quantize `inputs`."""
-        return swish_sign(inputs, self.beta_weight if self.trainable_beta else self.beta)
+        beta = self.beta_weight if self.trainable_beta else self.beta
+        return self.counted(swish_sign(inputs, beta))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -180,7 +180,7 @@ SwishSign = BNNPlusSwishSign
 
 @lq.utils.register_alias("rsign")
 @lq.utils.register_keras_custom_object
-class RSign(lq.quantizers.Quantizer):
+class RSign(BinaryQuantizer):
     r"""ReActNet's sign with a learnable threshold per channel (ReActNet section 4.2).
 
     \\[
@@ -193,7 +193,7 @@ class RSign(lq.quantizers.Quantizer):
     Args:
         surrogate: `"approx_sign"` (the paper's), `"swish_sign"` (BNN+, beta 5) or `"ste_sign"`.
         threshold_initializer: The paper starts at 0.
-        **kwargs: Arguments of `tf.keras.layers.Layer`.
+        **kwargs: `metrics`, as for Larq's quantizers, and arguments of `tf.keras.layers.Layer`.
 
     Raises:
         ValueError: If `surrogate` is unknown, or the number of channels is.
@@ -202,8 +202,6 @@ class RSign(lq.quantizers.Quantizer):
         - [ReActNet: Towards Precise Binary Neural Network with Generalized Activation
             Functions](https://arxiv.org/abs/2003.03488)
     """
-
-    precision = 1
 
     def __init__(
         self,
@@ -231,7 +229,7 @@ class RSign(lq.quantizers.Quantizer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Quantize `inputs`, whose last axis is channels."""
         # The paper sends x = threshold to -1, its code to 0; here it is +1, as for LCE.
-        return rsign(inputs, self.threshold, self.surrogate)
+        return self.counted(rsign(inputs, self.threshold, self.surrogate))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -242,7 +240,7 @@ class RSign(lq.quantizers.Quantizer):
 
 @lq.utils.register_alias("react_sign")
 @lq.utils.register_keras_custom_object
-class ReActSign(lq.quantizers.Quantizer):
+class ReActSign(BinaryQuantizer):
     r"""The kernel quantizer of the official ReActNet (its `HardBinaryConv`).
 
     \\[
@@ -260,17 +258,15 @@ class ReActSign(lq.quantizers.Quantizer):
             Functions](https://arxiv.org/abs/2003.03488)
     """
 
-    precision = 1
-
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Quantize the latent weights `inputs`, whose last axis is output filters."""
-        return react_sign(inputs)
+        return self.counted(react_sign(inputs))
 
 
 @lq.utils.register_alias("bnn_plus_sign")
 @lq.utils.register_alias("bnnplus_sign")
 @lq.utils.register_keras_custom_object
-class BNNPlusSign(lq.quantizers.Quantizer):
+class BNNPlusSign(BinaryQuantizer):
     r"""The kernel quantizer of BNN+: a trainable scale per output filter, and its regularizer.
 
     \\[
@@ -290,7 +286,7 @@ class BNNPlusSign(lq.quantizers.Quantizer):
         beta: Of the SignSwish gradient; see `SwishSign`. `None` for the straight-through estimator,
             1 where abs(w) <= 1 and else 0, that the paper compares with.
         regularizer: `regularizers.R1(strength)`, `regularizers.R2(strength)` or `None`.
-        **kwargs: Arguments of `tf.keras.layers.Layer`.
+        **kwargs: `metrics`, as for Larq's quantizers, and arguments of `tf.keras.layers.Layer`.
 
     Raises:
         ValueError: If `beta` is not positive and finite, or `regularizer` has no scale.
@@ -298,8 +294,6 @@ class BNNPlusSign(lq.quantizers.Quantizer):
     References:
         - [BNN+: Improved Binary Network Training](https://arxiv.org/abs/1812.11800)
     """
-
-    precision = 1
 
     def __init__(
         self,
@@ -353,7 +347,7 @@ class BNNPlusSign(lq.quantizers.Quantizer):
         """Quantize `inputs` and add the regularizer's value to the losses."""
         if self.regularizer is not None:
             self.add_loss(self.regularizer(inputs, alpha=self.alpha))
-        return bnn_plus_sign(inputs, self.alpha, self.beta)
+        return self.counted(bnn_plus_sign(inputs, self.alpha, self.beta))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

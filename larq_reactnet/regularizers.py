@@ -37,8 +37,8 @@ class ScaledRegularizer(tf.keras.regularizers.Regularizer, tf.Module):
     """
 
     # It is a `tf.Module`, so that SavedModel finds the strength. But the strength is not a weight
-    # of the layer.
-    trainable_variables = non_trainable_variables = ()
+    # of the layer, also not of a frozen one, of which Keras takes all variables.
+    variables = trainable_variables = non_trainable_variables = ()
 
     def __init__(self, strength: float = 1e-6, alpha: Alpha = 1.0):
         super().__init__()

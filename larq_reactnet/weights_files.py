@@ -5,26 +5,34 @@ A file is checked before it is used: a corrupt one gives an error instead of a c
 
 from pathlib import Path
 
-from larq_reactnet import _hdf5
+from larq_reactnet import _hdf5, _hdf5_weights
+from larq_reactnet._fitting import OtherHeadError
 from larq_reactnet.layers import rotates
-from larq_reactnet.packed import load_packed
+from larq_reactnet.packed import read_into
 
 import tensorflow as tf
 
-__all__ = ["load_weights"]
+__all__ = ["OtherHeadError", "load_weights"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"  # how every HDF5 file begins
 
 
-def load_weights(model: tf.keras.Model, path: str | Path) -> None:
+def load_weights(model: tf.keras.Model, path: str | Path, *, other_head: bool = False) -> str:
     """Load a file of weights into a model of the same architecture.
 
     Args:
         model: Model to load them into.
         path: A file that Keras' `save_weights` wrote in HDF5 format, or a packed one, that
             `save_packed` wrote. They are told apart by their content and their suffix.
+        other_head: Whether the file may be for another head. A model without head then gets the
+            weights of all its layers, and a classifier for another number of classes those of all
+            but its last layer, which keeps what it has.
+
+    Returns:
+        Half a sentence that says what was left out, empty if nothing was.
 
     Raises:
+        OtherHeadError: If the file is for another head, and may not be. It is a `ValueError`.
         ValueError: If the file is corrupt, or of another model; nothing is loaded then.
         OSError: If there is no such file, or it cannot be read.
     """
@@ -32,15 +40,16 @@ def load_weights(model: tf.keras.Model, path: str | Path) -> None:
     with path.open("rb") as file:
         is_hdf5 = file.read(len(_HDF5)) == _HDF5
     if not is_hdf5 and path.suffix not in (".h5", ".hdf5", ".keras"):
-        load_packed(model, path)
-        return
+        return read_into(model, path, other_head)
     try:
         _hdf5.check(path)
         _refuse_other_padding(model, path)
-        model.load_weights(str(path))
+        return _hdf5_weights.read_into(model, path, other_head)
     except Exception as error:  # h5py and Keras raise many kinds
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"{path} does not hold the weights of {model.name}: {reason}") from error
+        is_list = isinstance(error, ValueError) and str(error).startswith("\n")
+        reason = str(error) if is_list else f" {str(error).strip().split(chr(10))[0]}"
+        kind = OtherHeadError if isinstance(error, OtherHeadError) else ValueError
+        raise kind(f"{path} does not hold the weights of {model.name}:{reason}") from error
 
 
 def _refuse_other_padding(model: tf.keras.Model, path: Path) -> None:

@@ -10,6 +10,7 @@ from larq_reactnet_cli._export import export
 from larq_reactnet_cli._inspect import inspect
 from larq_reactnet_cli._models import import_torch, models, ops, summary
 from larq_reactnet_cli._predict import predict
+from larq_reactnet_cli._pull import pull
 from larq_reactnet_cli._training import evaluate, recipes, train
 
 import click
@@ -48,6 +49,7 @@ COMMANDS = (
     summary,
     ops,
     models,
+    pull,
 )
 for command in COMMANDS:
     main.add_command(command)

@@ -129,6 +129,8 @@ def dataset_of(what: str, where: dict[str, Any]) -> "Dataset":
         if arguments is None:
             raise click.UsageError(f"Say with --dataset which images {what} is for.")
         where = {key: where.get(key) or arguments[key] for key in (*where, *_DATA)}
+        known = arguments.get("normalization") or arguments["dataset"]
+        where["mean"], where["std"] = lr.zoo.datasets.statistics(known)
     return lr.zoo.datasets.load(where.pop("dataset"), **where)
 
 

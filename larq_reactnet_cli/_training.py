@@ -43,7 +43,19 @@ __all__ = ["evaluate", "recipes", "train"]
 )
 @data_options
 @click.option("--teacher", type=click.Path(path_type=Path), help="Folder of the teacher's run.")
-@click.option("--step1-epochs", type=click.IntRange(min=0), help="[default: 6]")
+@click.option(
+    "--weights",
+    help="Start from these: a data set or recipe of pretrained weights, a file, or the folder of a "
+    "run. The last layer is a new one if the classes are others.",
+)
+@click.option(
+    "--freeze-until",
+    metavar="LAYER",
+    help="Keep the weights of LAYER and all before it, as `larq-reactnet summary` lists them.",
+)
+@click.option(
+    "--step1-epochs", type=click.IntRange(min=0), help="[default: 6, or 0 with --weights]"
+)
 @click.option("--epochs", type=click.IntRange(min=1), help="[default: 8]")
 @click.option("--batch-size", type=click.IntRange(min=1), help="[default: 32]")
 @click.option("--learning-rate", type=float, help="At the start of each step. [default: 0.002]")
@@ -67,7 +79,8 @@ def train(
     on with binary weights. A recipe has its own steps, and its teacher is trained first if there is
     none; the result is exported too. The folder of the run gets weights.h5, packed.safetensors,
     history.csv and .png, run.json and TensorBoard logs, and with a recipe model.tflite. Repeat the
-    command to resume it after an interruption.
+    command to resume it after an interruption. With --weights a trained network is fine-tuned; its
+    images are normalized as those that the weights know.
 
     \b
     Examples:
@@ -75,6 +88,7 @@ def train(
       larq-reactnet train bnn_plus_alexnet bnn_plus --dataset cifar10 --step1-epochs 0 \\
           --epochs 50 --batch-size 256 --learning-rate 1e-3 --set regularizer=r2
       larq-reactnet train bnn_plus_dorefanet_cifar10 run --set beta=10
+      larq-reactnet train bnn_plus_dorefanet tuned --weights cifar10 --freeze-until bn3
     """
     import larq_reactnet as lr
     from larq_reactnet.training import Run

@@ -123,6 +123,7 @@ def test_export_of_a_file_and_its_options(tmp_path):
         "summary",
         "ops",
         "models",
+        "pull",
         "import-torch",
     ],
 )
@@ -181,7 +182,7 @@ def test_bad_input_is_one_line_and_no_traceback(trained, tmp_path):
         (("train", "reactnet_a", "--output", tmp_path / "r", "--dataset", "x"), "No data set is"),
         (
             ("train", "reactnet_a", "--output", tmp_path / "r", "--set", "depth=3"),
-            "has no argument 'depth'",
+            "'depth' is neither a value of a recipe nor an argument of reactnet_a",
         ),
         (
             ("train", "reactnet_a", "--output", tmp_path / "r", "--set", "num_classes=3"),

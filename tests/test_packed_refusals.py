@@ -38,18 +38,18 @@ def test_other_architecture(path):
     other = tf.keras.Sequential(layers, name="other")
     message = refused(other, path, "does not hold the weights of other")
     assert message.split("\n  ")[1:] == [
-        "0007.kernel [8, 4] float32 in the file, 0007.kernel [8, 5] float32 in the model",
-        "0008.bias [4] float32 in the file, 0008.bias [5] float32 in the model",
-        "nothing in the file, 0009.kernel [5, 2] float32 in the model",
-        "nothing in the file, 0010.bias [2] float32 in the model",
+        "dense: kernel [8, 4] float32 in the file, kernel [8, 5] float32 in the model",
+        "dense: bias [4] float32 in the file, bias [5] float32 in the model",
+        "dense_1: nothing in the file, kernel [5, 2] float32 in the model",
+        "dense_1: nothing in the file, bias [2] float32 in the model",
     ]
     save_packed(other, path)
-    refused(binary_model(), path, r"0010.bias \[2\] float32 in the file, nothing in the model")
+    refused(binary_model(), path, r"  bias \[2\] float32 in the file, nothing in the model")
 
 
 def test_other_quantizer(path):
     save_packed(binary_model(kernel_quantizer="react_sign"), path)
-    refused(binary_model(), path, "0002.kernel is quantized by ReActSign in the file, by SteSign")
+    refused(binary_model(), path, "binary: quantized by ReActSign in the file, by SteSign")
     real = binary_model(kernel_quantizer=None)
     refused(real, path, "by ReActSign in the file, by nothing in the model")
     save_packed(real, path)

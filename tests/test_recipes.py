@@ -4,7 +4,7 @@ import json
 from dataclasses import fields
 
 import larq_reactnet as lr
-from larq_reactnet.training.compiling import compiled, schedule_of
+from larq_reactnet.training.compiling import TorchAdam, compiled, schedule_of
 from larq_reactnet.training.runs import Run
 from larq_reactnet.zoo import pretrained, recipes
 from larq_reactnet.zoo.recipes import Recipe, Step, two_step
@@ -29,6 +29,10 @@ def test_recipe(name):
         assert step.options.keys() <= known
         rate = schedule_of(step, 10)
         assert float(rate(10 * step.epochs)) < step.learning_rate / 5
+        if "imagenet" in name and recipe.model.startswith("reactnet"):  # as in the official code
+            assert step.optimizer == "torch_adam"
+        if step.weight_decay:
+            assert step.decay_classifier == recipe.model.startswith("resnet")
     if recipe.teacher:
         teacher = recipes.load(recipe.teacher)
         assert teacher.teacher is None
@@ -83,7 +87,14 @@ def test_with_values():
         ({"step3.epochs": 1}, "no 'step3'"),
         ({"step0.epochs": 1}, "no 'step0'"),
         ({"stepx.epochs": 1}, "no 'stepx'"),
-        ({"step1.depth": 1}, "a step has epochs, learning_rate"),
+        ({"step1.depth": 1}, "'step1.depth' is not a value of a step: there is epochs, learning"),
+        ({"step1.epoch": 1}, "Did you mean 'epochs'"),
+        (
+            {"widht": 1},
+            "'widht' is neither a value of a recipe nor an argument of reactnet_a",
+        ),
+        ({"widht": 1}, "Did you mean 'width'"),
+        ({"batchsize": 1}, "Did you mean 'batch_size'"),
         ({"steps": []}, "not a value to change"),
         ({"model": "x"}, "not a value to change"),
         ({"step1.epochs": 0}, "Cannot train for 0 epochs"),
@@ -141,13 +152,54 @@ def test_weight_decay(rng):
     assert sum("kernel" in variable.name for variable in variables) == 3
 
 
-@pytest.mark.parametrize(("optimizer", "kind"), [("adam", "Adam"), ("sgd", "SGD")])
-def test_optimizer(optimizer, kind):
-    model = compiled(binary_model(), TWO, Step(epochs=1, learning_rate=0.1, optimizer=optimizer), 1)
-    config = model.optimizer.get_config()
+def test_the_classifier_may_keep_its_weights():
+    model = binary_model()
+    step = Step(epochs=1, learning_rate=1.0, weight_decay=0.3, decay_classifier=False)
+    compiled(model, TWO, step, 1)
+    with tf.GradientTape() as tape:
+        loss = tf.add_n(model.losses)
+    variables = model.trainable_variables
+    pairs = zip(variables, tape.gradient(loss, variables), strict=True)
+    names = [variable.name for variable, gradient in pairs if gradient is not None]
+    assert names == ["stem/kernel:0", "binary/kernel:0"]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "wanted"),
+    [
+        ({"optimizer": "adam"}, "Adam", {"epsilon": 1e-7}),
+        ({"optimizer": "torch_adam"}, "TorchAdam", {"epsilon": 1e-8}),
+        ({"optimizer": "sgd"}, "SGD", {"momentum": 0.9, "nesterov": True}),
+        ({"optimizer": "sgd", "nesterov": False}, "SGD", {"momentum": 0.9, "nesterov": False}),
+    ],
+)
+def test_optimizer(values, kind, wanted):
+    model = compiled(binary_model(), TWO, Step(epochs=1, learning_rate=0.1, **values), 1)
     assert type(model.optimizer).__name__ == kind
-    if optimizer == "sgd":
-        assert (config["momentum"], config["nesterov"]) == (0.9, True)
+    assert model.optimizer.get_config().items() >= wanted.items()
+
+
+def test_torch_adam(rng):
+    """PyTorch's formula, in NumPy, with gradients that epsilon matters to."""
+    gradients = rng.normal(size=(20, 5)) * [1, 1e-4, 1e-7, 1e-8, 1e-9]
+    weight, m, v = np.ones(5), np.zeros(5), np.zeros(5)
+    ours, keras = tf.Variable(weight), tf.Variable(weight)
+    optimizers = [TorchAdam(0.1), tf.keras.optimizers.Adam(0.1)]
+    for t, gradient in enumerate(gradients, 1):
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+        weight -= 0.1 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        for optimizer, variable in zip(optimizers, (ours, keras), strict=True):
+            optimizer.apply_gradients([(tf.constant(gradient), variable)])
+    # Keras rounds beta_2 to float32, so that 1 - beta_2 has five digits.
+    np.testing.assert_allclose(ours, weight, rtol=2e-5)
+    assert np.abs(keras - weight)[2] > 0.1
+    assert type(TorchAdam.from_config(optimizers[0].get_config())) is TorchAdam
+    assert optimizers[0].get_config()["epsilon"] == 1e-8
+
+
+def test_constant_learning_rate():
+    rate = schedule_of(Step(epochs=2, learning_rate=0.5, schedule="tenths"), 10)
+    assert [float(rate(tf.constant(batch, tf.int64))) for batch in (0, 1, 19, 1000)] == [0.5] * 4
 
 
 # With a teacher.

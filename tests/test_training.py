@@ -10,11 +10,14 @@ import time
 
 import larq_reactnet as lr
 from larq_reactnet.training import Run, load_model
+from larq_reactnet.training.fine_tuning import with_defaults
+from larq_reactnet.training.resuming import continued
 from larq_reactnet.zoo.recipes import two_step
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import binary_model
 
 VALUES = {"options": {"width": 0.05}, "step1_epochs": 2, "epochs": 3, "batch_size": 256}
 SCRIPT = """
@@ -111,9 +114,119 @@ def test_finished_run_is_not_trained_again(whole):
     assert (whole / "weights.h5").read_bytes() == before
 
 
+def test_finished_run_says_so(whole, capsys):
+    lr.training.train(two_step("bnn_plus_alexnet", **VALUES), whole)
+    assert f"{whole} is already finished: there is nothing to train." in capsys.readouterr().out
+
+
+def constant(epochs, folder):
+    """A training whose learning rate does not fall."""
+    recipe = two_step("bnn_plus_alexnet", **VALUES | {"step1_epochs": 0, "epochs": epochs})
+    recipe = recipe.with_values({"step1.schedule": "tenths"})
+    lr.training.train(recipe, folder, verbose=0)
+    return Run(folder)
+
+
+def test_longer(tmp_path):
+    """A run that gets one more epoch is the run that had it from the beginning."""
+    tf.config.experimental.enable_op_determinism()
+    folder = tmp_path / "run"
+    before = constant(1, folder).read()["results"]
+    longer, wanted = constant(2, folder), constant(2, tmp_path / "wanted")
+    for found, expected in zip(weights_of(folder), weights_of(tmp_path / "wanted"), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert epochs_of(folder) == [(1, 0), (1, 1)]
+    content = longer.read()
+    assert content["arguments"]["steps"][0]["epochs"] == 2
+    assert content["results"]["accuracy"] == wanted.read()["results"]["accuracy"]
+    assert content["results"] != before
+    with pytest.raises(ValueError, match=r"step1\.epochs \(2, not 1\): only the last step"):
+        constant(1, folder)
+
+
+def test_not_longer(whole):
+    before = (whole / "weights.h5").read_bytes(), (whole / "run.json").read_bytes()
+    with pytest.raises(ValueError, match=r"another step2\.epochs \(3, not 4\): its learning"):
+        train(whole, epochs=4)
+    with pytest.raises(ValueError, match=r"another step1\.epochs \(2, not 3\): only the last st"):
+        train(whole, step1_epochs=3)
+    assert before == ((whole / "weights.h5").read_bytes(), (whole / "run.json").read_bytes())
+
+
+def test_run_of_an_earlier_version(whole):
+    """It has fewer values. What it does not have is as it was then."""
+    content = json.loads((whole / "run.json").read_text())
+    arguments = json.loads(json.dumps(content["arguments"]))
+    for name in ("weights", "freeze_until", "normalization"):
+        del content["arguments"][name]
+    for step in content["arguments"]["steps"]:
+        del step["nesterov"], step["decay_classifier"]
+    assert continued(Run(whole), content, arguments) is content
+    arguments["steps"][1]["decay_classifier"] = False
+    with pytest.raises(ValueError, match=r"another step2\.decay_classifier"):
+        continued(Run(whole), content, arguments)
+
+
+# From weights.
+
+
+def test_from_the_weights_of_a_run(whole, tmp_path, capsys):
+    """With a frozen part, which is as it was, also after training; the width is that of the run."""
+    recipe = two_step("bnn_plus_alexnet", batch_size=256, epochs=1, weights=str(whole))
+    assert len(recipe.steps) == 1
+    recipe = recipe.with_values({"freeze_until": "bn3"})
+    model = lr.training.train(recipe, tmp_path / "tuned", verbose=0)
+    before = Run(whole).load_model()
+    names = [layer.name for layer in model.layers if layer.weights]
+    for name in names:
+        old, new = (m.get_layer(name).get_weights() for m in (before, model))
+        same = all(map(np.array_equal, old, new))
+        assert same == (names.index(name) <= names.index("bn3")), name
+    arguments = Run(tmp_path / "tuned").read()["arguments"]
+    assert arguments["options"]["width"] == 0.05
+    assert (arguments["weights"], arguments["image_size"]) == (str(whole), 32)
+    assert load_model(tmp_path / "tuned", include_top=False).output_shape == (None, 4, 4, 16)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "without their head" in line
+    lr.training.train(recipe, tmp_path / "tuned", verbose=0)  # it is finished
+
+
+def test_normalization_is_that_of_the_weights(tmp_path):
+    """The weights in the package know images that are normalized as CIFAR-10 is."""
+    recipe = two_step("bnn_plus_dorefanet", weights="cifar10", epochs=1, batch_size=512)
+    recipe = with_defaults(recipe.with_values({"freeze_until": "bn6"}))
+    assert (recipe.normalization, recipe.image_size) == ("cifar10", 32)
+    recipe = with_defaults(two_step("quicknet", weights="imagenet"))
+    assert (recipe.normalization, recipe.image_size) == ("imagenet2012", 224)
+    recipe = with_defaults(two_step("reactnet_a", weights="cifar10", dataset="cifar10"))
+    assert (recipe.normalization, recipe.options) == (None, {"width": 0.25, "stem_strides": 1})
+
+
+def test_refusals_of_fine_tuning(whole, tmp_path):
+    for values, match in (
+        ({"freeze_until": "bn33"}, r"bnn_plus_alexnet has no layer 'bn33': .*Did you mean 'bn3'"),
+        ({"freeze_until": "output"}, "there is nothing to train"),
+        ({"weights": "cifar"}, "`weights` must be None, the path of a file or a name"),
+        ({"weights": str(tmp_path)}, "is not the folder of a run"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            train(tmp_path / "run", **values)
+    assert not (tmp_path / "run").exists()
+
+
+def test_load_model_takes_arguments_of_runs_only(whole, tmp_path):
+    binary_model().save(tmp_path / "model.h5")
+    with pytest.raises(ValueError, match="not the folder of a run: num_classes is for those"):
+        load_model(tmp_path / "model.h5", num_classes=3)
+    with pytest.raises(FileNotFoundError, match="Did you mean the weights 'bnn_plus_dorefanet_c"):
+        load_model("bnn_plus_dorefanet_cifar10_shrt")
+
+
 def test_refusals(whole, tmp_path):
-    with pytest.raises(ValueError, match="holds a run with another steps"):
+    with pytest.raises(ValueError, match=r"another step1\.learning_rate \(0\.002, not 1\.0\)"):
         train(whole, learning_rate=1.0)
+    with pytest.raises(ValueError, match=r"another width \(0\.05, not 0\.1\)"):
+        train(whole, options={"width": 0.1})
     with pytest.raises(ValueError, match="holds a run with another batch_size"):
         train(whole, batch_size=2)
     (tmp_path / "file").write_text("")

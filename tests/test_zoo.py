@@ -215,6 +215,18 @@ def test_arguments(name):
 
 
 @models("name", *DEEPER, *VARIANTS)
+def test_any_size_without_top(name, rng):
+    """As in Larq Zoo and keras.applications."""
+    model = small(name, include_top=False, input_shape=None)
+    assert model.input_shape == (None, None, None, 3)
+    assert model.output_shape[1:3] == (None, None)
+    size = lr.zoo.get(name).small_size
+    for shape in ((size, size), (size + 32, size)):
+        images = rng.normal(size=(1, *shape, 3)).astype(np.float32)
+        assert np.isfinite(model(images)).all()
+
+
+@models("name", *DEEPER, *VARIANTS)
 def test_arguments_of_some(name):
     arguments = lr.zoo.get(name).arguments
     if "width" in arguments:

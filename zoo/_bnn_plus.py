@@ -109,7 +109,7 @@ def bnn_plus(
     """
     if regularizer not in (None, *_REGULARIZERS):
         raise ValueError(f"`regularizer` must be 'r1', 'r2' or None, got {regularizer!r}.")
-    inputs = image_input(input_shape, input_tensor, smallest)
+    inputs = image_input(input_shape, input_tensor, include_top, smallest)
     layers = Layers(width, beta, regularizer, strength, binary_weights)
     x = features(inputs, layers)
     if include_top:

@@ -44,7 +44,7 @@ def BinaryNet(
     References:
         - [Binarized Neural Networks](https://arxiv.org/abs/1602.02830)
     """
-    inputs = image_input(input_shape, input_tensor, smallest=8)
+    inputs = image_input(input_shape, input_tensor, include_top, smallest=8)
 
     def layer(
         x: tf.Tensor, filters: int, kernel_size: int | tuple[int, int], name: str, pool: bool

@@ -62,7 +62,9 @@ def BiRealNet34(
         - [Bi-Real Net: Enhancing the Performance of 1-bit CNNs With Improved Representational
             Capability and Advanced Training Algorithm](https://arxiv.org/abs/1808.00278)
     """
-    inputs = image_input(input_shape, input_tensor, smallest=resnet_stride(stem_strides))
+    inputs = image_input(
+        input_shape, input_tensor, include_top, smallest=resnet_stride(stem_strides)
+    )
     x = bi_real_net(inputs, (6, 8, 12, 6), width, stem_strides, binary_weights)
     if include_top:
         x = classifier(x, num_classes, classifier_activation, "glorot_uniform")

@@ -20,7 +20,7 @@ from typing import TypeAlias
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["STATISTICS", "Dataset", "load"]
+__all__ = ["STATISTICS", "Dataset", "load", "statistics"]
 
 PADDING = 4  # pixels on each side before the random crop, for images of 32x32
 # A random crop has a share of the image's area, and a ratio of width to height, in these ranges.
@@ -95,6 +95,8 @@ def load(
     augmentation: str | None = "shift",
     holdout: int = 0,
     seed: int = 0,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
 ) -> Dataset:
     """Load a data set.
 
@@ -113,6 +115,8 @@ def load(
             images, and the real test images are not looked at. This is for choosing
             hyper-parameters.
         seed: Seed of the shuffling and the augmentation.
+        mean: With `std`, how images are normalized; by default as `STATISTICS` says, or to -1 to 1.
+        std: See `mean`.
 
     Raises:
         ValueError: If there is no such data set, or it is not one of labelled images.
@@ -128,7 +132,8 @@ def load(
     if holdout:
         source = source.held_out(holdout)
     image_size = source.image_size
-    mean, std = STATISTICS.get(name, ((127.5,) * 3, (127.5,) * 3))
+    if mean is None or std is None:
+        mean, std = statistics(name)
 
     def pixels(image: tf.Tensor) -> tf.Tensor:
         image = tf.cast(source.decode(image), tf.float32)
@@ -187,6 +192,11 @@ def load(
         test_size=sizes["test"],
         steps_per_epoch=steps_per_epoch,
     )
+
+
+def statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation with which a data set is normalized, by default to [-1, 1]."""
+    return STATISTICS.get(name, ((127.5,) * 3, (127.5,) * 3))
 
 
 def resized(image: tf.Tensor, size: int) -> tf.Tensor:

@@ -53,7 +53,7 @@ def _larq_zoo(
 ) -> tf.keras.Model:
     """The model that the constructor `original` of Larq Zoo makes, as one of this zoo."""
     module, _, constructor = original.partition(".")
-    inputs = image_input(input_shape, input_tensor, smallest)
+    inputs = image_input(input_shape, input_tensor, include_top, smallest)
     # Imported here, because it loads tensorflow-datasets.
     theirs = getattr(importlib.import_module(f"larq_zoo.{module}"), constructor)(
         input_shape=tuple(inputs.shape[1:]),

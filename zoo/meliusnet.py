@@ -54,7 +54,7 @@ def _meliusnet(
         - [MeliusNet: Can Binary Neural Networks Achieve MobileNet-level
             Accuracy?](https://arxiv.org/abs/2001.05936)
     """
-    inputs = image_input(input_shape, input_tensor, smallest=16 * stem_strides)
+    inputs = image_input(input_shape, input_tensor, include_top, smallest=16 * stem_strides)
     x = _conv_bn_relu(_conv(32, 3, "stem_s0_conv", strides=stem_strides), "stem_s0")(inputs)
     x = _conv_bn_relu(_group_conv(32, 4, "stem_s1"), "stem_s1")(x)
     x = _conv_bn_relu(_group_conv(64, 8, "stem_s2"), "stem_s2")(x)

@@ -1,7 +1,9 @@
 """Real-valued MobileNetV1 (Howard et al., 2017), which ReActNet makes binary. It is Keras's own."""
 
+from larq_reactnet._fitting import without_last
 from larq_reactnet._types import ImageShape
 from larq_reactnet.zoo._build import finish, image_input
+from larq_reactnet.zoo.pretrained import say
 from larq_reactnet.zoo.registry import register
 
 import tensorflow as tf
@@ -34,7 +36,8 @@ def MobileNetV1(
     | 1.0 | 5.69e8 | 70.6 % |
     | 0.5 | 1.49e8 | 63.7 % |
 
-    `weights="imagenet"` are Keras's, for images that are scaled to [-1, 1].
+    `weights="imagenet"` are Keras's, for images that are scaled to [-1, 1]. With another number of
+    classes than 1000, the last layer is a new one.
 
     Args:
         width: Multiplies the number of channels: 0.25, 0.5, 0.75 and 1 are the paper's.
@@ -46,18 +49,28 @@ def MobileNetV1(
     """
     if not isinstance(width, int | float) or not 1 / 32 <= width <= 16:
         raise ValueError(f"`width` must be a number from 1/32 to 16, got {width!r}.")
-    inputs = image_input(input_shape, input_tensor, smallest=32)
+    inputs = image_input(input_shape, input_tensor, include_top, smallest=32)
     keras_weights = weights if weights == "imagenet" else None
+    new_head = keras_weights is not None and include_top and num_classes != 1000
     features = tf.keras.applications.MobileNet(
         input_tensor=inputs,
         input_shape=tuple(inputs.shape[1:]),
         alpha=width,
         include_top=include_top,
-        weights=keras_weights,
+        weights=None if new_head else keras_weights,
         classes=num_classes,
         classifier_activation=None,
         dropout=dropout,
     )
+    if new_head:
+        shape = tuple(inputs.shape[1:])
+        donor = tf.keras.applications.MobileNet(
+            input_shape=shape, alpha=width, include_top=False, weights=keras_weights
+        )
+        for layer in donor.layers[1:]:
+            features.get_layer(layer.name).set_weights(layer.get_weights())
+        left_out = without_last("conv_preds", num_classes, 1000)
+        say("mobilenet_v1", "imagenet", left_out)
     x = features.output
     if include_top:
         x = tf.keras.layers.Activation(classifier_activation, dtype="float32", name="output")(x)

@@ -21,13 +21,17 @@ import functools
 import json
 import os
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from larq_reactnet.weights_files import load_weights
-from larq_reactnet.zoo._download import fetch
+from larq_reactnet._fitting import has_classifier
+from larq_reactnet._names import did_you_mean
+from larq_reactnet._run_folder import RunFolder
+from larq_reactnet.weights_files import OtherHeadError, load_weights
+from larq_reactnet.zoo._download import fetch, found
 
 import pooch
 import tensorflow as tf
@@ -36,11 +40,13 @@ __all__ = [
     "FOLDER",
     "Weights",
     "by_recipe",
+    "exists",
     "find",
     "list_weights",
     "load",
     "options_of",
     "read_table",
+    "say",
 ]
 
 FOLDER = Path(__file__).with_name("weights")
@@ -74,15 +80,25 @@ class Weights:
         """Whether the file has the weights of the classifier."""
         return bool(self.options.get("include_top", True))
 
-    def file(self) -> Path:
+    def place(self) -> str:
+        """Where the file is: in the package, here, or to be downloaded."""
+        if not _is_address(self.location):
+            return "in the package"
+        path = found(self.location, self.sha256)
+        return f"to download from {self.location}" if path is None else str(path)
+
+    def file(self, output: Path | None = None) -> Path:
         """The path of the file, which is downloaded if it is neither in the package nor cached.
+
+        Args:
+            output: Folder into which a file that is not in the package is copied.
 
         Raises:
             ValueError: If the file in the package is not the one it should be.
             OSError: If there is no such file, or it cannot be downloaded.
         """
         if _is_address(self.location):
-            return fetch(self.location, self.sha256)
+            return fetch(self.location, self.sha256, output)
         path = FOLDER / self.location
         if not path.is_file():
             raise FileNotFoundError(f"There is no file {path}: install larq_reactnet again.")
@@ -108,6 +124,8 @@ def by_recipe(name: str) -> Weights | None:
 def find(model: str, dataset: str, *, include_top: bool = True) -> Weights:
     """The row of a model that was trained on `dataset`, or by the recipe of that name.
 
+    Without the top, it is that of a file of its own, if there is one, or else of the whole network.
+
     Raises:
         ValueError: If there is none; the message lists what there is for the model.
     """
@@ -116,62 +134,109 @@ def find(model: str, dataset: str, *, include_top: bool = True) -> Weights:
     if row is not None:
         return row
     if not rows:
-        raise ValueError(f"There are no pretrained weights for {model} yet.")
+        raise ValueError(
+            f"There are no pretrained weights for {model} yet, but for "
+            f"{', '.join(sorted({row.model for row in list_weights()}))}."
+        )
+    names = {name for row in rows for name in (row.dataset, row.recipe) if name}
+    shown = [str(row) for row in rows if row.include_top]
     raise ValueError(
-        f"There are no {dataset!r} weights for {model}{'' if include_top else ' without its top'}: "
-        f"there is {'; '.join(map(str, rows))}."
+        f"There are no {dataset!r} weights for {model}{did_you_mean(dataset, sorted(names), shown)}"
     )
 
 
 def options_of(
     model: str, weights: str | os.PathLike[str] | None, *, include_top: bool = True
 ) -> dict[str, Any]:
-    """The arguments of the constructor that pretrained weights need, none for other files."""
+    """The arguments of the constructor that the weights need, none for files.
+
+    Args:
+        model: Name of the model in the registry.
+        weights: As for the constructor.
+        include_top: As for the constructor.
+
+    Raises:
+        ValueError: If `weights` is the folder of a run of another model.
+    """
     row = _find(list_weights(model), weights, include_top)
-    return {} if row is None else row.options
+    if row is not None:
+        return row.options
+    if not weights or not os.path.isdir(weights):
+        return {}
+    arguments = RunFolder(Path(weights)).read()["arguments"]
+    if arguments["model"] != model:
+        raise ValueError(f"{weights} is a run of {arguments['model']}, not of {model}.")
+    return dict(arguments["options"])
+
+
+def exists(model: str, weights: str | os.PathLike[str]) -> bool:
+    """Whether `weights` names weights of the table, a file or a folder."""
+    return _find(list_weights(model), weights, True) is not None or os.path.exists(weights)
 
 
 def _find(
     rows: Iterable[Weights], weights: str | os.PathLike[str] | None, include_top: bool
 ) -> Weights | None:
     """The row that `weights` names: the first, if there are several for a data set."""
-    for row in rows:
-        if weights and weights in (row.dataset, row.recipe) and row.include_top == include_top:
-            return row
-    return None
+    named = [row for row in rows if weights and weights in (row.dataset, row.recipe)]
+    whole = [row for row in named if row.include_top]
+    without = [row for row in named if not row.include_top]
+    return next(iter(whole if include_top else without + whole), None)
 
 
-def load(model: tf.keras.Model, weights: str | os.PathLike[str], name: str) -> None:
+def load(
+    model: tf.keras.Model,
+    weights: str | os.PathLike[str],
+    name: str,
+    *,
+    other_head: bool = False,
+) -> None:
     """Load pretrained weights, or a file, into a model of the zoo.
 
     Args:
-        model: Model to load them into.
+        model: Model to load them into. If it has no head, or another one and `other_head` is set,
+            a line on stderr says what was left out.
         weights: A `dataset` or `recipe` of the table, or else the path of a file that
-            `save_weights` (`.h5`) or `save_packed` wrote.
+            `save_weights` (`.h5`) or `save_packed` wrote, or of the folder of a run.
         name: Name of the model in the registry.
+        other_head: Whether the model may be for another number of classes. Its last layer then
+            keeps the weights that it has.
 
     Raises:
         ValueError: If there is neither, or the weights do not fit; nothing is loaded then.
         OSError: If the file cannot be read or downloaded.
     """
     weights = os.fspath(weights)
-    is_known = any(weights in (row.dataset, row.recipe) for row in list_weights(name))
-    if not is_known and os.path.isfile(weights):
-        load_weights(model, weights)
-        return
+    include_top = has_classifier(model)
+    other_head = other_head or not include_top
+    is_known = _find(list_weights(name), weights, include_top) is not None
+    path, origin = Path(weights), ""
+    if not is_known and path.is_dir() and RunFolder(path).exists():
+        path = RunFolder(path).trained_weights()
+    elif is_known or not path.is_file():
+        try:
+            row = find(name, weights, include_top=include_top)
+        except ValueError as error:
+            reason = f"`weights` must be None, the path of a file or a name, got {weights!r}."
+            raise ValueError(f"{reason} {error}") from None
+        path = row.file()
+        origin = f"These weights of {name} are for {row}, and the default for all other arguments. "
     try:
-        row = find(name, weights, include_top=len(model.output_shape) == 2)
-    except ValueError as error:
-        reason = f"`weights` must be None, the path of a file or a name, got {weights!r}. {error}"
-        raise ValueError(reason) from None
-    path = row.file()
-    try:
-        load_weights(model, path)
-    except ValueError as error:
+        left_out = load_weights(model, path, other_head=other_head)
+    except OtherHeadError as error:
         raise ValueError(
-            f"These weights of {name} are for {row}, and the default for all other arguments. "
-            f"{error}"
+            f"{origin}{error}\nSay in `num_classes` how many classes the weights have, or another "
+            "number for a new last layer."
         ) from error
+    except ValueError as error:
+        raise ValueError(f"{origin}{error}") from error
+    if left_out:
+        say(name, weights, left_out)
+
+
+def say(name: str, weights: str, left_out: str) -> None:
+    """Say on stderr what was left out when `weights` were loaded, in one line."""
+    print(f"{name}: the weights {weights!r} were loaded {left_out}.", file=sys.stderr)
 
 
 @functools.cache

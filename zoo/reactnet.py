@@ -108,7 +108,7 @@ def _reactnet(
         - [ReActNet: Towards Precise Binary Neural Network with Generalized Activation
             Functions](https://arxiv.org/abs/2003.03488)
     """
-    inputs = image_input(input_shape, input_tensor, smallest=16 * stem_strides)
+    inputs = image_input(input_shape, input_tensor, include_top, smallest=16 * stem_strides)
     kernel_quantizer = "react_sign" if binary_weights else None
 
     def sign() -> Quantizer:

@@ -76,7 +76,9 @@ def _reactnet(
         - [ReActNet: Towards Precise Binary Neural Network with Generalized Activation
             Functions](https://arxiv.org/abs/2003.03488)
     """
-    inputs = image_input(input_shape, input_tensor, smallest=resnet_stride(stem_strides))
+    inputs = image_input(
+        input_shape, input_tensor, include_top, smallest=resnet_stride(stem_strides)
+    )
 
     def block(x: tf.Tensor, filters: int, strides: int, name: str) -> tf.Tensor:
         around = shortcut(x, filters, strides, f"{name}_shortcut", uniform())

@@ -1,6 +1,5 @@
 """The models of the zoo by name, for `create`, the command line and the tests."""
 
-import difflib
 import fnmatch
 import functools
 import inspect
@@ -8,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from larq_reactnet._names import did_you_mean
+from larq_reactnet.zoo import pretrained
 from larq_reactnet.zoo.pretrained import list_weights, options_of
 
 import tensorflow as tf
@@ -50,12 +51,14 @@ _ENTRIES: dict[str, Entry] = {}
 
 # What the docstrings of all constructors say about the arguments that all of them have.
 _ARGUMENTS = """\
-    input_shape: `(height, width, channels)`; `None` is `(224, 224, 3)`.
+    input_shape: `(height, width, channels)`, where a size that is `None` may be any. `None` for all
+        is `(224, 224, 3)`, and without the top `(None, None, 3)`.
     input_tensor: Keras tensor to use as input.
     weights: `None` for random initialization, the name of a data set of which there are pretrained
-        weights, or the path of a weights file.
-    include_top: Whether to end in the layers that classify.
-    num_classes: Number of classes.
+        weights, or the path of a weights file or of the folder of a run.
+    include_top: Whether to end in the layers that classify. `False` takes all weights but theirs.
+    num_classes: Number of classes. If it is neither that of the weights nor the default, the last
+        layer is a new one with random weights, and a line on stderr says so.
     classifier_activation: `"softmax"`, or `None` for logits (distillation needs them).
 """
 _RESULT = """\
@@ -148,9 +151,7 @@ def get(name: str) -> Entry:
         ValueError: If there is none; the message lists the names.
     """
     if name not in _ENTRIES:
-        close = difflib.get_close_matches(name, _ENTRIES, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"No model is called {name!r}: there is {', '.join(_ENTRIES)}.{hint}")
+        raise ValueError(f"No model is called {name!r}{did_you_mean(name, sorted(_ENTRIES))}")
     return _ENTRIES[name]
 
 
@@ -163,18 +164,22 @@ def create(name: str, **kwargs: Any) -> tf.keras.Model:
         ```python
         lr.zoo.create("reactnet_a", input_shape=(32, 32, 3), num_classes=10, width=0.25)
         lr.zoo.create("quicknet", weights="imagenet")
+        lr.zoo.create("bnn_plus_dorefanet", weights="cifar10", num_classes=3)  # to fine-tune
         ```
 
     Raises:
         ValueError: If the name or an argument is unknown or has a bad value.
     """
     entry = get(name)
-    unknown = kwargs.keys() - entry.arguments.keys()
-    if unknown:
+    for unknown in sorted(kwargs.keys() - entry.arguments.keys()):
         raise ValueError(
-            f"{name} has no argument {', '.join(map(repr, sorted(unknown)))}: it takes "
-            f"{', '.join(entry.arguments)}."
+            f"{name} has no argument {unknown!r}{did_you_mean(unknown, entry.arguments)}"
         )
-    include_top = kwargs.get("include_top", True)
-    options = options_of(name, kwargs.get("weights"), include_top=include_top)
-    return entry.constructor(**{**options, **kwargs})
+    weights, include_top = kwargs.get("weights"), kwargs.get("include_top", True)
+    options = options_of(name, weights, include_top=include_top)
+    if weights is None or not pretrained.exists(name, weights):
+        return entry.constructor(**kwargs)  # which knows its own weights, or says what there is
+    model = entry.constructor(**{**options, **kwargs, "weights": None})
+    # A number of classes that somebody gave is meant; the default may just be forgotten.
+    pretrained.load(model, weights, name, other_head="num_classes" in kwargs)
+    return model

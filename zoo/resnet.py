@@ -52,7 +52,9 @@ def _resnet(
     References:
         - [Deep Residual Learning for Image Recognition](https://arxiv.org/abs/1512.03385)
     """
-    inputs = image_input(input_shape, input_tensor, smallest=resnet_stride(stem_strides))
+    inputs = image_input(
+        input_shape, input_tensor, include_top, smallest=resnet_stride(stem_strides)
+    )
 
     def conv_bn(x: tf.Tensor, filters: int, kernel_size: int, strides: int, name: str) -> tf.Tensor:
         x = tf.keras.layers.Conv2D(

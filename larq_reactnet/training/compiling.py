@@ -7,9 +7,10 @@ from larq_reactnet.distillation import Distiller
 from larq_reactnet.profiling import KERNELS, flat_layers
 from larq_reactnet.zoo.recipes import Recipe, Step
 
+import larq as lq
 import tensorflow as tf
 
-__all__ = ["compiled", "optimizer_of", "schedule_of"]
+__all__ = ["TorchAdam", "compiled", "optimizer_of", "schedule_of"]
 
 
 def compiled(
@@ -29,7 +30,7 @@ def compiled(
         teacher: Trained network that ends in logits.
     """
     if step.weight_decay:
-        decay_weights(network, step.weight_decay)
+        decay_weights(network, step.weight_decay, step.decay_classifier)
     optimizer = optimizer_of(step, steps_per_epoch)
     loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=teacher is not None)
     model = network
@@ -43,7 +44,9 @@ def optimizer_of(step: Step, steps_per_epoch: int) -> tf.keras.optimizers.Optimi
     """The optimizer of a step, with its schedule."""
     rate = schedule_of(step, steps_per_epoch)
     if step.optimizer == "sgd":
-        return tf.keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
+        return tf.keras.optimizers.SGD(rate, momentum=0.9, nesterov=step.nesterov)
+    if step.optimizer == "torch_adam":
+        return TorchAdam(rate)
     return tf.keras.optimizers.Adam(rate)
 
 
@@ -62,6 +65,7 @@ def schedule_of(
     else:
         bounds = [(epoch - step.warmup) * steps_per_epoch - 1 for epoch in step.milestones]
         values = [step.learning_rate / 10**index for index in range(len(bounds) + 1)]
+        bounds, values = bounds or [0], values if bounds else values * 2  # it needs a bound
         # At a bound itself, the rate before it is still used.
         rate = schedules.PiecewiseConstantDecay(bounds, values)
     return WarmUp(rate, step.learning_rate, warmup) if warmup else rate
@@ -88,12 +92,48 @@ class WarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
         return {"after": self.after, "rate": self.rate, "steps": self.steps}
 
 
-def decay_weights(network: tf.keras.Model, strength: float) -> None:
-    """Add `strength / 2` times the sum of squares of all kernels to the losses of `network`."""
+@lq.utils.register_keras_custom_object
+class TorchAdam(tf.keras.optimizers.Adam):
+    r"""Adam as PyTorch computes it.
+
+    \\[
+    w \leftarrow w - \eta \, \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
+    \\]
+
+    Keras adds epsilon to the root of v itself, and its default is 1e-7 instead of 1e-8. So in
+    Keras a weight whose gradients are near 1e-7 moves half as far, and less in the first steps.
+    """
+
+    epsilon: float | tf.Tensor
+
+    def __init__(self, learning_rate: Any = 1e-3, *, epsilon: float = 1e-8, **kwargs: Any):
+        super().__init__(learning_rate, epsilon=epsilon, **kwargs)
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """Update one weight."""
+        epsilon = self.epsilon
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        # What Keras divides by is the root of v; PyTorch's is larger by one over this factor.
+        self.epsilon = epsilon * tf.sqrt(1 - tf.cast(self.beta_2, variable.dtype) ** step)
+        try:
+            super().update_step(gradient, variable)
+        finally:
+            self.epsilon = epsilon
+
+
+def decay_weights(network: tf.keras.Model, strength: float, classifier: bool = True) -> None:
+    """Add `strength / 2` times the sum of squares of all kernels to the losses of `network`.
+
+    Args:
+        network: The network.
+        strength: What PyTorch calls weight decay.
+        classifier: Whether the last kernel is one of them.
+    """
     kernels = [
         latent(kernel)
         for layer in flat_layers(network)
         for name in KERNELS
         if (kernel := getattr(layer, name, None)) is not None
     ]
+    kernels = kernels if classifier else kernels[:-1]
     network.add_loss(lambda: strength * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels]))

@@ -14,7 +14,9 @@ from larq_reactnet._version import __version__
 from larq_reactnet.callbacks import RunHistory
 from larq_reactnet.packed import save_packed
 from larq_reactnet.training.compiling import compiled
+from larq_reactnet.training.fine_tuning import freeze, with_defaults
 from larq_reactnet.training.provenance import commit, hardware
+from larq_reactnet.training.resuming import continued
 from larq_reactnet.training.runs import Run
 from larq_reactnet.two_step import carry_over
 from larq_reactnet.weights_files import load_weights
@@ -48,7 +50,9 @@ def train(
     """Train as a recipe says, and keep everything in the folder `output`.
 
     Each step starts from the weights of the one before. If the process is killed, the same call
-    goes on after the last complete epoch, with the same batches and thus to the same result.
+    goes on after the last complete epoch, with the same batches and thus to the same result. A run
+    can get more epochs later, if the schedule of its last step is `"tenths"`, whose learning rate
+    does not depend on their number.
     `larq_reactnet.training.runs` says what a run folder holds.
 
     !!! example
@@ -57,6 +61,7 @@ def train(
 
         recipe = load("bnn_plus_dorefanet_cifar10").with_values({"regularizer": "r2"})
         lr.training.train(recipe, "run", data_dir="~/tensorflow_datasets")
+        model = lr.training.load_model("run")
         ```
 
     Args:
@@ -76,7 +81,10 @@ def train(
     """
     if isinstance(recipe, str):
         recipe = zoo.recipes.load(recipe)
+    recipe = with_defaults(recipe)
     _check(recipe)
+    normalization = recipe.normalization or recipe.dataset
+    mean, std = zoo.datasets.statistics(normalization)
     data = zoo.datasets.load(
         recipe.dataset,
         batch_size=recipe.batch_size,
@@ -85,6 +93,8 @@ def train(
         augmentation=recipe.augmentation,
         holdout=recipe.holdout,
         seed=recipe.seed,
+        mean=mean,
+        std=std,
     )
     arguments = {
         **recipe.as_dict(),
@@ -93,7 +103,13 @@ def train(
     }
     tf.keras.utils.set_random_seed(recipe.seed)
     network = network_of(recipe, recipe.steps[0], data)
+    if recipe.weights and not Run(Path(output)).weights.exists():
+        zoo.pretrained.load(network, recipe.weights, recipe.model, other_head=True)
+    if recipe.freeze_until:
+        freeze(network, recipe.freeze_until)
     run, content = _open(Path(output), arguments)
+    if "results" in content and verbose:
+        print(f"{run.folder} is already finished: there is nothing to train.", flush=True)
     imitated = None
     if recipe.teacher:
         imitated = _teacher(recipe.teacher, recipe, run, data_dir, teacher, verbose)
@@ -103,10 +119,14 @@ def train(
         if number > 1:
             new = network_of(recipe, step, data)
             network = carry_over(network, new, print_fn=print if verbose else None)
+            if recipe.freeze_until:
+                freeze(network, recipe.freeze_until)
         model = compiled(network, recipe, step, data.steps_per_epoch, imitated)
         is_last = number == len(recipe.steps)
         weights = run.weights if is_last else run.folder / f"step{number}.h5"
-        _fit(model, run, number, step.epochs, weights, data, epoch, verbose)
+        _fit(model, run, number, step, weights, data, epoch, verbose)
+        if weights.exists() and not (is_last and step.can_be_longer):
+            shutil.rmtree(run.checkpoints / f"step{number}", ignore_errors=True)
         epoch += step.epochs
 
     network = run.load_model()
@@ -157,7 +177,7 @@ def _teacher(
     """The trained network of the recipe `name`, teacher of `recipe`, which ends in logits."""
     if given is not None:
         return Run(Path(given)).load_model(classifier_activation=None)
-    same = ("dataset", "image_size", "holdout")
+    same = ("dataset", "image_size", "holdout", "normalization")
     default = zoo.recipes.load(name)
     its = default.with_values({key: getattr(recipe, key) for key in same})
     if its == default and zoo.pretrained.by_recipe(name) is not None:
@@ -174,16 +194,7 @@ def _open(folder: Path, arguments: dict[str, Any]) -> tuple[Run, dict[str, Any]]
     run = Run(folder)
     if run.exists():
         content = run.read()
-        former = content["arguments"]
-        differs = [
-            key for key in arguments.keys() - {"data_dir"} if former.get(key) != arguments[key]
-        ]
-        if differs:
-            raise ValueError(
-                f"{folder} holds a run with another {differs[0]} ({former.get(differs[0])!r}, not "
-                f"{arguments[differs[0]]!r}): give another folder, or remove it."
-            )
-        return run, content
+        return run, continued(run, content, arguments)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} exists and is not the folder of a run: give another one.")
     folder.mkdir(exist_ok=True)
@@ -205,7 +216,7 @@ def _fit(
     model: tf.keras.Model,
     run: Run,
     number: int,
-    epochs: int,
+    step: Step,
     weights: Path,
     data: Dataset,
     former_epochs: int,
@@ -213,12 +224,12 @@ def _fit(
 ) -> None:
     """Train a step to its end, from where it was interrupted, or load its weights if it is done."""
     if weights.exists():
-        load_weights(model, weights)
+        load_weights(getattr(model, "student", model), weights)
         return
 
     done = tf.Variable(0, dtype=tf.int64)
     checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, epochs=done)
-    folder = run.folder / "checkpoint" / f"step{number}"
+    folder = run.checkpoints / f"step{number}"
     manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1)
     if manager.latest_checkpoint:
         model.optimizer.build(model.trainable_variables)
@@ -231,13 +242,15 @@ def _fit(
     first = int(done)
     if verbose:
         start = f", resumed after epoch {first}" if first else ""
-        print(f"Step {number}: {epochs} epochs of {data.train_size:,} images{start}", flush=True)
+        print(
+            f"Step {number}: {step.epochs} epochs of {data.train_size:,} images{start}", flush=True
+        )
     model.fit(
         data.train_from(former_epochs + first),
         validation_data=data.test,
         steps_per_epoch=data.steps_per_epoch,
         initial_epoch=first,
-        epochs=epochs,
+        epochs=step.epochs,
         verbose=verbose,
         callbacks=[
             RunHistory(run.history, number),
@@ -247,7 +260,6 @@ def _fit(
     )
     with replacing(weights) as temporary:
         model.save_weights(str(temporary))
-    shutil.rmtree(folder)
 
 
 def _now() -> str:

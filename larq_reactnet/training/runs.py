@@ -1,111 +1,66 @@
-"""The folder of a training run, which holds what was asked for, how it went, and the weights.
+"""The trained model of a run, and of other files.
 
-| file | content |
-| --- | --- |
-| `run.json` | arguments, seed, versions, dates, results |
-| `weights.h5` | the trained weights |
-| `packed.safetensors` | the same weights, with one bit for each binary one |
-| `step1.h5` | the weights after step 1, if there were two |
-| `history.csv`, `history.png` | the metrics of every epoch |
-| `logs/` | the same metrics for TensorBoard |
-| `checkpoint/` | what an interrupted training resumes from |
+`larq_reactnet._run_folder` says what the folder of a run holds.
 """
 
-import csv
-import json
-from dataclasses import dataclass
+import difflib
 from pathlib import Path
 from typing import Any
 
-from larq_reactnet import model_files, weights_files, zoo
-from larq_reactnet._files import replacing
+from larq_reactnet import model_files, zoo
+from larq_reactnet._run_folder import RunFolder
 
 import tensorflow as tf
 
 __all__ = ["Run", "load_model"]
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(RunFolder):
     """A run folder."""
-
-    folder: Path
-
-    @property
-    def weights(self) -> Path:
-        """The trained weights."""
-        return self.folder / "weights.h5"
-
-    @property
-    def packed(self) -> Path:
-        """The trained weights, packed."""
-        return self.folder / "packed.safetensors"
-
-    @property
-    def history(self) -> Path:
-        """The metrics of every epoch."""
-        return self.folder / "history.csv"
-
-    def exists(self) -> bool:
-        """Whether a run was started in the folder."""
-        return (self.folder / "run.json").is_file()
-
-    def read(self) -> dict[str, Any]:
-        """The content of `run.json`.
-
-        Raises:
-            ValueError: If it is missing or corrupt.
-        """
-        path = self.folder / "run.json"
-        try:
-            content = json.loads(path.read_text())
-            for key in ("model", "options", "dataset", "data_dir", "image_size"):
-                content["arguments"][key]
-            return dict(content)
-        except FileNotFoundError as error:
-            raise ValueError(f"{self.folder} is not the folder of a run: no run.json.") from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is corrupt: {error!r}.") from error
-
-    def write(self, content: dict[str, Any]) -> None:
-        """Replace `run.json`."""
-        with replacing(self.folder / "run.json") as temporary:
-            temporary.write_text(json.dumps(content, indent=1) + "\n")
-
-    def hours(self) -> float:
-        """How long the training took, without interruptions."""
-        with self.history.open(newline="") as file:
-            return sum(float(row["seconds"]) for row in csv.DictReader(file)) / 3600
 
     def load_model(self, **options: Any) -> tf.keras.Model:
         """The trained model. `options` replace arguments of its constructor.
 
+        With `include_top=False` it comes without its head, and with another `num_classes` it has a
+        new one, which a line on stderr says.
+
         Raises:
             ValueError: If the training is not finished, or a file is corrupt.
         """
-        arguments = self.read()["arguments"]
-        if not self.weights.is_file():
-            raise ValueError(
-                f"The run in {self.folder} is not finished: repeat its `train` command to resume."
-            )
-        model = zoo.create(
-            arguments["model"], **{**arguments["options"], "weights": None, **options}
-        )
-        weights_files.load_weights(model, self.weights)
-        return model
+        model = self.read()["arguments"]["model"]
+        return zoo.create(model, **{**options, "weights": self.folder})
 
 
-def load_model(path: str | Path) -> tf.keras.Model:
-    """A model from a run folder or from what `model.save` wrote: `.h5`, `.keras` or a folder.
+def load_model(path: str | Path, **options: Any) -> tf.keras.Model:
+    """A model from a run folder or from what `model.save` wrote; it is not compiled.
 
-    A SavedModel, which is a folder, is a program: load only those that you trust.
+    That is an `.h5` or `.keras` file, or the folder of a SavedModel. A SavedModel is a program:
+    load only those that you trust.
+
+    !!! example
+        ```python
+        model = lr.training.load_model("run")
+        backbone = lr.training.load_model("run", include_top=False)  # to fine-tune
+        ```
+
+    Args:
+        path: The file or folder.
+        **options: For a run, arguments of the constructor in place of those that it was trained
+            with, as for `Run.load_model`.
 
     Raises:
         ValueError: If it is corrupt, has a layer that is not known, or is a file that would run
-            code of its own (a `Lambda` layer).
+            code of its own (a `Lambda` layer), or the training is not finished.
         OSError: If there is no such file or folder.
     """
     path = Path(path)
     if path.is_dir() and not model_files.is_saved_model(path):
-        return Run(path).load_model()
+        return Run(path).load_model(**options)
+    if options:
+        raise ValueError(f"{path} is not the folder of a run: {', '.join(options)} is for those.")
+    if not path.exists():
+        names = [row.recipe for row in zoo.pretrained.list_weights() if row.recipe]
+        close = difflib.get_close_matches(str(path), names, n=1)
+        hint = f" Did you mean the weights {close[0]!r}?" if close else ""
+        raise FileNotFoundError(f"There is no file or folder {path}.{hint}")
     return model_files.load_model(path)

@@ -6,11 +6,11 @@ departure from the paper. `recipe` in it holds all values.
     larq-reactnet train bnn_plus_dorefanet_cifar10 run
 """
 
-import difflib
 import importlib
 import pkgutil
 from types import ModuleType
 
+from larq_reactnet._names import did_you_mean
 from larq_reactnet.zoo.recipes._recipe import Recipe, Step, two_step
 
 __all__ = ["Recipe", "Step", "list_recipes", "load", "text_of", "two_step"]
@@ -44,7 +44,5 @@ def text_of(name: str) -> str:
 def _module(name: str) -> ModuleType:
     names = list_recipes()
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"No recipe is called {name!r}: there is {', '.join(names)}.{hint}")
+        raise ValueError(f"No recipe is called {name!r}{did_you_mean(name, names)}")
     return importlib.import_module(f"{__name__}.{name}")

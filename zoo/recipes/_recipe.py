@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from larq_reactnet._names import did_you_mean
+from larq_reactnet.zoo.registry import get
+
 __all__ = ["Recipe", "Step", "two_step"]
 
 
@@ -14,23 +17,31 @@ class Step:
     Attributes:
         epochs: Number of times that the network sees every training image.
         learning_rate: The learning rate from which the schedule falls.
-        optimizer: `"adam"`, or `"sgd"` with Nesterov's momentum of 0.9.
+        optimizer: `"adam"`, `"torch_adam"` or `"sgd"` with a momentum of 0.9. `"torch_adam"` is
+            Adam as PyTorch computes it: its epsilon is 1e-8 instead of 1e-7, and is added to the
+            root of the corrected second moment instead of the raw one. This matters to gradients
+            that are not much larger than epsilon.
+        nesterov: Whether the momentum of `"sgd"` is Nesterov's.
         schedule: How the learning rate falls, batch by batch: `"linear"` or `"cosine"` to 0, or
-            `"tenths"`: it is divided by 10 after each epoch of `milestones`.
+            `"tenths"`: it is divided by 10 after each epoch of `milestones`, and else constant. A
+            run of this schedule can be trained longer afterwards.
         milestones: See `schedule`.
         warmup: Epochs in which the learning rate first rises from 0.
         weight_decay: Factor of the L2 penalty, half the sum of squares of all kernels, latent
             weights included. Its gradient is what PyTorch's Adam and SGD call weight decay.
+        decay_classifier: Whether the kernel of the last layer is one of them.
         options: Arguments of the model's constructor in this step only.
     """
 
     epochs: int
     learning_rate: float
     optimizer: str = "adam"
+    nesterov: bool = True
     schedule: str = "linear"
     milestones: tuple[int, ...] = ()
     warmup: int = 0
     weight_decay: float = 0.0
+    decay_classifier: bool = True
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -44,11 +55,16 @@ class Step:
         if not 0 <= self.weight_decay < float("inf"):
             raise ValueError(f"`weight_decay` must be finite, got {self.weight_decay}.")
         for name, values in (
-            ("optimizer", ("adam", "sgd")),
+            ("optimizer", ("adam", "torch_adam", "sgd")),
             ("schedule", ("linear", "cosine", "tenths")),
         ):
             if getattr(self, name) not in values:
                 raise ValueError(f"`{name}` must be one of {values}, got {getattr(self, name)!r}.")
+
+    @property
+    def can_be_longer(self) -> bool:
+        """Whether more epochs leave those before as they are."""
+        return self.schedule == "tenths"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +84,11 @@ class Recipe:
         teacher: Name of the recipe that trains the teacher. With one, the loss is ReActNet's
             distributional loss.
         label_loss_weight: With a teacher, weight of the cross-entropy with the labels.
+        weights: What the first step starts from: `weights` of the model's constructor, or `None`
+            for random weights. The last layer is a new one if the number of classes is another.
+        freeze_until: Name of a layer: it and all layers before it keep the weights that they have.
+        normalization: Name of the data set with whose mean and deviation images are normalized. By
+            default it is the one that `weights` were trained on, and without them `dataset`.
         seed: Seed of the weights, the shuffling and the augmentation.
     """
 
@@ -81,6 +102,9 @@ class Recipe:
     batch_size: int = 32
     teacher: str | None = None
     label_loss_weight: float = 0.0
+    weights: str | None = None
+    freeze_until: str | None = None
+    normalization: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -103,7 +127,7 @@ class Recipe:
                 of an argument of the model's constructor (`"width"`).
 
         Raises:
-            ValueError: If a step has no such attribute, there is no such step, or a value is bad.
+            ValueError: If there is no value of such a name, or a value is bad.
         """
         changes: dict[str, Any] = {"options": dict(self.options), "steps": [*self.steps]}
         for name, value in values.items():
@@ -115,25 +139,40 @@ class Recipe:
                 _known(name, attribute, Step)
                 index = int(number) - 1
                 changes["steps"][index] = replace(changes["steps"][index], **{attribute: value})
-            elif name in ("options", "steps", "model"):
+            elif name in _FIXED:
                 raise ValueError(f"{name!r} is not a value to change: write another recipe.")
             elif name in (entry.name for entry in fields(self)):
                 changes[name] = value
             else:
+                self._check_option(name)
                 changes["options"][name] = value
         return replace(self, **changes)
+
+    def _check_option(self, name: str) -> None:
+        """Raise ValueError if the constructor of the model has no argument `name`."""
+        arguments = get(self.model).arguments
+        if name not in arguments:
+            own = [entry.name for entry in fields(self) if entry.name not in _FIXED]
+            names = [*own, *(f"step{n}.epochs" for n in range(1, len(self.steps) + 1)), *arguments]
+            raise ValueError(
+                f"{name!r} is neither a value of a recipe nor an argument of {self.model}"
+                f"{did_you_mean(name, names)}"
+            )
+
+
+_FIXED = ("options", "steps", "model")
 
 
 def _known(name: str, attribute: str, kind: type) -> None:
     names = [entry.name for entry in fields(kind)]
     if attribute not in names:
-        raise ValueError(f"{name!r}: a step has {', '.join(names)}.")
+        raise ValueError(f"{name!r} is not a value of a step{did_you_mean(attribute, names)}")
 
 
 def two_step(
     model: str,
     *,
-    step1_epochs: int = 6,
+    step1_epochs: int | None = None,
     epochs: int = 8,
     learning_rate: float = 2e-3,
     **values: Any,
@@ -143,7 +182,7 @@ def two_step(
     Args:
         model: Name in the zoo.
         step1_epochs: Epochs with binary activations and real weights; 0 trains with binary weights
-            from the start.
+            from the start. By default 6, and 0 if there are `weights` to start from.
         epochs: Epochs of the (second) step, with binary weights.
         learning_rate: At the start of each step.
         **values: Other attributes of the recipe.
@@ -151,6 +190,8 @@ def two_step(
     Raises:
         ValueError: If a value is bad.
     """
+    if step1_epochs is None:
+        step1_epochs = 0 if values.get("weights") else 6
     if step1_epochs < 0:
         raise ValueError(f"Cannot train for {step1_epochs} epochs.")
     binary = Step(epochs=epochs, learning_rate=learning_rate)

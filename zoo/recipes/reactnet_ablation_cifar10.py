@@ -3,7 +3,8 @@
 Paper: ReActNet (ECCV 2020) has this table for ReActNet-A on ImageNet: from 61.1 % for the baseline
 without distributional loss to 69.4 % (the rows between are not known for certain).
 Measured: not run, for lack of a GPU.
-Departures from the paper: ResNet-18 instead of ReActNet-A, CIFAR-10, and 50 epochs in each step.
+Departures from the paper: ResNet-18 instead of ReActNet-A, CIFAR-10, 50 epochs in each step,
+Keras's Adam; and what docs/zoo/recipes.md says of all recipes.
 
 `benchmarks/ablation.py reactnet` runs all rows with the same budget, by `--set rsign=false`, `--set
 activation=null` and `--set teacher=null`.
@@ -22,6 +23,7 @@ recipe = Recipe(
             epochs=50,
             learning_rate=1e-3,
             weight_decay=1e-5,
+            decay_classifier=False,
             options={"binary_weights": False},
         ),
         Step(epochs=50, learning_rate=1e-3),

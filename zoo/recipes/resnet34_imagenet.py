@@ -5,7 +5,9 @@ were trained like this.
 Expected: about 73 %.
 Measured: not run.
 
-Departures from torchvision: weight decay on kernels only.
+Departures from torchvision: weight decay on kernels only, the classifier's included (there on all
+weights). Momentum without Nesterov,
+as there.
 """
 
 from larq_reactnet.zoo.recipes import Recipe, Step
@@ -20,6 +22,7 @@ recipe = Recipe(
         Step(
             epochs=90,
             optimizer="sgd",
+            nesterov=False,
             learning_rate=0.1,
             schedule="tenths",
             milestones=(30, 60),

@@ -1,0 +1,94 @@
+"""The folder of a training run, which holds what was asked for, how it went, and the weights.
+
+`training.Run` loads the model in it.
+
+| file | content |
+| --- | --- |
+| `run.json` | arguments, seed, versions, dates, results |
+| `weights.h5` | the trained weights |
+| `packed.safetensors` | the same weights, with one bit for each binary one |
+| `step1.h5` | the weights after step 1, if there were two |
+| `history.csv`, `history.png` | the metrics of every epoch |
+| `logs/` | the same metrics for TensorBoard |
+| `checkpoint/` | what an interrupted training resumes from, or a longer one |
+"""
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from larq_reactnet._files import replacing
+
+__all__ = ["RunFolder"]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run folder."""
+
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        """The trained weights."""
+        return self.folder / "weights.h5"
+
+    @property
+    def packed(self) -> Path:
+        """The trained weights, packed."""
+        return self.folder / "packed.safetensors"
+
+    @property
+    def history(self) -> Path:
+        """The metrics of every epoch."""
+        return self.folder / "history.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of what an interrupted training resumes from."""
+        return self.folder / "checkpoint"
+
+    def exists(self) -> bool:
+        """Whether a run was started in the folder."""
+        return (self.folder / "run.json").is_file()
+
+    def read(self) -> dict[str, Any]:
+        """The content of `run.json`.
+
+        Raises:
+            ValueError: If it is missing or corrupt.
+        """
+        path = self.folder / "run.json"
+        try:
+            content = json.loads(path.read_text())
+            for key in ("model", "options", "dataset", "data_dir", "image_size"):
+                content["arguments"][key]
+            return dict(content)
+        except FileNotFoundError as error:
+            raise ValueError(f"{self.folder} is not the folder of a run: no run.json.") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is corrupt: {error!r}.") from error
+
+    def write(self, content: dict[str, Any]) -> None:
+        """Replace `run.json`."""
+        with replacing(self.folder / "run.json") as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+    def trained_weights(self) -> Path:
+        """The file of the trained weights.
+
+        Raises:
+            ValueError: If the training is not finished.
+        """
+        if not self.weights.is_file():
+            raise ValueError(
+                f"The run in {self.folder} is not finished: repeat its `train` command to resume."
+            )
+        return self.weights
+
+    def hours(self) -> float:
+        """How long the training took, without interruptions."""
+        with self.history.open(newline="") as file:
+            return sum(float(row["seconds"]) for row in csv.DictReader(file)) / 3600

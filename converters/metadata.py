@@ -11,7 +11,7 @@ import math
 import zipfile
 from typing import Any
 
-from larq_reactnet.converters._shared.metadata import (
+from larq_reactnet._shared.metadata import (
     LARGEST,
     NORMALIZATION_OPTIONS,
     TENSOR_AXIS_LABELS,
@@ -19,7 +19,7 @@ from larq_reactnet.converters._shared.metadata import (
     Metadata,
     read_metadata,
 )
-from larq_reactnet.converters._shared.model import ENTRY
+from larq_reactnet._shared.model import ENTRY
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite import metadata_schema as schema
 

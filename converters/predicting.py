@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from larq_reactnet.converters._shared.classifying import classify
-from larq_reactnet.converters._shared.metadata import read_metadata
+from larq_reactnet._shared.classifying import classify
+from larq_reactnet._shared.metadata import read_metadata
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters.interpreter import Interpreter
 

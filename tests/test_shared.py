@@ -5,8 +5,8 @@ import inspect
 import sys
 from pathlib import Path
 
+from larq_reactnet._shared import classifying, photos
 from larq_reactnet.converters import Metadata, convert
-from larq_reactnet.converters._shared import classifying, photos
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from helpers import binary_model
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-ORIGINALS = ROOT / "converters" / "_shared"
+ORIGINALS = ROOT / "larq_reactnet" / "_shared"
 COPIES = ROOT / "runtime" / "python" / "larq_reactnet_runtime" / "_shared"
 OTHERS = {"numpy", "PIL"}  # packages that the runtime may import
 
@@ -36,7 +36,7 @@ def test_the_copies_are_equal():
 def test_the_runtime_can_run_them(path):
     """In Python 3.9, with what it installs."""
     source = path.read_text()
-    assert source.startswith("# The original is in converters/_shared ")
+    assert source.startswith("# The original is in larq_reactnet/_shared ")
     for node in ast.walk(ast.parse(source, feature_version=(3, 9))):
         if isinstance(node, ast.ImportFrom) and node.level == 1:
             continue  # of this room

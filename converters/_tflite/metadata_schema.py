@@ -6,7 +6,7 @@ The schema is `metadata_schema.fbs`, version 1.5, of tflite-support, which has n
 
 from typing import Any
 
-from larq_reactnet.converters._shared.metadata import IDENTIFIER
+from larq_reactnet._shared.metadata import IDENTIFIER
 
 import flatbuffers
 

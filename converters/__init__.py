@@ -12,7 +12,7 @@ from larq_reactnet.converters.interpreter import Interpreter
 from larq_reactnet.converters.judging import Agreement
 from larq_reactnet.converters.layerwise import Flips, LayerError, count_flips, verify_layers
 from larq_reactnet.converters.metadata import Metadata, add_metadata, read_metadata
-from larq_reactnet.converters.predicting import predict_image, predict_images
+from larq_reactnet.converters.predicting import predict_image, predict_images, prepare_image
 from larq_reactnet.converters.proving import Proof, prove
 from larq_reactnet.converters.replaying import Replay, replay
 from larq_reactnet.converters.report import Report
@@ -52,6 +52,7 @@ __all__ = [
     "predict_image",
     "predict_images",
     "predict_tflite",
+    "prepare_image",
     "prove",
     "read_metadata",
     "replay",

@@ -64,7 +64,8 @@ def test_photos_are_resized_as_tensorflow_does(size, shape, rng, tmp_path):
     path = tmp_path / "photo.png"
     Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), np.uint8)).save(path)
     height, width, channels = shape
-    image = photos.crop(photos.decode(path, channels), height, width)
+    image = photos.decode(path, channels)
+    image = image.crop(photos.center(image.height, image.width, height, width))
     factor = int(image.width / width / photos.GAP)
     small = image.reduce(factor) if factor > 1 else image
     pixels = np.asarray(small, np.float32).reshape(small.height, small.width, channels)
@@ -85,7 +86,7 @@ def test_any_interpreter_classifies(rng, tmp_path):
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     interpreter = lce.testing.Interpreter(flatbuffer)
     metadata = Metadata(mean=127.5, std=127.5)
-    (classes,) = classifying.classify(interpreter, [tmp_path / "photo.png"], metadata, top=4)
+    classes = classifying.Classifier(interpreter, metadata, top=4)(tmp_path / "photo.png")
     logits = interpreter.predict((pixels[None] / np.float32(127.5) - 1).astype(np.float32))
     expected = tf.nn.softmax(logits)[0].numpy()
     found = dict(classes)

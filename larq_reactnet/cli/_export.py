@@ -91,5 +91,10 @@ def export(
 def metadata_of(model: tf.keras.Model, data: Dataset) -> "lr.converters.Metadata":
     """What a program must know to use `model`, which takes images as the data set scales them."""
     return lr.converters.Metadata(
-        name=model.name, labels=tuple(data.class_names), mean=data.mean, std=data.std
+        name=model.name,
+        labels=tuple(data.class_names),
+        mean=data.mean,
+        std=data.std,
+        crop=data.crop,
+        resize=data.resize,
     )

@@ -53,6 +53,7 @@ def train(
     output: Path,
     data_dir: str | None,
     teacher: Path | None,
+    strict: bool,
     **flags: Any,
 ) -> None:
     """Train MODEL, a name that `larq-reactnet models` lists, or by a recipe.
@@ -78,7 +79,7 @@ def train(
     else:
         raise click.UsageError("Give either MODEL or --recipe.")
     chosen = chosen.with_values(dict(values))
-    network = lr.training.train(chosen, output, data_dir=data_dir, teacher=teacher)
+    network = lr.training.train(chosen, output, data_dir=data_dir, teacher=teacher, strict=strict)
     results = Run(output).read()["results"]
     click.echo(f"Test accuracy {results['accuracy']:.2%} after {results['hours']:.2f} hours")
     click.echo(f"The run is in {output}")

@@ -1,30 +1,32 @@
 """Data sets as pipelines of batches."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+
+from larq_reactnet._shared.photos import RESIZES
+from larq_reactnet.zoo.datasets.folders import folder_classes, folder_source, is_folder, say
+from larq_reactnet.zoo.datasets.pixels import center, random_crop, shifted
+from larq_reactnet.zoo.datasets.sources import Source, cores, digits, tfds_builder, tfds_source
 
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["STATISTICS", "Dataset", "load"]
+__all__ = ["STATISTICS", "Dataset", "absolute", "class_names", "load", "statistics"]
 
-PADDING = 4  # pixels on each side before the random crop, for images of 32x32
-# A random crop has a share of the image's area, and a ratio of width to height, in these ranges.
-CROP_AREA, CROP_RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 CENTER = 224 / 256  # of the shorter side, for tests, where training images are random crops
-CACHE_LIMIT = 2**30  # bytes of encoded images up to which a set is kept in memory, fully shuffled
-SHUFFLE_BUFFER = 10_000  # encoded images, for larger sets
+SHUFFLE_BUFFER = 10_000  # encoded images, for sets that do not fit in memory
 
-# Mean and standard deviation of the pixels, 0 to 255; other sets are scaled to [-1, 1].
+# Mean and standard deviation of the pixels, 0 to 255.
 STATISTICS = {
     "cifar10": ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7)),
     "imagenet2012": ((123.7, 116.3, 103.5), (58.4, 57.1, 57.4)),
 }
+# tensorflow-datasets knows these only once it has the images.
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 Pair: TypeAlias = tuple[tf.Tensor, tf.Tensor]  # image and label
 
-_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 _NOT_MIRRORED = ("digits", "mnist", "svhn_cropped", "emnist")  # a mirrored digit is not a digit
 
 
@@ -33,7 +35,7 @@ class Dataset:
     """Training and test pipelines, in batches of (images, labels), and what a model needs to know.
 
     Attributes:
-        name: As given to `load`.
+        name: As given to `load`; of a folder, its absolute path.
         train: The batches of one epoch, shuffled and augmented anew each time. The last, smaller
             batch is kept.
         train_from: Function of the number of an epoch. It gives the endless sequence of batches
@@ -44,6 +46,8 @@ class Dataset:
         class_names: One name for each label.
         mean: Mean of each channel of the pixels, 0 to 255. Images are `(pixels - mean) / std`.
         std: Standard deviation of each channel.
+        crop: The share of the sides of test images that is seen. See `load`.
+        resize: How test images of another aspect become squares. See `load`.
         train_size: Number of training images.
         test_size: Number of test images.
         steps_per_epoch: Number of training batches.
@@ -57,6 +61,8 @@ class Dataset:
     class_names: list[str]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    crop: float
+    resize: str
     train_size: int
     test_size: int
     steps_per_epoch: int
@@ -83,14 +89,28 @@ def load(
     augmentation: str | None = "shift",
     holdout: int = 0,
     seed: int = 0,
+    crop: float | None = None,
+    resize: str = "fit",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    default_size: int = 224,
+    strict: bool = False,
 ) -> Dataset:
     """Load a data set.
 
+    The pixels of test images, and of training images before they are augmented, are those that
+    `predict` makes of the same files: each is turned upright as its EXIF data say, cropped around
+    its center, and resized with antialiasing. Images that already have the wanted size are left as
+    they are.
+
+    Of a folder, every file is looked at first. Those that cannot be read are named and left out.
+
     Args:
-        name: `"digits"`, a name in tensorflow-datasets, or the path of a folder.
+        name: `"digits"`, a name in tensorflow-datasets, or the path of a folder. A folder with
+            images in it goes before a name.
         batch_size: Images in a batch.
         image_size: Height and width to which images are resized; by default their own if all are
-            equal, else 224, and 32 for digits.
+            equal, else `default_size`, and 32 for digits.
         data_dir: Where tensorflow-datasets keeps its data.
         augmentation: What is done to training images. `"shift"`: they are shifted at random, by up
             to an eighth of their size, like the usual 4 pixels of 32. `"crop"`: a part of random
@@ -101,38 +121,45 @@ def load(
             images, and the real test images are not looked at. This is for choosing
             hyper-parameters.
         seed: Seed of the shuffling and the augmentation.
+        crop: The share of the sides of test images that is seen, around the center; by default 7/8
+            with `augmentation="crop"`, else all.
+        resize: How test images of another aspect become squares. `"fit"`: what is too wide or too
+            high is cut off at both sides. `"stretch"`: nothing is cut off, and the aspect changes.
+        mean: With `std`, how images are normalized; by default as `STATISTICS` says, or to -1 to 1.
+        std: See `mean`.
+        default_size: See `image_size`.
+        strict: Whether files of a folder that cannot be read are refused, and not left out.
 
     Raises:
         ValueError: If there is no such data set, or it is not one of labelled images.
         OSError: If it has to be downloaded first and cannot be.
     """
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1, got {batch_size}.")
-    if image_size is not None and image_size < 1:
-        raise ValueError(f"`image_size` must be at least 1, got {image_size}.")
+    for label, value in (("batch_size", batch_size), ("image_size", image_size)):
+        if value is not None and value < 1:
+            raise ValueError(f"`{label}` must be at least 1, got {value}.")
     if augmentation not in (None, "shift", "crop"):
         raise ValueError(f"`augmentation` must be 'shift', 'crop' or None, got {augmentation!r}.")
-    source = _source(name, image_size, data_dir)
+    if crop is None:
+        crop = CENTER if augmentation == "crop" else 1.0
+    if not 0 < crop <= 1:
+        raise ValueError(f"`crop` must be above 0 and at most 1, got {crop}.")
+    if resize not in RESIZES:
+        raise ValueError(f"`resize` must be one of {RESIZES}, got {resize!r}.")
+    name = absolute(name)
+    means, stds = _normalization(name, mean, std)
+    source = _source(name, image_size, default_size, data_dir, strict)
     if holdout:
         source = source.held_out(holdout)
-    image_size = source.image_size
-    mean, std = STATISTICS.get(name, ((127.5,) * 3, (127.5,) * 3))
-
-    def pixels(image: tf.Tensor) -> tf.Tensor:
-        image = tf.cast(source.decode(image), tf.float32)
-        return tf.image.grayscale_to_rgb(image) if image.shape[-1] == 1 else image
+    size = source.image_size
 
     def whole(image: tf.Tensor) -> tf.Tensor:
-        image = pixels(image)
-        if augmentation == "crop":
-            image = center(image)
-        return resized(image, image_size)
+        return center(source.decode(image), size, crop, resize)
 
     def distorted(image: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         if augmentation is None:
             return whole(image)
         if augmentation == "crop":
-            image = resized(random_crop(pixels(image), seeds), image_size)
+            image = random_crop(source.decode(image), size, seeds)
         else:
             image = shifted(whole(image), seeds)
         if name not in _NOT_MIRRORED:
@@ -140,15 +167,15 @@ def load(
         return image
 
     def test_pair(image: tf.Tensor, label: tf.Tensor) -> Pair:
-        return (whole(image) - mean) / std, label
+        return (whole(image) - means) / stds, label
 
     def train_pair(pair: Pair, seeds: tf.Tensor) -> Pair:
         image, label = pair
-        return (distorted(image, seeds) - mean) / std, label
+        return (distorted(image, seeds) - means) / stds, label
 
     sizes = {split: int(data.cardinality()) for split, data in source.splits.items()}
-    for split, size in sizes.items():
-        if size < 1:
+    for split, count in sizes.items():
+        if count < 1:
             raise ValueError(f"The {split} split of {name!r} has no images.")
     buffer = sizes["train"] if source.is_small else SHUFFLE_BUFFER
     steps_per_epoch = -(-sizes["train"] // batch_size)
@@ -159,175 +186,91 @@ def load(
         random = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
         data = tf.data.Dataset.zip((data.repeat(repeat), random))
         data = data.skip(first * steps_per_epoch * batch_size)
-        data = data.map(train_pair, tf.data.AUTOTUNE)
-        return data.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+        return _batches(data.map(train_pair, cores()), batch_size)
 
     return Dataset(
         name=name,
         train=train(0, repeat=1),
         train_from=lambda first: train(first, repeat=-1),
-        test=source.splits["test"].map(test_pair, tf.data.AUTOTUNE).batch(batch_size).prefetch(1),
-        image_shape=(image_size, image_size, 3),
+        test=_batches(source.splits["test"].map(test_pair, cores()), batch_size),
+        image_shape=(size, size, 3),
         class_names=source.class_names,
-        mean=mean,
-        std=std,
+        mean=means,
+        std=stds,
+        crop=crop,
+        resize=resize,
         train_size=sizes["train"],
         test_size=sizes["test"],
         steps_per_epoch=steps_per_epoch,
     )
 
 
-def resized(image: tf.Tensor, size: int) -> tf.Tensor:
-    """`image` as a square."""
-    if image.shape[:2] != (size, size):
-        image = tf.image.resize(image, (size, size))
-    return tf.ensure_shape(image, (size, size, 3))
+def class_names(name: str, data_dir: str | Path | None = None) -> list[str]:
+    """The names of the classes of a data set, without its images.
 
-
-def shifted(image: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-    """A square image, shifted at random. Pixels from outside of it are black."""
-    padding = image.shape[0] * PADDING // 32
-    padded = tf.pad(image, ((padding, padding), (padding, padding), (0, 0)))
-    return tf.image.stateless_random_crop(padded, image.shape, seeds)
-
-
-def random_crop(image: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-    """A part of `image`, of random place, size and form."""
-    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
-        tf.shape(image),
-        tf.zeros((0, 0, 4)),
-        seeds,
-        area_range=CROP_AREA,
-        aspect_ratio_range=CROP_RATIO,
-        max_attempts=10,
-        use_image_if_no_bounding_boxes=True,
-    )
-    return tf.slice(image, begin, size)
-
-
-def center(image: tf.Tensor) -> tf.Tensor:
-    """The square in the middle of `image`, 7/8 of its shorter side."""
-    height, width = tf.unstack(tf.shape(image)[:2])
-    side = tf.cast(tf.cast(tf.minimum(height, width), tf.float32) * CENTER, tf.int32)
-    return tf.image.crop_to_bounding_box(
-        image, (height - side) // 2, (width - side) // 2, side, side
-    )
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A data set before anything is done to it.
-
-    Attributes:
-        splits: Pairs of (encoded image, label), which are small enough to shuffle and to skip.
-        decode: Function that gives the pixels, 0 to 255, of an encoded image.
-        class_names: One name for each label.
-        image_size: Height and width of the images.
-        is_small: Whether all of `train` fits in memory.
+    Raises:
+        ValueError: If there is no such data set, or it is not one of labelled images.
     """
-
-    splits: dict[str, tf.data.Dataset]
-    decode: Callable[[tf.Tensor], tf.Tensor]
-    class_names: list[str]
-    image_size: int
-    is_small: bool
-
-    def held_out(self, count: int) -> "_Source":
-        """This data set with the first `count` training images as its test images."""
-        train = self.splits["train"]
-        size = int(train.cardinality())
-        if not 0 < count < size:
-            raise ValueError(f"`holdout` must leave some of {size:,} training images, got {count}.")
-        return replace(self, splits={"train": train.skip(count), "test": train.take(count)})
-
-
-def _source(name: str, image_size: int | None, data_dir: str | Path | None) -> _Source:
     if name == "digits":
-        return _digits(image_size or 32)
-    if Path(name, "train").is_dir():
-        return _folder(Path(name), image_size or 224)
-    return _tfds(name, image_size, data_dir)
+        return [str(digit) for digit in range(10)]
+    if name == "cifar10":
+        return [*CIFAR10]
+    if is_folder(name):
+        return folder_classes(Path(absolute(name)))
+    return list(tfds_builder(name, data_dir).info.features["label"].names)
 
 
-def _digits(image_size: int) -> _Source:
-    """Scikit-learn's digits: every fifth image of each class is a test image."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    images = np.round(digits.images[..., None] * (255 / 16)).astype(np.uint8)
-    order = np.argsort(digits.target, kind="stable")
-    is_test = np.arange(len(order)) % 5 == 0
-    splits = {
-        split: tf.data.Dataset.from_tensor_slices((images[chosen], digits.target[chosen]))
-        for split, chosen in (("train", order[~is_test]), ("test", order[is_test]))
-    }
-    names = [str(digit) for digit in digits.target_names]
-    return _Source(splits, lambda image: image, names, image_size, is_small=True)
+def statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation with which a data set is normalized, by default to [-1, 1]."""
+    return STATISTICS.get(name, ((127.5,) * 3, (127.5,) * 3))
 
 
-def _folder(folder: Path, image_size: int) -> _Source:
-    """A folder of folders, whose classes are the names below `train`. Only paths are in memory."""
-    names = sorted(path.name for path in folder.glob("train/*") if path.is_dir())
-    splits = {}
-    for split in ("train", "test"):
-        files = [
-            (str(path), label)
-            for label, name in enumerate(names)
-            for path in sorted((folder / split / name).glob("*"))
-            if path.suffix.lower() in _SUFFIXES
-        ]
-        if not files:
-            raise ValueError(
-                f"{folder} has no images in {split}/CLASS/: an image folder needs JPEG, PNG, GIF "
-                "or BMP files in train/CLASS/ and test/CLASS/."
-            )
-        paths, labels = zip(*files, strict=True)
-        splits[split] = tf.data.Dataset.from_tensor_slices((list(paths), list(labels)))
-
-    def decode(path: tf.Tensor) -> tf.Tensor:
-        image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
-        return tf.ensure_shape(image, (None, None, 3))
-
-    return _Source(splits, decode, names, image_size, is_small=True)
+def absolute(name: str) -> str:
+    """`name`, or the absolute path of the folder that it is the path of."""
+    return str(Path(name).expanduser().resolve()) if name != "digits" and is_folder(name) else name
 
 
-def _tfds(name: str, image_size: int | None, data_dir: str | Path | None) -> _Source:
-    import tensorflow_datasets as tfds
-
-    if data_dir is not None and not Path(data_dir).is_dir():
-        raise ValueError(f"There is no folder {data_dir} to find {name!r} in.")
-    try:
-        builder = tfds.builder(name, data_dir=data_dir)
-    except (tfds.core.DatasetNotFoundError, ValueError) as error:  # ValueError: not even a name
+def _normalization(
+    name: str, mean: Sequence[float] | None, std: Sequence[float] | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel."""
+    if (mean is None) != (std is None):
+        raise ValueError("Give both `mean` and `std`, or none of them.")
+    if mean is None or std is None:
+        return statistics(name)
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise ValueError(
-            f"No data set is called {name!r}: give 'digits', a name from "
-            "https://www.tensorflow.org/datasets/catalog, or a folder with images in train/CLASS/ "
-            "and test/CLASS/."
-        ) from error
-    features = builder.info.features
-    if features is None or not {"image", "label"} <= set(features):
-        raise ValueError(f"{name!r} is not a set of labelled images.")
-    try:
-        builder.download_and_prepare()
-    except Exception as error:
-        raise OSError(
-            f"{name!r} is not in {builder.data_dir} and could not be downloaded: "
-            f"{type(error).__name__}. Give the folder of a prepared copy as `data_dir`."
-        ) from error
-    test = "test" if "test" in builder.info.splits else "validation"
-    if "train" not in builder.info.splits or test not in builder.info.splits:
-        raise ValueError(f"{name!r} has the splits {[*builder.info.splits]}: no train and test.")
-    is_small = builder.info.dataset_size <= CACHE_LIMIT
-    splits = {
-        key: builder.as_dataset(
-            split=split, as_supervised=True, decoders={"image": tfds.decode.SkipDecoding()}
+            f"`mean` and `std` must have a number for each of three channels, and those of `std` "
+            f"be above 0, got {mean} and {std}."
         )
-        for key, split in (("train", "train"), ("test", test))
-    }
-    if is_small:
-        splits = {key: data.cache() for key, data in splits.items()}
-    height, width = features["image"].shape[:2]
-    if image_size is None:
-        image_size = height if height is not None and height == width else 224
-    decode = features["image"].decode_example
-    return _Source(splits, decode, features["label"].names, image_size, is_small)
+    return tuple(mean), tuple(std)
+
+
+def _source(
+    name: str, image_size: int | None, default_size: int, data_dir: str | Path | None, strict: bool
+) -> Source:
+    if name == "digits":
+        return digits(image_size or 32)
+    if is_folder(name):
+        if image_size is None:
+            size = f"{default_size}x{default_size}"
+            say(f"Images of {name} become {size} pixels: --image-size (`image_size`) is another")
+        return folder_source(Path(name), image_size or default_size, strict=strict)
+    try:
+        return tfds_source(name, image_size, default_size, data_dir)
+    except ValueError:
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            folder_classes(folder)  # says what it misses
+        raise
+
+
+def _batches(data: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    """Batches, of which the next ones are made while one is used.
+
+    How many images are prepared at once is fixed. TensorFlow's search for a better number looks at
+    itself for up to a minute after the last batch where there is one core.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return data.batch(batch_size).prefetch(2).with_options(options)

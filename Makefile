@@ -7,7 +7,7 @@
 #   make docs    the documentation, in build/docs
 #   make dist    the source distribution and the wheel, in dist; those of the runtime are made by
 #                make -C runtime wheels
-#   make copies  the runtime's copies of converters/_shared, after a change of those files
+#   make copies  the runtime's copies of larq_reactnet/_shared, after a change of those files
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -104,12 +104,12 @@ release-check:
 	grep --quiet '^version: $(VERSION)$$' CITATION.cff
 	grep --quiet '^## $(VERSION) (20' CHANGELOG.md
 
-# What both packages need is written in converters/_shared; the runtime, which is installed without
+# What both packages need is written in larq_reactnet/_shared; the runtime, which is installed without
 # larq-reactnet, has copies. A test holds them equal.
 COPIES := runtime/python/larq_reactnet_runtime/_shared
 copies:
 	rm -f $(COPIES)/*.py
-	cp converters/_shared/*.py $(COPIES)/
+	cp larq_reactnet/_shared/*.py $(COPIES)/
 
 # The zoo's table of parameters and operations, after a change of its models.
 sizes: $(BIN)/larq-reactnet

@@ -15,7 +15,7 @@ from larq_reactnet.converters.inspecting import Inspection, count_operators, ins
 from larq_reactnet.converters.interpreter import Interpreter
 from larq_reactnet.converters.layerwise import Flips, LayerError, count_flips, verify_layers
 from larq_reactnet.converters.metadata import Metadata, add_metadata, read_metadata
-from larq_reactnet.converters.predicting import predict_image, predict_images
+from larq_reactnet.converters.predicting import predict_image, predict_images, prepare_image
 from larq_reactnet.converters.proving import Proof, prove
 from larq_reactnet.converters.replaying import Replay, replay
 from larq_reactnet.converters.report import Report
@@ -55,6 +55,7 @@ __all__ = [
     "predict_image",
     "predict_images",
     "predict_tflite",
+    "prepare_image",
     "prove",
     "read_metadata",
     "replay",

@@ -1,4 +1,4 @@
-"""Labels and normalization of the inputs, in the `.tflite` itself: TensorFlow Lite's metadata.
+"""Labels and how images become inputs, in the `.tflite` itself: TensorFlow Lite's metadata.
 
 The file gets an entry `TFLITE_METADATA` whose buffer says what the model takes and gives. The
 labels are a file `labels.txt` in a ZIP archive after the model's last byte, which interpreters do
@@ -7,11 +7,13 @@ larq-reactnet-runtime; what is here writes them.
 """
 
 import io
+import json
 import math
 import zipfile
 from typing import Any
 
-from larq_reactnet.converters._shared.metadata import (
+from larq_reactnet._shared.metadata import (
+    IMAGES,
     LARGEST,
     NORMALIZATION_OPTIONS,
     TENSOR_AXIS_LABELS,
@@ -19,7 +21,7 @@ from larq_reactnet.converters._shared.metadata import (
     Metadata,
     read_metadata,
 )
-from larq_reactnet.converters._shared.model import ENTRY
+from larq_reactnet._shared.model import ENTRY
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite import metadata_schema as schema
 
@@ -97,7 +99,8 @@ def _describe(model: Any, metadata: Metadata) -> dict[str, Any]:
     """The fields of a `ModelMetadata`, once they have been found to fit the model."""
     of_input, of_output = _shapes(model)
     values = math.prod(of_output)
-    if metadata.labels and values != len(metadata.labels):
+    # One number can be the probability of the second of two classes.
+    if metadata.labels and len(metadata.labels) not in ((1, 2) if values == 1 else (values,)):
         raise ValueError(
             f"The model gives {values} values, and there are {len(metadata.labels)} labels: give "
             "one for each value, in their order, or no metadata (--no-metadata)."
@@ -128,12 +131,16 @@ def _describe(model: Any, metadata: Metadata) -> dict[str, Any]:
             "description": "A score for each class.",
             "associated_files": [file],
         }
+    graph: dict[str, Any] = {"input_tensor_metadata": [inputs], "output_tensor_metadata": [outputs]}
+    images = {"crop": metadata.crop, "resize": metadata.resize}
+    says_images = bool(metadata.mean) or images != {"crop": 1.0, "resize": "fit"}
+    if says_images:
+        graph["custom_metadata"] = [{"name": IMAGES, "data": json.dumps(images).encode()}]
     return {
         **{name: text for name in TEXTS if (text := getattr(metadata, name))},
-        "subgraph_metadata": [
-            {"input_tensor_metadata": [inputs], "output_tensor_metadata": [outputs]}
-        ],
-        "min_parser_version": "1.0.0",
+        "subgraph_metadata": [graph],
+        # The version of the schema that brought the last of these fields.
+        "min_parser_version": "1.5.0" if says_images else "1.0.0",
     }
 
 

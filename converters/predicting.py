@@ -1,14 +1,17 @@
 """Photos through a `.tflite`, prepared and named as the metadata in the file say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from larq_reactnet.converters._shared.classifying import classify
-from larq_reactnet.converters._shared.metadata import read_metadata
+from larq_reactnet._shared.classifying import Classifier
+from larq_reactnet._shared.metadata import metadata_of
+from larq_reactnet._shared.model import read
+from larq_reactnet._shared.photos import prepare as prepare_image
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters.interpreter import Interpreter
 
-__all__ = ["predict_image", "predict_images"]
+__all__ = ["classifier", "predict_image", "predict_images", "prepare_image"]
 
 
 def predict_image(
@@ -28,8 +31,12 @@ def predict_image(
         ```
 
     The photo is turned upright as its EXIF data say, converted to the channels of the model,
-    cropped to its aspect around the center, resized, and normalized as the file's metadata say.
-    Transparency is ignored. Scores that are not probabilities go through a softmax.
+    cropped to its aspect around the center, resized, and normalized as the file's metadata say,
+    which is how the data sets of the zoo prepare images. Transparency is ignored.
+
+    Outputs between 0 and 1 are probabilities, those of sigmoids too; others go through a softmax.
+    One output is that of two classes if it is a sigmoid's, or if there are two labels. Otherwise it
+    is a number, which is given in place of a probability, after the label or `"value"`.
 
     Args:
         flatbuffer: A `.tflite` of a classifier: the path of a file, or its content.
@@ -64,7 +71,22 @@ def predict_images(
     engine: str = "auto",
 ) -> list[list[tuple[str, float]]]:
     """`predict_image` of several photos, with one start of the interpreter."""
+    with classifier(flatbuffer, top=top, mean=mean, std=std, engine=engine) as classify:
+        return [classify(path) for path in paths]
+
+
+@contextmanager
+def classifier(
+    flatbuffer: tflite.File,
+    *,
+    top: int = 5,
+    mean: float | Sequence[float] = (),
+    std: float | Sequence[float] = (),
+    engine: str = "auto",
+) -> Iterator[Classifier]:
+    """A function of the path of a photo that gives what `predict_image` does."""
     content = tflite.content_of(flatbuffer)
-    metadata = read_metadata(content)
+    model = read(content)
+    metadata = metadata_of(model, content)
     with Interpreter(content, engine=engine) as interpreter:
-        return classify(interpreter, paths, metadata, top=top, mean=mean, std=std)
+        yield Classifier(interpreter, metadata, top=top, mean=mean, std=std, ending=model.ending)

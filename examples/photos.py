@@ -15,12 +15,11 @@ from pathlib import Path
 import larq_reactnet as lr  # before TensorFlow's Keras is used: it selects Keras 2
 
 import numpy as np
-from PIL import Image, ImageOps
 from tabulate import tabulate
 
 RECIPE = "reactnet_a_quarter_cifar10_short"
 MEAN, STD = lr.zoo.datasets.STATISTICS["cifar10"]
-LABELS = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+LABELS = lr.zoo.datasets.class_names("cifar10")
 TEST_IMAGES = 1000
 
 
@@ -33,19 +32,14 @@ def cat() -> list[Path]:
     return [Path(found.origin).with_name("data") / "chelsea.png"]
 
 
-def prepared(path: Path) -> np.ndarray:
-    """A photograph as the network wants it: its middle as 32x32 normalized pixels."""
-    with Image.open(path) as image:
-        small = ImageOps.fit(ImageOps.exif_transpose(image).convert("RGB"), (32, 32))
-    return ((np.asarray(small, np.float32) - MEAN) / STD).astype(np.float32)
-
-
 def main(photos: list[Path], output: Path, data_dir: str | None) -> bool:
     """Print what both say. Returns whether they say the same."""
     output.mkdir(parents=True, exist_ok=True)
     row = lr.zoo.pretrained.find("reactnet_a", RECIPE)
     model = lr.zoo.create("reactnet_a", weights=RECIPE)
-    names, images = [path.name for path in photos], [prepared(path) for path in photos]
+    # The middle of each photograph, as 32x32 normalized pixels: as data sets and `predict` do it.
+    names = [path.name for path in photos]
+    images = [lr.converters.prepare_image(path, (32, 32, 3), MEAN, STD) for path in photos]
     if data_dir:
         data = lr.zoo.datasets.load("cifar10", data_dir=data_dir)
         tests, labels = data.test_arrays(TEST_IMAGES)

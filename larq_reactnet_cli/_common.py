@@ -73,9 +73,19 @@ set_option = click.option(
     help="Argument of the model's constructor, such as width=0.25. May be repeated.",
 )
 _data = [
-    click.option("--dataset", help="'digits', a name in tensorflow-datasets, or a folder."),
+    click.option(
+        "--dataset",
+        help="'digits', a name in tensorflow-datasets, or a folder with images in CLASS/, or in "
+        "train/CLASS/ and test/CLASS/.",
+    ),
     click.option("--data-dir", help="Where tensorflow-datasets keeps its data."),
     click.option("--image-size", type=click.IntRange(min=1), help="Height and width of images."),
+    click.option(
+        "--strict",
+        is_flag=True,
+        help="Refuse a folder with images that cannot be read. By default they are named and left "
+        "out.",
+    ),
 ]
 
 
@@ -121,30 +131,25 @@ def engine_option(text: str) -> Callable[[Command], Command]:
 
 
 def dataset_of(what: str, where: dict[str, Any]) -> "Dataset":
-    """The data set that was asked for, or that the run or pretrained weights are for."""
+    """The data set that was asked for, or that the run or pretrained weights are for.
+
+    Its images are prepared as those were that the network knows, and its classes are the same.
+    """
     import larq_reactnet as lr
+    from larq_reactnet_cli._known import known_of
 
-    if where["dataset"] is None:
-        arguments = _arguments(what)
-        if arguments is None:
-            raise click.UsageError(f"Say with --dataset which images {what} is for.")
-        where = {key: where.get(key) or arguments[key] for key in (*where, *_DATA)}
-        known = arguments.get("normalization") or arguments["dataset"]
-        where["mean"], where["std"] = lr.zoo.datasets.statistics(known)
-    return lr.zoo.datasets.load(where.pop("dataset"), **where)
-
-
-# Other values of a recipe on which the test images depend.
-_DATA = ("augmentation", "holdout")
-
-
-def _arguments(what: str) -> dict[str, Any] | None:
-    """The values with which a run or pretrained weights were made."""
-    import larq_reactnet as lr
-    from larq_reactnet.training import Run
-
-    if Path(what).is_dir():
-        return {"augmentation": "shift", "holdout": 0, **Run(Path(what)).read()["arguments"]}
-    if Path(what).exists() or lr.zoo.pretrained.by_recipe(what) is None:
-        return None
-    return {"data_dir": None, **lr.zoo.recipes.load(what).as_dict()}
+    known = known_of(what)
+    name = where["dataset"] or known.dataset
+    if name is None:
+        raise click.UsageError(f"Say with --dataset which images {what} is for.")
+    data = lr.zoo.datasets.load(
+        name,
+        image_size=where["image_size"] or known.image_size,
+        data_dir=where["data_dir"] or known.data_dir,
+        strict=bool(where.get("strict")),
+        # Which images are tested is a question of the data set that the network was trained on.
+        holdout=0 if where["dataset"] else known.holdout,
+        **known.preparation,
+    )
+    known.check_classes(what, data)
+    return data

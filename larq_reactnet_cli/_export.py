@@ -150,5 +150,10 @@ def metadata_of(model: "tf.keras.Model", data: "Dataset") -> "lr.converters.Meta
     import larq_reactnet as lr
 
     return lr.converters.Metadata(
-        name=model.name, labels=tuple(data.class_names), mean=data.mean, std=data.std
+        name=model.name,
+        labels=tuple(data.class_names),
+        mean=data.mean,
+        std=data.std,
+        crop=data.crop,
+        resize=data.resize,
     )

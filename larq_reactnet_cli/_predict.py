@@ -1,6 +1,5 @@
 """The command `predict`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -56,36 +55,23 @@ def predict(
 ) -> None:
     """Print what the .tflite MODEL sees in PHOTOS, the most probable classes first.
 
-    Labels and normalization are those in the file, where `larq-reactnet export` put them.
+    Labels, normalization and the crop are those in the file, where `larq-reactnet export` put them.
+    A photo that cannot be read is named, and does not hide the others; the exit code is then 1.
 
     \b
     Examples:
       larq-reactnet predict model.tflite photo.jpg
       larq-reactnet predict other.tflite photo.jpg --mean 123.7,116.3,103.5 --std 58.4,57.1,57.4
     """
-    import larq_reactnet as lr
+    from larq_reactnet._shared.answers import print_answers
+    from larq_reactnet.converters.predicting import classifier
 
-    found = lr.converters.predict_images(
-        model, photos, top=top, mean=mean or (), std=std or (), engine=engine
-    )
-    if as_json:
-        rows = [
-            {
-                "photo": str(photo),
-                "classes": [{"label": label, "probability": p} for label, p in classes],
-            }
-            for photo, classes in zip(photos, found, strict=True)
-        ]
-        click.echo(json.dumps(rows, indent=1))
-        return
-    for photo, classes in zip(photos, found, strict=True):
-        click.echo(photo)
-        names = [_printable(label) for label, _ in classes]
-        width = max(map(len, names))
-        for name, (_, probability) in zip(names, classes, strict=True):
-            click.echo(f"  {name:<{width}}  {probability:7.2%}")
-
-
-def _printable(label: str) -> str:
-    """`label` without what a terminal would obey."""
-    return "".join(c if c.isprintable() else "?" for c in label)
+    with classifier(model, top=top, mean=mean or (), std=std or (), engine=engine) as classify:
+        succeeded = print_answers(
+            classify,
+            [str(photo) for photo in photos],
+            as_json=as_json,
+            complain=lambda text: click.echo(f"Error: {text}", err=True),
+        )
+    if not succeeded:
+        raise click.exceptions.Exit(1)

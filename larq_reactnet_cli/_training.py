@@ -68,6 +68,7 @@ def train(
     output: Path | None,
     data_dir: str | None,
     teacher: Path | None,
+    strict: bool,
     **flags: Any,
 ) -> None:
     """Train WHAT, and keep everything in the folder OUTPUT.
@@ -107,7 +108,7 @@ def train(
     else:
         raise click.UsageError("Give either WHAT or --recipe.")
     chosen = chosen.with_values(dict(values))
-    network = lr.training.train(chosen, output, data_dir=data_dir, teacher=teacher)
+    network = lr.training.train(chosen, output, data_dir=data_dir, teacher=teacher, strict=strict)
     results = Run(output).read()["results"]
     click.echo(f"Test accuracy {results['accuracy']:.2%} after {results['hours']:.2f} hours")
     click.echo(f"The run is in {output}")

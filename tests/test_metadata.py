@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import struct
 import zipfile
 
@@ -163,7 +164,7 @@ def test_fields_are_where_the_schema_has_them(tagged):
 
     root = Table(data, struct.unpack_from("<I", data)[0])
     texts = [text(root, number) for number in (0, 1, 2, 4, 5, 7)]
-    assert texts == ["Small", METADATA.description, "v1", "Nobody", "Apache-2.0", "1.0.0"]
+    assert texts == ["Small", METADATA.description, "v1", "Nobody", "Apache-2.0", "1.5.0"]
     graph = only(root, 3)
     image, score = only(graph, 2), only(graph, 3)
     assert (text(image, 0), text(score, 0)) == ("image", "score")
@@ -178,6 +179,12 @@ def test_fields_are_where_the_schema_has_them(tagged):
     file = only(score, 6)
     assert text(file, 0) == "labels.txt"
     assert data[at(file, 2)] == 2  # TENSOR_AXIS_LABELS
+    custom = only(graph, 9)
+    assert text(custom, 0) == "larq_reactnet.images"
+    place = custom.Offset(4 + 2 * 1)
+    assert custom.Vector(place) % 16 == 0
+    content = data[custom.Vector(place) :][: custom.VectorLen(place)]
+    assert json.loads(content) == {"crop": 1.0, "resize": "fit"}
 
 
 @pytest.mark.parametrize("kind", [2, 3])

@@ -201,7 +201,7 @@ def test_photos_that_can_not_be_read(model, photo, tmp_path, monkeypatch):
     (tmp_path / "wrong.png").write_bytes(content[:60] + b"abcd" + content[64:])
     for name, error, match in (
         ("missing.jpg", FileNotFoundError, "There is no file .*missing.jpg"),
-        ("", OSError, "is not an ordinary file"),
+        ("", OSError, "is a folder: give the photos that are in it"),
         ("text.jpg", ValueError, "text.jpg is not a JPEG, PNG"),
         ("empty.jpg", ValueError, "empty.jpg is not a JPEG, PNG"),
         ("short.png", ValueError, "short.png is truncated or corrupt"),
@@ -221,7 +221,6 @@ def test_models_that_do_not_classify_images(model, photo, bare):
     numbers = {"mean": 0, "std": 1}
     for content, match in (
         (b"no model", "TensorFlow Lite model"),
-        (lite((8, 8, 3), 1), r"outputs of shape \(1,\): it is not a classifier"),
         (lite((12,), 2), r"inputs of shape \(12,\), which are not images"),
         (in_integers((8, 8, 3)), "takes int32 and gives float32: it must take float32, uint8 or"),
         (two_outputs((8, 8, 3)), "1 inputs and 2 outputs: one of each is supported"),
@@ -265,6 +264,89 @@ def test_command(bare, model, photo, tmp_path):
         assert result.exit_code == code, result.output
         assert message in result.output
         assert "Traceback" not in result.output
+
+
+def one_layer(pixels, activation, weights, labels=(), **metadata):
+    """A .tflite whose outputs are the activation of `weights` times the mean of the pixels."""
+    layers = [
+        tf.keras.layers.Input(pixels.shape),
+        tf.keras.layers.GlobalAveragePooling2D(),
+        tf.keras.layers.Dense(len(weights), activation=activation),
+    ]
+    network = tf.keras.Sequential(layers)
+    kernel = np.repeat(np.array([weights], np.float32), 3, 0)
+    network.set_weights([kernel, np.zeros(len(weights), np.float32)])
+    content = tf.lite.TFLiteConverter.from_keras_model(network).convert()
+    found = Metadata(labels=labels, mean=0, std=3 * pixels.mean(), **metadata)
+    return add_metadata(content, found)
+
+
+def test_sigmoids_are_shown_as_they_are(photo, pixels):
+    """The mean of the inputs is 1/3, so that the outputs before the activation are the weights."""
+    logits = [5.1, -2.0, 3.0]
+    wanted = 1 / (1 + np.exp(-np.array(logits)))
+    model = one_layer(pixels, "sigmoid", logits, ("cat", "dog", "hen"))
+    same(predict_image(model, photo), [("cat", wanted[0]), ("hen", wanted[2]), ("dog", wanted[1])])
+    # Numbers between 0 and 1 may also come without a sigmoid at the end, but not those of a dense
+    # layer, which gives logits.
+    shares = [0.9, 0.3, 0.6]
+    model = one_layer(pixels, "relu", shares)
+    softmax = np.exp(shares) / np.exp(shares).sum()
+    assert [name for name, _ in predict_image(model, photo)] == ["class 0", "class 2", "class 1"]
+    assert predict_image(model, photo)[0][1] == pytest.approx(softmax[0], rel=1e-3)
+
+
+def test_one_output_is_two_classes_or_a_number(photo, pixels, tmp_path, capsys):
+    p = 1 / (1 + np.exp(-2))
+    for activation, labels, wanted in (
+        ("sigmoid", (), [("class 1", p), ("class 0", 1 - p)]),
+        ("sigmoid", ("cat", "dog"), [("dog", p), ("cat", 1 - p)]),
+        ("sigmoid", ("ill",), [("ill", p), ("not ill", 1 - p)]),
+        (None, ("cat", "dog"), [("dog", p), ("cat", 1 - p)]),  # logits
+        (None, (), [("value", 2)]),
+        (None, ("height",), [("height", 2)]),
+    ):
+        same(predict_image(one_layer(pixels, activation, [2.0], labels), photo), wanted)
+    # In training, a number between 0 and 1 would look like a probability.
+    same(predict_image(one_layer(pixels, None, [0.25]), photo), [("value", 0.25)])
+    path = tmp_path / "height.tflite"
+    path.write_bytes(one_layer(pixels, None, [2.0], ("height",)))
+    assert run("predict", path, photo).output.splitlines()[1].split() == ["height", "2"]
+    (row,) = json.loads(run("predict", path, photo, "--json").output)
+    assert row == {"photo": str(photo), "name": "height", "value": pytest.approx(2, rel=1e-5)}
+
+
+def test_metadata_say_what_is_seen_of_a_photo(bare, photo, pixels):
+    """The pixels are in the middle of a larger picture."""
+    large = np.zeros((16, 32, 3), np.uint8)
+    large[4:12, 12:20] = pixels
+    Image.fromarray(large).save(photo)
+    for found, wanted in (
+        (Metadata(labels=LABELS, mean=0, std=255, crop=0.5), pixels),
+        (Metadata(labels=LABELS, mean=0, std=255, crop=0.5, resize="stretch"), None),
+    ):
+        if wanted is None:
+            middle = tf.cast(large[4:12, 8:24], tf.float32)
+            wanted = tf.image.resize(middle, (8, 8), antialias=True).numpy()
+        same(predict_image(add_metadata(bare, found), photo), scores(bare, wanted, found))
+
+
+def test_a_bad_photo_does_not_hide_the_others(model, photo, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(model)
+    (tmp_path / "text.jpg").write_text("no image")
+    given = (tmp_path, photo, tmp_path / "text.jpg", tmp_path / "none.jpg", photo)
+    result = CliRunner().invoke(main, ["predict", str(path), *map(str, given)])
+    assert result.exit_code == 1
+    assert result.stdout == run("predict", path, photo, photo).stdout
+    errors = result.stderr.splitlines()
+    assert [line.split(" ")[0] for line in errors] == ["Error:"] * 3
+    for line, text in zip(errors, ("is a folder", "not a JPEG", "There is no file"), strict=True):
+        assert text in line
+    result = CliRunner().invoke(main, ["predict", str(path), *map(str, given), "--json"])
+    rows = json.loads(result.stdout)
+    assert [row["photo"] for row in rows] == [*map(str, given)]
+    assert ["classes" in row for row in rows] == [False, True, False, False, True]
 
 
 @pytest.mark.slow

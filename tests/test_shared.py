@@ -5,8 +5,8 @@ import inspect
 import sys
 from pathlib import Path
 
+from larq_reactnet._shared import classifying, photos
 from larq_reactnet.converters import Metadata, convert
-from larq_reactnet.converters._shared import classifying, photos
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from helpers import binary_model
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-ORIGINALS = ROOT / "converters" / "_shared"
+ORIGINALS = ROOT / "larq_reactnet" / "_shared"
 COPIES = ROOT / "runtime" / "python" / "larq_reactnet_runtime" / "_shared"
 OTHERS = {"numpy", "PIL"}  # packages that the runtime may import
 
@@ -36,7 +36,7 @@ def test_the_copies_are_equal():
 def test_the_runtime_can_run_them(path):
     """In Python 3.9, with what it installs."""
     source = path.read_text()
-    assert source.startswith("# The original is in converters/_shared ")
+    assert source.startswith("# The original is in larq_reactnet/_shared ")
     for node in ast.walk(ast.parse(source, feature_version=(3, 9))):
         if isinstance(node, ast.ImportFrom) and node.level == 1:
             continue  # of this room
@@ -64,7 +64,8 @@ def test_photos_are_resized_as_tensorflow_does(size, shape, rng, tmp_path):
     path = tmp_path / "photo.png"
     Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), np.uint8)).save(path)
     height, width, channels = shape
-    image = photos.crop(photos.decode(path, channels), height, width)
+    image = photos.decode(path, channels)
+    image = image.crop(photos.center(image.height, image.width, height, width))
     factor = int(image.width / width / photos.GAP)
     small = image.reduce(factor) if factor > 1 else image
     pixels = np.asarray(small, np.float32).reshape(small.height, small.width, channels)
@@ -85,7 +86,7 @@ def test_any_interpreter_classifies(rng, tmp_path):
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     interpreter = lce.testing.Interpreter(flatbuffer)
     metadata = Metadata(mean=127.5, std=127.5)
-    (classes,) = classifying.classify(interpreter, [tmp_path / "photo.png"], metadata, top=4)
+    classes = classifying.Classifier(interpreter, metadata, top=4)(tmp_path / "photo.png")
     logits = interpreter.predict((pixels[None] / np.float32(127.5) - 1).astype(np.float32))
     expected = tf.nn.softmax(logits)[0].numpy()
     found = dict(classes)

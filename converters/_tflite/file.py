@@ -7,8 +7,8 @@ not there on every machine. Their names end in T: a `ModelT` has `subgraphs`, `b
 
 from typing import Any, TypeAlias
 
+from larq_reactnet._shared.model import File, content_of
 from larq_reactnet.converters._lce import BCONV2D, BMAXPOOL2D, DEQUANTIZE, QUANTIZE
-from larq_reactnet.converters._shared.model import File, content_of
 
 import flatbuffers
 import numpy as np

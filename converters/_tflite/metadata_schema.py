@@ -6,7 +6,7 @@ The schema is `metadata_schema.fbs`, version 1.5, of tflite-support, which has n
 
 from typing import Any
 
-from larq_reactnet.converters._shared.metadata import IDENTIFIER
+from larq_reactnet._shared.metadata import IDENTIFIER
 
 import flatbuffers
 
@@ -16,8 +16,8 @@ __all__ = ["FEATURE_PROPERTIES", "GRAYSCALE", "IMAGE_PROPERTIES", "RGB", "write"
 FEATURE_PROPERTIES, IMAGE_PROPERTIES = 1, 2
 RGB, GRAYSCALE = 1, 2
 
-# A field is text, a number of one byte, a table, or a list of tables or of float32. What a union
-# holds is said by the field before it; its other members are not used here.
+# A field is text, a number of one byte, bytes, a table, or a list of tables or of float32. What a
+# union holds is said by the field before it; its other members are not used here.
 _TABLES: dict[str, dict[str, Any]] = {
     "ModelMetadata": {
         "name": str,
@@ -34,7 +34,14 @@ _TABLES: dict[str, dict[str, Any]] = {
         "description": str,
         "input_tensor_metadata": ["TensorMetadata"],
         "output_tensor_metadata": ["TensorMetadata"],
+        "associated_files": ["AssociatedFile"],
+        "input_process_units": ["ProcessUnit"],
+        "output_process_units": ["ProcessUnit"],
+        "input_tensor_groups": ["TensorGroup"],
+        "output_tensor_groups": ["TensorGroup"],
+        "custom_metadata": ["CustomMetadata"],
     },
+    "CustomMetadata": {"name": str, "data": bytes},
     "TensorMetadata": {
         "name": str,
         "description": str,
@@ -78,6 +85,11 @@ def _write_table(builder: flatbuffers.Builder, kind: str, values: dict[str, Any]
 def _write_value(builder: flatbuffers.Builder, field: Any, value: Any) -> int:
     if field is str:
         return int(builder.CreateString(value))
+    if field is bytes:
+        builder.StartVector(1, len(value), 16)  # where the schema wants them to lie
+        for byte in reversed(value):
+            builder.PrependByte(byte)
+        return int(builder.EndVector())
     if isinstance(field, str):
         return _write_table(builder, field, value)
     (member,) = field

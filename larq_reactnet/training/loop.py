@@ -4,6 +4,7 @@ import datetime
 import importlib.metadata
 import platform
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def train(
     *,
     data_dir: str | Path | None = None,
     teacher: str | Path | None = None,
+    strict: bool = False,
     verbose: int = 1,
 ) -> tf.keras.Model:
     """Train as a recipe says, and keep everything in the folder `output`.
@@ -70,6 +72,7 @@ def train(
         data_dir: See `zoo.datasets.load`.
         teacher: Run folder of the teacher, if the recipe has one. By default it is the pretrained
             network of the teacher's recipe, or else it is trained first, in `output/teacher`.
+        strict: See `zoo.datasets.load`.
         verbose: As for `model.fit`.
 
     Returns:
@@ -95,11 +98,14 @@ def train(
         seed=recipe.seed,
         mean=mean,
         std=std,
+        default_size=_own_size(recipe.model),
+        strict=strict,
     )
     arguments = {
         **recipe.as_dict(),
+        "dataset": data.name,
         "options": {**_shape(data), **recipe.options},
-        "data_dir": None if data_dir is None else str(data_dir),
+        "data_dir": None if data_dir is None else str(Path(data_dir).expanduser().resolve()),
     }
     tf.keras.utils.set_random_seed(recipe.seed)
     network = network_of(recipe, recipe.steps[0], data)
@@ -107,12 +113,12 @@ def train(
         zoo.pretrained.load(network, recipe.weights, recipe.model, other_head=True)
     if recipe.freeze_until:
         freeze(network, recipe.freeze_until)
-    run, content = _open(Path(output), arguments)
+    run, content = _open(Path(output), arguments, data.class_names)
     if "results" in content and verbose:
         print(f"{run.folder} is already finished: there is nothing to train.", flush=True)
     imitated = None
     if recipe.teacher:
-        imitated = _teacher(recipe.teacher, recipe, run, data_dir, teacher, verbose)
+        imitated = _teacher(recipe.teacher, recipe, run, data_dir, teacher, strict, verbose)
 
     epoch = 0
     for number, step in enumerate(recipe.steps, 1):
@@ -172,6 +178,7 @@ def _teacher(
     run: Run,
     data_dir: str | Path | None,
     given: str | Path | None,
+    strict: bool,
     verbose: int,
 ) -> tf.keras.Model:
     """The trained network of the recipe `name`, teacher of `recipe`, which ends in logits."""
@@ -184,12 +191,20 @@ def _teacher(
         return zoo.create(its.model, weights=name, classifier_activation=None)
     if verbose:
         print(f"Teacher: {name}", flush=True)
-    train(its, run.folder / "teacher", data_dir=data_dir, verbose=verbose)
+    train(its, run.folder / "teacher", data_dir=data_dir, strict=strict, verbose=verbose)
     tf.keras.utils.set_random_seed(recipe.seed)
     return Run(run.folder / "teacher").load_model(classifier_activation=None)
 
 
-def _open(folder: Path, arguments: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
+def _own_size(model: str) -> int:
+    """Height and width of the images that a network of the zoo is made for."""
+    shape = zoo.get(model).arguments.get("input_shape")
+    return int(shape[0]) if shape else 224
+
+
+def _open(
+    folder: Path, arguments: dict[str, Any], class_names: Sequence[str]
+) -> tuple[Run, dict[str, Any]]:
     """The run in `folder`, new or resumed, and the content of its `run.json`."""
     run = Run(folder)
     if run.exists():
@@ -200,6 +215,7 @@ def _open(folder: Path, arguments: dict[str, Any]) -> tuple[Run, dict[str, Any]]
     folder.mkdir(exist_ok=True)
     content = {
         "arguments": arguments,
+        "class_names": list(class_names),
         "started": _now(),
         "larq_reactnet": __version__,
         "python": platform.python_version(),

@@ -4,6 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 from larq_reactnet.training.runs import Run
+from larq_reactnet.zoo.datasets import absolute
 from larq_reactnet.zoo.recipes import Recipe, Step
 
 __all__ = ["continued"]
@@ -74,6 +75,8 @@ def _flat(arguments: dict[str, Any]) -> dict[str, Any]:
     flat = {key: arguments[key] for key in arguments if key not in ("steps", "options", "data_dir")}
     for number, step in enumerate(arguments["steps"], 1):
         flat.update({f"step{number}.{key}": value for key, value in step.items()})
+    # Earlier versions kept the path of a folder as it was given.
+    flat["dataset"] = absolute(flat["dataset"])
     return {"steps": len(arguments["steps"]), **flat, **arguments["options"]}
 
 

@@ -68,7 +68,7 @@ def test_given_normalization_goes_before_that_of_the_file(capsys):
         (("predict", "no.tflite", PHOTO), "no file no.tflite"),
         (("predict", TINY, TINY), "not a JPEG, PNG, GIF, BMP or WebP"),
         (("predict", PHOTO, PHOTO), "not a TensorFlow Lite model"),
-        (("predict", TINY, str(DATA)), "not an ordinary file"),
+        (("predict", TINY, str(DATA)), "is a folder: give the photos"),
         (("predict", TINY, PHOTO, "--mean", "1"), "give both"),
         (("predict", TINY, PHOTO, "--mean", "1,2", "--std", "1,2"), "takes 3 channels"),
         (("predict", TINY, PHOTO, "--mean", "0", "--std", "0"), "above zero"),
@@ -98,6 +98,25 @@ def test_wrong_usage(arguments, capsys):
         main(arguments)
     assert error.value.code == 2
     assert "usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_bad_photo_does_not_hide_the_others(tmp_path, capsys, options):
+    pytest.importorskip("PIL")
+    wanted = run(capsys, "predict", TINY, PHOTO, PHOTO, *options)[1]
+    given = (str(tmp_path), PHOTO, str(tmp_path / "none.jpg"), PHOTO)
+    code, out, err = run(capsys, "predict", TINY, *given, *options)
+    lines = [line for line in err.splitlines() if not line.startswith("INFO:")]
+    assert code == 1
+    assert len(lines) == 2
+    assert "is a folder" in lines[0]
+    assert "There is no file" in lines[1]
+    if options:
+        rows = json.loads(out)
+        assert [row["photo"] for row in rows] == [*given]
+        assert [row for row in rows if "classes" in row] == json.loads(wanted)
+    else:
+        assert out == wanted
 
 
 def test_truncated_photos(tmp_path, capsys):

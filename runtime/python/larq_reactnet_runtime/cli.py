@@ -13,6 +13,7 @@ from statistics import median
 import numpy as np
 
 from larq_reactnet_runtime import Interpreter, __version__, _engine, photos
+from larq_reactnet_runtime._shared.answers import print_answers, printable
 from larq_reactnet_runtime._shared.metadata import Metadata, metadata_of
 from larq_reactnet_runtime._shared.model import read
 
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        succeeded = options.run(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
@@ -40,10 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = None  # type: ignore[assignment]  # or Python complains when it ends
         return 1
     except (ImportError, MemoryError, OSError, RuntimeError, ValueError) as error:
-        line = " ".join(str(error).split()) or type(error).__name__
-        print(f"larq-reactnet-runtime: {_printable(line)}", file=sys.stderr)
+        _complain(str(error) or type(error).__name__)
         return 1
-    return 0
+    return 1 if succeeded is False else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,27 +109,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _predict(options: argparse.Namespace) -> None:
+def _predict(options: argparse.Namespace) -> bool:
     interpreter = Interpreter(options.model, num_threads=options.threads, isa=options.isa)
-    found = photos.classify(
-        interpreter, options.photos, top=options.top, mean=options.mean, std=options.std
-    )
-    if options.json:
-        rows = [
-            {
-                "photo": photo,
-                "classes": [{"label": label, "probability": p} for label, p in classes],
-            }
-            for photo, classes in zip(options.photos, found)
-        ]
-        print(json.dumps(rows, indent=1))
-        return
-    for photo, classes in zip(options.photos, found):
-        print(_printable(photo))
-        names = [_printable(label) for label, _ in classes]
-        width = max(map(len, names))
-        for name, (_, probability) in zip(names, classes):
-            print(f"  {name:<{width}}  {probability:7.2%}")
+    classify = photos.classifier(interpreter, top=options.top, mean=options.mean, std=options.std)
+    return print_answers(classify, options.photos, as_json=options.json, complain=_complain)
 
 
 def _benchmark(options: argparse.Namespace) -> None:
@@ -187,9 +170,12 @@ def _info(options: argparse.Namespace) -> None:
         rows += [(kind, f"{x.name}, {x.dtype} {list(x.shape)}") for x in tensors]
     if metadata.mean:
         rows += [("inputs are", f"(pixel - {[*metadata.mean]}) / {[*metadata.std]}")]
+        seen = "all" if metadata.crop == 1 else f"the middle {metadata.crop:.4g}"
+        rows += [("images are", f"{seen} of a photo, resized by {metadata.resize!r}")]
     if metadata.labels:
         few = ", ".join(metadata.labels[:3])
-        rows += [("labels", f"{len(metadata.labels)}: {few}, ...")]
+        more = ", ..." if len(metadata.labels) > 3 else ""
+        rows += [("labels", f"{len(metadata.labels)}: {few}{more}")]
     counts = sorted(model.operators.items(), key=lambda item: (-item[1], item[0]))
     rows += [("operators", ", ".join(f"{count} {name}" for name, count in counts))]
     try:
@@ -200,7 +186,7 @@ def _info(options: argparse.Namespace) -> None:
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         rows += [("not runnable", " ".join(str(error).split()))]
     for name, text in rows:
-        print(f"{name:<13} {_printable(text)}")
+        print(f"{name:<13} {printable(text)}")
 
 
 def _count(text: str) -> int:
@@ -221,6 +207,5 @@ def _decimals(text: str) -> tuple[float, ...]:
 _decimals.__name__ = "number,..."
 
 
-def _printable(text: str) -> str:
-    """`text` without what a terminal would obey."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+def _complain(text: str) -> None:
+    print(f"larq-reactnet-runtime: {printable(' '.join(text.split()))}", file=sys.stderr)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from larq_reactnet_runtime._shared import classifying
+from larq_reactnet_runtime._shared.classifying import Classifier
 from larq_reactnet_runtime._shared.photos import prepare
 from larq_reactnet_runtime.interpreter import Interpreter
 
-__all__ = ["classify", "prepare"]
+__all__ = ["classifier", "classify", "prepare"]
 
 
 def classify(
@@ -24,7 +24,11 @@ def classify(
 
     They are prepared as `larq-reactnet predict` does it: turned upright as their EXIF data say,
     converted to the channels of the model, cropped to its aspect around the center, resized, and
-    normalized. Scores that are not probabilities go through a softmax.
+    normalized, as the file says.
+
+    Outputs between 0 and 1 are probabilities, those of sigmoids too; others go through a softmax.
+    One output is that of two classes if it is a sigmoid's, or if there are two labels. Otherwise it
+    is a number, which is given in place of a probability, after the label or `"value"`.
 
     Args:
         interpreter: A classifier of images.
@@ -40,5 +44,17 @@ def classify(
         OSError: If there is no such photo.
         ImportError: If Pillow is not installed.
     """
-    found = interpreter.metadata
-    return classifying.classify(interpreter, paths, found, top=top, mean=mean, std=std)
+    function = classifier(interpreter, top=top, mean=mean, std=std)
+    return [function(path) for path in paths]
+
+
+def classifier(
+    interpreter: Interpreter,
+    *,
+    top: int = 5,
+    mean: float | Sequence[float] = (),
+    std: float | Sequence[float] = (),
+) -> Classifier:
+    """A function that does for one photo what `classify` does for several."""
+    found, ending = interpreter.metadata, interpreter.model.ending
+    return Classifier(interpreter, found, top=top, mean=mean, std=std, ending=ending)

@@ -1,4 +1,4 @@
-# The original is in converters/_shared of larq-reactnet. `make copies` copies it, as it is, to
+# The original is in larq_reactnet/_shared of larq-reactnet. `make copies` copies it, as it is, to
 # runtime/python/larq_reactnet_runtime/_shared: change the original, and then make the copies.
 """Reads FlatBuffers: never a byte outside of the buffer, whatever it holds, and in linear time.
 

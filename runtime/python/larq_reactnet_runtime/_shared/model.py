@@ -1,4 +1,4 @@
-# The original is in converters/_shared of larq-reactnet. `make copies` copies it, as it is, to
+# The original is in larq_reactnet/_shared of larq-reactnet. `make copies` copies it, as it is, to
 # runtime/python/larq_reactnet_runtime/_shared: change the original, and then make the copies.
 """What is in a `.tflite`, read before any interpreter gets to see it."""
 
@@ -24,6 +24,7 @@ ENTRY = "TFLITE_METADATA"  # the name of the metadata that describe a model
 _TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16"}
 _TYPES |= {9: "int8", 10: "float64"}
 _CUSTOM = 32
+_VALUES_STAY = ("RESHAPE", "DEQUANTIZE", "QUANTIZE")
 # Operators of the schema that networks of images have.
 _NAMES = {0: "ADD", 1: "AVERAGE_POOL_2D", 2: "CONCATENATION", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D"}
 _NAMES |= {6: "DEQUANTIZE", 9: "FULLY_CONNECTED", 14: "LOGISTIC", 17: "MAX_POOL_2D", 18: "MUL"}
@@ -52,6 +53,8 @@ class Model:
         operators: How many operators it has of each name.
         largest: Number of elements of its largest tensor.
         metadata: The buffer of its metadata, if it has one.
+        ending: The name of the operator that computes the first output, before what only changes
+            its shape or type; empty if there is none.
     """
 
     inputs: tuple[Tensor, ...]
@@ -59,6 +62,7 @@ class Model:
     operators: Counter[str]
     largest: int
     metadata: bytes | None
+    ending: str
 
     @property
     def binary_operators(self) -> int:
@@ -125,7 +129,21 @@ def _read(model: Table) -> Model:
         tuple(_tensor(places[i], len(buffers)) for i in graph.array(field, "<i4"))
         for field in (1, 2)
     )
-    return Model(inputs, outputs, operators, largest, _metadata(model, buffers))
+    ending = _ending(graph, names)
+    return Model(inputs, outputs, operators, largest, _metadata(model, buffers), ending)
+
+
+def _ending(graph: Table, names: list[str]) -> str:
+    """The name of the operator behind the first output of a graph."""
+    (wanted, *_) = [*graph.array(2, "<i4"), -1]
+    name = ""
+    for operator in reversed([*graph.tables(3)]):  # they are in the order in which they run
+        if wanted in operator.array(2, "<i4"):
+            name, inputs = names[operator.number(0, "<I")], operator.array(1, "<i4")
+            if name not in _VALUES_STAY or not len(inputs):
+                break
+            wanted = inputs[0]
+    return name
 
 
 def _metadata(model: Table, buffers: list[np.ndarray]) -> bytes | None:

@@ -1,14 +1,17 @@
-# The original is in converters/_shared of larq-reactnet. `make copies` copies it, as it is, to
+# The original is in larq_reactnet/_shared of larq-reactnet. `make copies` copies it, as it is, to
 # runtime/python/larq_reactnet_runtime/_shared: change the original, and then make the copies.
-"""Labels and normalization of the inputs, from the metadata in a `.tflite`.
+"""What the metadata in a `.tflite` say: labels, and how an image becomes the input.
 
 They are where TensorFlow Lite's tools put them and look for them: in a buffer of the model that an
 entry `TFLITE_METADATA` points at, and, the labels, in a ZIP archive after the model's last byte.
+Their format has no field for how images are cropped and resized, but a place for what programs add:
+there is JSON, under a name of ours.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import math
 import zipfile
 from collections.abc import Iterable
@@ -19,6 +22,7 @@ import numpy as np
 
 from .flatbuffer import Table, root
 from .model import File, Model, content_of, read
+from .photos import RESIZES
 
 __all__ = ["Metadata", "metadata_of", "read_metadata"]
 
@@ -31,6 +35,10 @@ MOST_CHANNELS = 1024
 TEXTS = {"name": 0, "description": 1, "version": 2, "author": 4, "license": 5}
 NORMALIZATION_OPTIONS = 1
 TENSOR_AXIS_LABELS, TENSOR_VALUE_LABELS = 2, 3
+
+# What is ours: {"crop": 0.875, "resize": "fit"}.
+IMAGES = "larq_reactnet.images"
+LONGEST = 200  # bytes
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,11 @@ class Metadata:
         mean: With `std`, how the model wants its inputs: `(pixel - mean) / std`, with pixels from
             0 to 255. One number for each channel, or one for all; none if it is not known.
         std: See `mean`.
+        crop: The share of an image's sides that the model sees, around its center. Files that do
+            not say it, such as those that earlier versions wrote, are taken to want all of it.
+        resize: How an image of another aspect becomes an input. `"fit"`, also where a file does not
+            say it: what is too wide or too high is cut off at both sides. `"stretch"`: nothing is
+            cut off, and the aspect changes. Both are bilinear with antialiasing.
         version: Version of the model.
         author: Who made it.
         license: Its license.
@@ -65,6 +78,8 @@ class Metadata:
     version: str = ""
     author: str = ""
     license: str = ""
+    crop: float = 1.0
+    resize: str = "fit"
 
     def __post_init__(self) -> None:
         if isinstance(self.labels, str) or not all(isinstance(x, str) for x in self.labels):
@@ -86,6 +101,12 @@ class Metadata:
             )
         if any(value <= 0 for value in std):
             raise ValueError(f"`std` must be above zero, got {std}.")
+        if isinstance(self.crop, bool) or not isinstance(self.crop, (int, float)):
+            raise ValueError(f"`crop` must be a number, got {self.crop!r}.")
+        if not 0 < self.crop <= 1:
+            raise ValueError(f"`crop` must be above 0 and at most 1, got {self.crop}.")
+        if self.resize not in RESIZES:
+            raise ValueError(f"`resize` must be one of {RESIZES}, got {self.resize!r}.")
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "std", std)
 
@@ -156,8 +177,24 @@ def _read(table: Table, content: bytes) -> Metadata:
         labels=_unpack_labels(content, file) if file else (),
         mean=tuple(options.array(0, "<f4")) if options else (),
         std=tuple(options.array(1, "<f4")) if options else (),
+        **_images(graph),
         **texts,
     )
+
+
+def _images(graph: Table) -> dict[str, Any]:
+    """How images are cropped and resized, if the file says it."""
+    for custom in graph.tables(9):
+        if custom.text(0) != IMAGES:
+            continue
+        content = custom.array(1, "u1")
+        if len(content) > LONGEST:
+            raise ValueError(f"what it says of images has more than {LONGEST} bytes")
+        found = json.loads(content.tobytes())  # its errors are ValueErrors
+        if not isinstance(found, dict):
+            raise ValueError("what it says of images is not a dictionary")
+        return {key: found[key] for key in ("crop", "resize") if key in found}
+    return {}
 
 
 def _normalization(tensor: Table) -> Table | None:

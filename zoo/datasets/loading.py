@@ -1,0 +1,276 @@
+"""Data sets as pipelines of batches."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from larq_reactnet._shared.photos import RESIZES
+from larq_reactnet.zoo.datasets.folders import folder_classes, folder_source, is_folder, say
+from larq_reactnet.zoo.datasets.pixels import center, random_crop, shifted
+from larq_reactnet.zoo.datasets.sources import Source, cores, digits, tfds_builder, tfds_source
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["STATISTICS", "Dataset", "absolute", "class_names", "load", "statistics"]
+
+CENTER = 224 / 256  # of the shorter side, for tests, where training images are random crops
+SHUFFLE_BUFFER = 10_000  # encoded images, for sets that do not fit in memory
+
+# Mean and standard deviation of the pixels, 0 to 255.
+STATISTICS = {
+    "cifar10": ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7)),
+    "imagenet2012": ((123.7, 116.3, 103.5), (58.4, 57.1, 57.4)),
+}
+# tensorflow-datasets knows these only once it has the images.
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+Pair: TypeAlias = tuple[tf.Tensor, tf.Tensor]  # image and label
+
+_NOT_MIRRORED = ("digits", "mnist", "svhn_cropped", "emnist")  # a mirrored digit is not a digit
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training and test pipelines, in batches of (images, labels), and what a model needs to know.
+
+    Attributes:
+        name: As given to `load`; of a folder, its absolute path.
+        train: The batches of one epoch, shuffled and augmented anew each time. The last, smaller
+            batch is kept.
+        train_from: Function of the number of an epoch. It gives the endless sequence of batches
+            from that epoch on, with `steps_per_epoch` batches in each. So a resumed training sees
+            the same batches as an uninterrupted one.
+        test: The batches of test images, in a fixed order, not augmented.
+        image_shape: `(height, width, 3)`.
+        class_names: One name for each label.
+        mean: Mean of each channel of the pixels, 0 to 255. Images are `(pixels - mean) / std`.
+        std: Standard deviation of each channel.
+        crop: The share of the sides of test images that is seen. See `load`.
+        resize: How test images of another aspect become squares. See `load`.
+        train_size: Number of training images.
+        test_size: Number of test images.
+        steps_per_epoch: Number of training batches.
+    """
+
+    name: str
+    train: tf.data.Dataset
+    train_from: Callable[[int], tf.data.Dataset]
+    test: tf.data.Dataset
+    image_shape: tuple[int, int, int]
+    class_names: list[str]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    crop: float
+    resize: str
+    train_size: int
+    test_size: int
+    steps_per_epoch: int
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    def test_arrays(self, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The first `limit` test images and labels (all by default) as arrays."""
+        count = self.test_size if limit is None else limit
+        batches = list(self.test.unbatch().take(count).batch(256).as_numpy_iterator())
+        images, labels = zip(*batches, strict=True)
+        return np.concatenate(images), np.concatenate(labels)
+
+
+def load(
+    name: str,
+    *,
+    batch_size: int = 64,
+    image_size: int | None = None,
+    data_dir: str | Path | None = None,
+    augmentation: str | None = "shift",
+    holdout: int = 0,
+    seed: int = 0,
+    crop: float | None = None,
+    resize: str = "fit",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    default_size: int = 224,
+    strict: bool = False,
+) -> Dataset:
+    """Load a data set.
+
+    The pixels of test images, and of training images before they are augmented, are those that
+    `predict` makes of the same files: each is turned upright as its EXIF data say, cropped around
+    its center, and resized with antialiasing. Images that already have the wanted size are left as
+    they are.
+
+    Of a folder, every file is looked at first. Those that cannot be read are named and left out.
+
+    Args:
+        name: `"digits"`, a name in tensorflow-datasets, or the path of a folder. A folder with
+            images in it goes before a name.
+        batch_size: Images in a batch.
+        image_size: Height and width to which images are resized; by default their own if all are
+            equal, else `default_size`, and 32 for digits.
+        data_dir: Where tensorflow-datasets keeps its data.
+        augmentation: What is done to training images. `"shift"`: they are shifted at random, by up
+            to an eighth of their size, like the usual 4 pixels of 32. `"crop"`: a part of random
+            place, size and form is cut out of each, as is usual for ImageNet; of each test image
+            the middle is then taken. With both, images are also mirrored at random, unless they
+            are digits. `None`: nothing.
+        holdout: If it is not 0, this number of training images, the first ones, are the test
+            images, and the real test images are not looked at. This is for choosing
+            hyper-parameters.
+        seed: Seed of the shuffling and the augmentation.
+        crop: The share of the sides of test images that is seen, around the center; by default 7/8
+            with `augmentation="crop"`, else all.
+        resize: How test images of another aspect become squares. `"fit"`: what is too wide or too
+            high is cut off at both sides. `"stretch"`: nothing is cut off, and the aspect changes.
+        mean: With `std`, how images are normalized; by default as `STATISTICS` says, or to -1 to 1.
+        std: See `mean`.
+        default_size: See `image_size`.
+        strict: Whether files of a folder that cannot be read are refused, and not left out.
+
+    Raises:
+        ValueError: If there is no such data set, or it is not one of labelled images.
+        OSError: If it has to be downloaded first and cannot be.
+    """
+    for label, value in (("batch_size", batch_size), ("image_size", image_size)):
+        if value is not None and value < 1:
+            raise ValueError(f"`{label}` must be at least 1, got {value}.")
+    if augmentation not in (None, "shift", "crop"):
+        raise ValueError(f"`augmentation` must be 'shift', 'crop' or None, got {augmentation!r}.")
+    if crop is None:
+        crop = CENTER if augmentation == "crop" else 1.0
+    if not 0 < crop <= 1:
+        raise ValueError(f"`crop` must be above 0 and at most 1, got {crop}.")
+    if resize not in RESIZES:
+        raise ValueError(f"`resize` must be one of {RESIZES}, got {resize!r}.")
+    name = absolute(name)
+    means, stds = _normalization(name, mean, std)
+    source = _source(name, image_size, default_size, data_dir, strict)
+    if holdout:
+        source = source.held_out(holdout)
+    size = source.image_size
+
+    def whole(image: tf.Tensor) -> tf.Tensor:
+        return center(source.decode(image), size, crop, resize)
+
+    def distorted(image: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        if augmentation is None:
+            return whole(image)
+        if augmentation == "crop":
+            image = random_crop(source.decode(image), size, seeds)
+        else:
+            image = shifted(whole(image), seeds)
+        if name not in _NOT_MIRRORED:
+            image = tf.image.stateless_random_flip_left_right(image, seeds + 1)
+        return image
+
+    def test_pair(image: tf.Tensor, label: tf.Tensor) -> Pair:
+        return (whole(image) - means) / stds, label
+
+    def train_pair(pair: Pair, seeds: tf.Tensor) -> Pair:
+        image, label = pair
+        return (distorted(image, seeds) - means) / stds, label
+
+    sizes = {split: int(data.cardinality()) for split, data in source.splits.items()}
+    for split, count in sizes.items():
+        if count < 1:
+            raise ValueError(f"The {split} split of {name!r} has no images.")
+    buffer = sizes["train"] if source.is_small else SHUFFLE_BUFFER
+    steps_per_epoch = -(-sizes["train"] // batch_size)
+
+    def train(first: int, repeat: int) -> tf.data.Dataset:
+        # Made anew for every call, because each iteration of one object shuffles differently.
+        data = source.splits["train"].shuffle(buffer, seed=seed)
+        random = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
+        data = tf.data.Dataset.zip((data.repeat(repeat), random))
+        data = data.skip(first * steps_per_epoch * batch_size)
+        return _batches(data.map(train_pair, cores()), batch_size)
+
+    return Dataset(
+        name=name,
+        train=train(0, repeat=1),
+        train_from=lambda first: train(first, repeat=-1),
+        test=_batches(source.splits["test"].map(test_pair, cores()), batch_size),
+        image_shape=(size, size, 3),
+        class_names=source.class_names,
+        mean=means,
+        std=stds,
+        crop=crop,
+        resize=resize,
+        train_size=sizes["train"],
+        test_size=sizes["test"],
+        steps_per_epoch=steps_per_epoch,
+    )
+
+
+def class_names(name: str, data_dir: str | Path | None = None) -> list[str]:
+    """The names of the classes of a data set, without its images.
+
+    Raises:
+        ValueError: If there is no such data set, or it is not one of labelled images.
+    """
+    if name == "digits":
+        return [str(digit) for digit in range(10)]
+    if name == "cifar10":
+        return [*CIFAR10]
+    if is_folder(name):
+        return folder_classes(Path(absolute(name)))
+    return list(tfds_builder(name, data_dir).info.features["label"].names)
+
+
+def statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation with which a data set is normalized, by default to [-1, 1]."""
+    return STATISTICS.get(name, ((127.5,) * 3, (127.5,) * 3))
+
+
+def absolute(name: str) -> str:
+    """`name`, or the absolute path of the folder that it is the path of."""
+    return str(Path(name).expanduser().resolve()) if name != "digits" and is_folder(name) else name
+
+
+def _normalization(
+    name: str, mean: Sequence[float] | None, std: Sequence[float] | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel."""
+    if (mean is None) != (std is None):
+        raise ValueError("Give both `mean` and `std`, or none of them.")
+    if mean is None or std is None:
+        return statistics(name)
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise ValueError(
+            f"`mean` and `std` must have a number for each of three channels, and those of `std` "
+            f"be above 0, got {mean} and {std}."
+        )
+    return tuple(mean), tuple(std)
+
+
+def _source(
+    name: str, image_size: int | None, default_size: int, data_dir: str | Path | None, strict: bool
+) -> Source:
+    if name == "digits":
+        return digits(image_size or 32)
+    if is_folder(name):
+        if image_size is None:
+            size = f"{default_size}x{default_size}"
+            say(f"Images of {name} become {size} pixels: --image-size (`image_size`) is another")
+        return folder_source(Path(name), image_size or default_size, strict=strict)
+    try:
+        return tfds_source(name, image_size, default_size, data_dir)
+    except ValueError:
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            folder_classes(folder)  # says what it misses
+        raise
+
+
+def _batches(data: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    """Batches, of which the next ones are made while one is used.
+
+    How many images are prepared at once is fixed. TensorFlow's search for a better number looks at
+    itself for up to a minute after the last batch where there is one core.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return data.batch(batch_size).prefetch(2).with_options(options)

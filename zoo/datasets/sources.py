@@ -1,0 +1,177 @@
+"""Where images come from, before anything is done to them."""
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from larq_reactnet.zoo.datasets.pixels import decoded
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["Source", "cores", "digits", "tfds_builder", "tfds_source"]
+
+CACHE_LIMIT = 2**30  # bytes of encoded images up to which a set is kept in memory, fully shuffled
+PATIENCE = 5  # seconds for the first answer of the network
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set before anything is done to it.
+
+    Attributes:
+        splits: Pairs of (encoded image, label), which are small enough to shuffle and to skip.
+        decode: Function that gives the pixels, 0 to 255, of an encoded image. Their shape is fixed
+            and not larger than wanted, or else is not known and has three channels.
+        class_names: One name for each label.
+        image_size: Height and width that the images are to get.
+        is_small: Whether all of `train` fits in memory.
+    """
+
+    splits: dict[str, tf.data.Dataset]
+    decode: Callable[[tf.Tensor], tf.Tensor]
+    class_names: list[str]
+    image_size: int
+    is_small: bool
+
+    def held_out(self, count: int) -> "Source":
+        """This data set with the first `count` training images as its test images."""
+        train = self.splits["train"]
+        size = int(train.cardinality())
+        if not 0 < count < size:
+            raise ValueError(f"`holdout` must leave some of {size:,} training images, got {count}.")
+        return replace(self, splits={"train": train.skip(count), "test": train.take(count)})
+
+
+def cores() -> int:
+    """Number of the processor's cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def digits(image_size: int) -> Source:
+    """Scikit-learn's digits: every fifth image of each class is a test image."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    images = np.round(found.images[..., None] * (255 / 16)).astype(np.uint8)
+    order = np.argsort(found.target, kind="stable")
+    is_test = np.arange(len(order)) % 5 == 0
+    splits = {
+        split: tf.data.Dataset.from_tensor_slices((images[chosen], found.target[chosen]))
+        for split, chosen in (("train", order[~is_test]), ("test", order[is_test]))
+    }
+    names = [str(digit) for digit in found.target_names]
+    if image_size >= images.shape[1]:
+        return Source(splits, lambda image: image, names, image_size, is_small=True)
+
+    # Smaller ones are made by Pillow, from images whose size TensorFlow does not know.
+    splits = {
+        split: data.map(lambda image, label: (tf.io.encode_png(image), label))
+        for split, data in splits.items()
+    }
+    return Source(splits, decoded, names, image_size, is_small=True)
+
+
+def tfds_builder(name: str, data_dir: str | Path | None) -> Any:
+    """What knows all of the set called `name` in tensorflow-datasets.
+
+    Raises:
+        ValueError: If there is none, or it is not one of labelled images.
+    """
+    import tensorflow_datasets as tfds
+
+    if data_dir is not None:
+        data_dir = Path(data_dir).expanduser()
+        if not data_dir.is_dir():
+            raise ValueError(f"There is no folder {data_dir} to find {name!r} in.")
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except (tfds.core.DatasetNotFoundError, ValueError) as error:  # ValueError: not even a name
+        raise ValueError(
+            f"No data set is called {name!r}: give 'digits', a name from "
+            "https://www.tensorflow.org/datasets/catalog, or a folder with images in CLASS/, or in "
+            "train/CLASS/ and test/CLASS/."
+        ) from error
+    features = builder.info.features
+    if features is None or not {"image", "label"} <= set(features):
+        raise ValueError(f"{name!r} is not a set of labelled images.")
+    return builder
+
+
+def tfds_source(
+    name: str, image_size: int | None, default_size: int, data_dir: str | Path | None
+) -> Source:
+    """A set of tensorflow-datasets."""
+    import tensorflow_datasets as tfds
+
+    builder = tfds_builder(name, data_dir)
+    try:
+        _check_network(builder)
+        builder.download_and_prepare()
+    except Exception as error:
+        raise OSError(
+            f"{name!r} is not in {builder.data_dir} and could not be downloaded: "
+            f"{type(error).__name__}. Give the folder of a prepared copy as `data_dir`."
+        ) from error
+    test = "test" if "test" in builder.info.splits else "validation"
+    if "train" not in builder.info.splits or test not in builder.info.splits:
+        raise ValueError(f"{name!r} has the splits {[*builder.info.splits]}: no train and test.")
+    is_small = builder.info.dataset_size <= CACHE_LIMIT
+    splits = {
+        key: builder.as_dataset(
+            split=split, as_supervised=True, decoders={"image": tfds.decode.SkipDecoding()}
+        )
+        for key, split in (("train", "train"), ("test", test))
+    }
+    if is_small:
+        splits = {key: data.cache() for key, data in splits.items()}
+    image, label = builder.info.features["image"], builder.info.features["label"]
+    height, width = image.shape[:2]
+    if image_size is None:
+        image_size = height if height is not None and height == width else default_size
+    is_fixed = height is not None and width is not None and max(height, width) <= image_size
+    decode = image.decode_example if is_fixed else decoded
+    return Source(splits, decode, label.names, image_size, is_small)
+
+
+def _check_network(builder: Any) -> None:
+    """Raise ConnectionError if a data set has to be downloaded and there is no network.
+
+    tensorflow-datasets itself tries each file again and again, for minutes. No single address tells
+    whether there is a network, because some are blocked in some places: one answer is enough.
+    """
+    folder = Path(builder.data_dir)
+    downloads = folder.parents[1] / "downloads"
+    if (
+        folder.exists()
+        or builder.MANUAL_DOWNLOAD_INSTRUCTIONS  # these files are downloaded by hand
+        or any(downloads.glob("*.INFO"))  # some have been downloaded before
+    ):
+        return
+    import requests
+
+    answers: queue.Queue[bool] = queue.Queue()
+
+    def ask(address: str) -> None:
+        try:
+            requests.head(address, timeout=PATIENCE)
+            answers.put(True)
+        except (requests.RequestException, OSError, ValueError):
+            answers.put(False)
+
+    addresses = {"https://storage.googleapis.com", "https://www.tensorflow.org", "https://pypi.org"}
+    addresses |= {builder.info.homepage} if builder.info.homepage else set()
+    for address in addresses:
+        threading.Thread(target=ask, args=(address,), daemon=True).start()
+    try:
+        if any(answers.get(timeout=PATIENCE) for _ in addresses):
+            return
+    except queue.Empty:
+        pass
+    raise ConnectionError("there is no network")

@@ -312,6 +312,19 @@ def test_binary_weights_on_the_images_are_no_fault():
     assert [finding.layer for finding in check(nested)] == ["faulty"]
 
 
+def test_binary_weights_on_feature_maps_are_a_fault(rng):
+    """The inputs of this network are no pictures, and 73,728 bytes of weights would be float."""
+    model = randomized(model_of(conv(64, input_quantizer=None), shape=(8, 8, 32)), rng)
+    (finding,) = check(model)
+    assert (finding.layer, finding.kind, finding.blocks) == ("faulty", "float", True)
+    assert "inputs, 32 channels of the network's own, are not" in finding.problem
+    assert "input_quantizer" in finding.cure
+    assert binary_convolutions(model) == []
+    assert count_operators(convert(model)) == {"CONV_2D": 1}
+    for channels in (1, 3, 4):
+        assert check(model_of(conv(64, input_quantizer=None), shape=(8, 8, channels))) == []
+
+
 # Costs.
 
 

@@ -39,6 +39,8 @@ layers = tf.keras.layers
 _BINARY_CONVOLUTION = (lq.layers.QuantConv2D,)
 _BINARY_DENSE = (lq.layers.QuantDense,)
 
+_PICTURES = range(1, 5)  # channels of grey, grey and alpha, RGB, RGB and alpha
+
 # Layers that only move their inputs to other places, so that signs stay signs. LCE does not compute
 # them with bits, though.
 _KEEP_VALUES = (
@@ -65,17 +67,23 @@ def is_binary_convolution(graph: Graph, call: Call) -> bool:
 
 
 def _is_meant_binary(graph: Graph, call: Call) -> bool:
-    """Whether the layer is quantized, and is not the first layer of the network.
+    """Whether the layer is quantized, and does not take pictures.
 
-    The weights of the first layer may be binary, as in BinaryNet, but its inputs are real.
+    The first layer may have binary weights, as in BinaryNet, but the pixels that it takes are real.
+    Only pictures are exempt: the inputs of a network may also be feature maps of another one, of
+    which a layer with binary weights in float32 takes a large part of the file.
     """
     if not is_quantized(call.layer):
         return False
     if call.layer.input_quantizer is not None:
         return True
+    return not (_takes_inputs(graph, call) and call.inputs[0].shape[-1] in _PICTURES)
+
+
+def _takes_inputs(graph: Graph, call: Call) -> bool:
+    """Whether the layer takes the inputs of the network, padded or as they are."""
     source = graph.source(call.inputs[0])
-    padded = source.inputs[0] if padding_of(source) else call.inputs[0]
-    return not graph.takes_images(padded)
+    return graph.takes_images(source.inputs[0] if padding_of(source) else call.inputs[0])
 
 
 def _binary_faults(graph: Graph, call: Call) -> list[Fault]:
@@ -121,10 +129,11 @@ def _input(graph: Graph, call: Call) -> list[Fault]:
     padding = padding_of(source)
     behind = _signs_behind(graph, source.inputs[0] if padding else tensor)
     if not behind:
+        whose = f", {tensor.shape[-1]} channels of the network's own," if _takes_inputs(graph, call) else ""
         return [
             _fault(
                 call,
-                "its weights are binary but its inputs are not, so its weights stay in float",
+                f"its weights are binary but its inputs{whose} are not, so its weights stay in float",
                 "give it a binary `input_quantizer`, or no `kernel_quantizer`",
             )
         ]

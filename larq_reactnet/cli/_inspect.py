@@ -20,7 +20,7 @@ __all__ = ["inspect"]
     "page",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write a page for the browser instead of printing a table.",
+    help="Write a page for the browser instead of printing a table. --json is printed all the same.",
 )
 @user_errors
 def inspect(path: Path, as_json: bool, page: Path | None) -> None:
@@ -32,7 +32,7 @@ def inspect(path: Path, as_json: bool, page: Path | None) -> None:
     Examples:
       larq-reactnet inspect model.tflite
       larq-reactnet inspect model.tflite --html model.html
-      larq-reactnet inspect model.tflite --json > model.json
+      larq-reactnet inspect model.tflite --html model.html --json > model.json
     """
     found = lr.converters.inspect(path)
     if page is not None:

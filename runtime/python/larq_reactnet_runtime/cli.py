@@ -183,8 +183,8 @@ def _info(options: argparse.Namespace) -> None:
     if metadata.mean:
         rows += [("inputs are", f"(pixel - {[*metadata.mean]}) / {[*metadata.std]}")]
     if metadata.labels:
-        few = ", ".join(metadata.labels[:3])
-        rows += [("labels", f"{len(metadata.labels)}: {few}, ...")]
+        few = [*metadata.labels[:3], *(["..."] if len(metadata.labels) > 3 else [])]
+        rows += [("labels", f"{len(metadata.labels)}: {', '.join(few)}")]
     counts = sorted(model.operators.items(), key=lambda item: (-item[1], item[0]))
     rows += [("operators", ", ".join(f"{count} {name}" for name, count in counts))]
     try:

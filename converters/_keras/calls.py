@@ -1,8 +1,9 @@
 """Functional and sequential Keras models, read as a list of calls and built again."""
 
 import contextlib
+import inspect
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -31,6 +32,7 @@ __all__ = [
     "new_inputs",
     "rebuild",
     "run_call",
+    "run_in_inference",
 ]
 
 
@@ -140,6 +142,16 @@ def run_call(call: Call, layer: tf.keras.layers.Layer, tensors: Tensors) -> Any:
         lambda value: tensors.get(id(value), value), call.arguments
     )
     return layer(*args, **kwargs)
+
+
+def run_in_inference(call: Call, tensors: Sequence[Any]) -> Any:
+    """What the layer of `call` gives for other tensors than its Keras tensors, in inference."""
+    args, kwargs = call.arguments
+    if "training" in inspect.signature(call.layer.call).parameters:
+        kwargs = {**kwargs, "training": False}
+    inference = Call(call.layer, call.inputs, call.outputs, (args, kwargs))
+    given = {id(old): new for old, new in zip(call.inputs, tensors, strict=True)}
+    return run_call(inference, call.layer, given)
 
 
 def new_inputs(model: tf.keras.Model, dtype: str | None = None) -> list[Any]:

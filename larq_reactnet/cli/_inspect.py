@@ -20,7 +20,7 @@ __all__ = ["inspect"]
     "page",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write a page for the browser instead of printing a table. --json is printed all the same.",
+    help="Write a page for the browser, in place of the table. It goes together with --json.",
 )
 @user_errors
 def inspect(path: Path, as_json: bool, page: Path | None) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from larq_reactnet_runtime import _engine
 from larq_reactnet_runtime._shared.metadata import Metadata, metadata_of
-from larq_reactnet_runtime._shared.model import File, Tensor, content_of, read
+from larq_reactnet_runtime._shared.model import File, Model, Tensor, content_of, read
 
 __all__ = ["Interpreter"]
 
@@ -80,8 +80,12 @@ class Interpreter:
                 f"The .tflite has {len(self.model.inputs)} inputs: one is supported. Use "
                 "`load_delegate` with an interpreter of your own."
             )
-        self._input = _batch_of_floats(self.model.inputs[0], "input")
-        self._outputs = [_batch_of_floats(tensor, "output") for tensor in self.model.outputs]
+        try:
+            self._input = _batch_of_floats(self.model.inputs[0], "input")
+            self._outputs = [_batch_of_floats(tensor, "output") for tensor in self.model.outputs]
+        except ValueError:
+            _refuse_foreign(self.model)  # the converter did not know what they give
+            raise
         self.input_shapes = [self._input.shape]
         self.input_types = [np.float32]
         self.output_shapes = [tensor.shape for tensor in self._outputs]
@@ -211,6 +215,17 @@ class Interpreter:
         self._interpreter.resize_tensor_input(self._input_index, [size, *self.input_shape])
         self._interpreter.allocate_tensors()
         self._batch = size
+
+
+def _refuse_foreign(model: Model) -> None:
+    """Raise ValueError if a file has operators of neither TensorFlow Lite nor LCE."""
+    known = ("Lce", "operator ")  # the latter is what `read` calls those that it has no name for
+    foreign = [n for n in model.operators if not n.isupper() and not n.startswith(known)]
+    if foreign:
+        raise ValueError(
+            f"The .tflite has the operator {' and '.join(foreign)}, which is neither one of "
+            "TensorFlow Lite nor one of Larq Compute Engine."
+        )
 
 
 def _batch_of_floats(tensor: Tensor, kind: str) -> Tensor:

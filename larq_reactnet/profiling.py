@@ -6,6 +6,7 @@ layers, one operation each, and nothing else:
 \\[ \text{OPs} = \text{BOPs} / 64 + \text{FLOPs} \\]
 """
 
+import re
 from dataclasses import asdict, dataclass
 
 import larq as lq
@@ -36,6 +37,7 @@ _COUNTED = (
     tf.keras.layers.SeparableConv2D,
     tf.keras.layers.Dense,
 )
+_LOCAL = (tf.keras.layers.LocallyConnected1D, tf.keras.layers.LocallyConnected2D)
 
 
 @dataclass(frozen=True)
@@ -169,8 +171,20 @@ def _calls(model: tf.keras.Model, times: int = 1) -> dict[int, tuple[tf.keras.la
     return calls
 
 
+def _einsum_positions(layer: tf.keras.layers.Layer) -> int:
+    """How often each weight of an `EinsumDense` is multiplied in one call."""
+    _, kernel, output = re.split(",|->", layer.equation)
+    sizes = dict(zip(kernel, layer.kernel.shape, strict=True))
+    outputs = int(np.prod(layer.get_output_shape_at(0)[1:], dtype=np.int64))
+    return outputs // int(np.prod([sizes[axis] for axis in kernel if axis in output]))
+
+
 def _positions(layer: tf.keras.layers.Layer, calls: int) -> int:
     """Number of positions at which the kernel is applied, over all calls of the layer."""
+    if isinstance(layer, _LOCAL) and layer.implementation == 1:
+        return calls  # the kernel has other weights for each position
+    if isinstance(layer, tf.keras.layers.EinsumDense):
+        return calls * _einsum_positions(layer)
     if not isinstance(layer, _COUNTED):
         raise ValueError(f"{layer.name} is a {type(layer).__name__}, which cannot be counted.")
     is_transposed = isinstance(layer, _TRANSPOSED)

@@ -93,7 +93,6 @@ RIGHT = {
     "Dense": lambda: [layers.Dense(3, "sigmoid")],
     "DepthwiseConv1D": lambda: [line(), layers.DepthwiseConv1D(3)],
     "DepthwiseConv2D": lambda: [layers.DepthwiseConv2D(3, depth_multiplier=2)],
-    "Discretization": lambda: [layers.Discretization([0.0, 1.0])],
     "Dot": lambda: [pair(layers.Dot(2))],
     "Dropout": lambda: [layers.Dropout(0.1)],
     "ELU": lambda: [layers.ELU()],
@@ -156,13 +155,27 @@ RIGHT = {
     "ZeroPadding2D": lambda: [layers.ZeroPadding2D(1)],
     "ZeroPadding3D": lambda: [cube(), layers.ZeroPadding3D(1)],
 }
-RIGHT_ACTIVATIONS = (
-    "elu exponential hard_sigmoid linear mish relu selu sigmoid softmax softplus swish tanh"
-).split()
+RIGHT_ACTIVATIONS = [
+    "elu",
+    "exponential",
+    "hard_sigmoid",
+    "linear",
+    "mish",
+    "relu",
+    "selu",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "swish",
+    "tanh",
+]
 RIGHT_FUNCTIONS = {
-    **{name: getattr(tf.math, name) for name in "abs cos sin exp expm1 square sign floor".split()},
-    **{name: getattr(tf.math, name) for name in "softplus log_softmax log_sigmoid".split()},
-    **{name: getattr(tf.nn, name) for name in "relu6 leaky_relu crelu silu".split()},
+    **{
+        name: getattr(tf.math, name)
+        for name in ["abs", "cos", "sin", "exp", "expm1", "square", "sign", "floor"]
+    },
+    **{name: getattr(tf.math, name) for name in ["softplus", "log_softmax", "log_sigmoid"]},
+    **{name: getattr(tf.nn, name) for name in ["relu6", "leaky_relu", "crelu", "silu"]},
     "add": lambda x: x + 0.5,
     "argmax": lambda x: tf.argmax(x, -1),
     "clip": lambda x: tf.clip_by_value(x, -1.0, 1.0),
@@ -198,7 +211,8 @@ LOOPS = {
     "ConvLSTM1D": lambda: [layers.Reshape((4, 4, 8)), layers.ConvLSTM1D(3, 2)],
     "ConvLSTM2D": lambda: [cube(), layers.ConvLSTM2D(3, 2)],
     "GRU": lambda: [line(), layers.GRU(3)],
-    "RNN": lambda: [line(), layers.RNN(layers.StackedRNNCells([layers.LSTMCell(3)] * 1))],
+    "GRU of sequences": lambda: [line(), layers.GRU(3, return_sequences=True)],
+    "RNN": lambda: [line(), layers.RNN([layers.LSTMCell(3), layers.GRUCell(2)])],
     "SimpleRNN": lambda: [line(), layers.SimpleRNN(3)],
 }
 
@@ -215,8 +229,19 @@ CURED = {
     ),
     "LSTM": (lambda: [line(), layers.LSTM(3)], r"one tensor of the two states.*RNN\(LSTMCell"),
     "Bidirectional": (
-        lambda: [line(), layers.Bidirectional(layers.LSTM(3, return_sequences=True))],
+        lambda: [line(), layers.Bidirectional(layers.LSTM(3))],
         "one tensor of the two states",
+    ),
+    "LSTM of sequences": (
+        lambda: [layers.Reshape((4, 32)), layers.LSTM(3, return_sequences=True)],
+        "one tensor of the two states.*unroll=True",
+    ),
+    "Bidirectional of sequences": (
+        lambda: [
+            layers.Reshape((4, 32)),
+            layers.Bidirectional(layers.GRU(3, return_sequences=True)),
+        ],
+        "several recurrent layers.*unroll=True",
     ),
     "two recurrent layers": (
         lambda: [
@@ -250,7 +275,6 @@ REFUSED = {
     ),
     "area": (lambda: [layers.Resizing(3, 3, interpolation="area")], "ResizeArea"),
     "lanczos": (lambda: [layers.Resizing(3, 3, "lanczos3")], "ScaleAndTranslate"),
-    "a stateful LSTM": (lambda: [line(), Stateful()], "without `stateful`"),
     "two convolutions in time": (
         lambda: [cube(), layers.ConvLSTM2D(2, 1, return_sequences=True), layers.ConvLSTM2D(2, 2)],
         "use one recurrent layer",
@@ -267,15 +291,12 @@ REFUSED = {
 }  # fmt: skip
 
 
-class Stateful(layers.LSTM):
-    """Placeholder: a stateful layer needs a batch of known size."""
-
-
-# Not for models with numbers as inputs, or not layers by themselves.
+# Not for models with numbers as inputs, of the type int64 (which `export` refuses by its name), or
+# not layers by themselves.
 ELSEWHERE = {
-    "AbstractRNNCell", "DenseFeatures", "GRUCell", "HashedCrossing", "Hashing", "InputLayer",
-    "InputSpec", "IntegerLookup", "LSTMCell", "Layer", "SimpleRNNCell", "StackedRNNCells",
-    "StringLookup", "TFSMLayer", "TextVectorization", "Wrapper",
+    "AbstractRNNCell", "DenseFeatures", "Discretization", "GRUCell", "HashedCrossing", "Hashing",
+    "InputLayer", "InputSpec", "IntegerLookup", "LSTMCell", "Layer", "SimpleRNNCell",
+    "StackedRNNCells", "StringLookup", "TFSMLayer", "TextVectorization", "Wrapper",
 }  # fmt: skip
 
 
@@ -297,3 +318,105 @@ def test_every_layer_and_activation_is_in_a_table():
     }
     names = {function.__name__ for function in GOOD_ACTIVATIONS}
     assert names <= {*RIGHT_ACTIVATIONS, *RIGHT_FUNCTIONS, "softmax_v2"}
+
+
+def verified(model, folder):
+    """The report of `export`, whose proof says that the file computes what the model does."""
+    images = noise(model, np.random.default_rng(1), 3)
+    report = export(model, folder / "m.tflite", verify_with=images, progress=False)
+    largest = np.abs(model(images, training=False)).max()
+    assert report.agreement.max_distance < 1e-5 * largest
+    assert len(report.agreement.engines) >= 1
+    return report
+
+
+@pytest.mark.slow
+def test_what_is_right(tmp_path):
+    branches = [make() for make in RIGHT.values()]
+    branches += [[layers.Activation(name)] for name in RIGHT_ACTIVATIONS]
+    branches += [[function] for function in RIGHT_FUNCTIONS.values()]
+    model = behind(*branches)
+    assert faults_of(check(model)) == []
+    assert cure(model) is model
+    assert verified(model, tmp_path).operators["LceBconv2d"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LOOPS)
+def test_one_recurrent_layer_is_right(name, tmp_path):
+    model = behind(LOOPS[name]())
+    assert faults_of(check(model)) == []
+    assert verified(model, tmp_path).operators["WHILE"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CURED)
+def test_what_is_cured(name, tmp_path):
+    make, words = CURED[name]
+    model = behind(make())
+    found = faults_of(check(model))
+    assert found
+    assert all(re.search(words, str(finding)) and finding.applied for finding in found)
+    cured, images = cure(model), noise(model, np.random.default_rng(1))
+    np.testing.assert_allclose(cured(images), model(images), rtol=1e-5, atol=1e-5)
+    assert faults_of(check(cured)) == []
+    report = verified(model, tmp_path)
+    assert len(report.cured) == len(found)
+    assert all(replay.is_equal for replay in report.proof.replays)
+    assert report.proof.not_replayed == ""
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(name, tmp_path):
+    make, words = REFUSED[name]
+    model = behind(make())
+    found = faults_of(check(model))
+    assert found
+    assert all(finding.blocks and re.search(words, str(finding)) for finding in found)
+    assert {finding.layer for finding in found} <= {layer.name for layer in model.layers}
+    if name == "erfc":
+        with pytest.raises(ExportError, match=r"tf\.math\.erfc: no engine has a kernel"):
+            export(model, tmp_path / "m.tflite", progress=False)
+
+
+def test_all_at_once_names_only_what_is_wrong():
+    model = behind([layers.ELU()], [layers.Activation("gelu", name="wrong")], [tf.math.exp])
+    assert [finding.layer for finding in faults_of(check(model))] == ["wrong"]
+
+
+def test_stateful_lstm_is_refused():
+    """It is meant to keep its states from one batch to the next."""
+    inputs = layers.Input((4, 3), batch_size=1)
+    model = tf.keras.Model(inputs, layers.LSTM(2, stateful=True, name="memory")(inputs))
+    (finding,) = check(model)
+    assert finding.blocks
+    assert "without `stateful`" in finding.cure
+
+
+def test_without_lce_nothing_is_tried(without):
+    without("lce")
+    assert faults_of(check(behind([layers.Lambda(lambda x: tf.math.atanh(x / 9))]))) == []
+
+
+def test_a_layer_without_configuration(tmp_path):
+    class Opaque(layers.Layer):
+        def __init__(self, function):
+            super().__init__()
+            self.function = function
+
+        def call(self, inputs):
+            return self.function(inputs)
+
+    (finding,) = faults_of(check(behind([Opaque(tf.math.acosh)])))
+    assert "operator Acosh" in finding.problem
+    assert faults_of(check(behind([Opaque(tf.math.cos)]))) == []
+
+
+def test_error_function_by_parts():
+    """In float32 its error is like that of TensorFlow's, and in float64 it is TensorFlow's."""
+    x = np.concatenate([np.linspace(-6, 6, 200_001), [0.0, 1e-30, -1e-30, 1e30, -1e30]])
+    x = x.astype(np.float32).astype(np.float64)
+    exact = tf.math.erf(tf.constant(x)).numpy()
+    errors = [np.abs(f(tf.constant(x, tf.float32)) - exact).max() for f in (erf, tf.math.erf)]
+    assert max(errors) < 8 * 2.0**-24
+    np.testing.assert_array_equal(erf(tf.constant(x)), exact)

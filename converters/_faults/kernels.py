@@ -8,14 +8,17 @@ something is wrong.
 
 import itertools
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from larq_reactnet.converters._faults.finding import Fault, Finding
 from larq_reactnet.converters._faults.loops import (
+    gives_sequences,
     is_fused,
     is_loop,
     is_stateful,
+    is_two_of_sequences,
     unrolled,
 )
 from larq_reactnet.converters._faults.parts import by_parts
@@ -121,6 +124,15 @@ class _Verdict(NamedTuple):
     kind: str = "refused"
 
 
+_JOINED = _Verdict(
+    "LCE makes one tensor of the two states of an LSTM, and engines keep it from one input to the "
+    "next",
+    "wrong",
+)
+_SEVERAL = _Verdict(
+    "LCE cannot convert several recurrent layers, or its interpreter computes other numbers",
+    "wrong",
+)
 _FUSED = _Verdict(
     "LCE fuses its constant, which is not one number per channel, into the binary convolution "
     "before it, whose kernel refuses that"
@@ -146,9 +158,11 @@ class _Piece(NamedTuple):
 def missing_kernels(graph: Graph) -> list[Fault]:
     """The faults of layers that the engines cannot run, or that LCE converts wrongly."""
     loops = [call for call in graph.calls if is_loop(call.layer)]
-    found = [_several_loops(call) for call in loops] if len(loops) > 1 else []
+    # Two loops that only give their last outputs, as in a bidirectional layer, are right.
+    is_several = len(loops) > 1 or any(is_two_of_sequences(call.layer) for call in loops)
+    found = [_of_loop(call, _SEVERAL) for call in loops] if is_several else []
     if not found:
-        found = [_joined_states(call) for call in loops if is_fused(call.layer)]
+        found = [_of_loop(call, _JOINED) for call in loops if is_fused(call.layer)]
     judged = {id(fault.layer) for fault in found}
     waiting = [
         (call, piece)
@@ -162,31 +176,22 @@ def missing_kernels(graph: Graph) -> list[Fault]:
     return found
 
 
-def _joined_states(call: Call) -> Fault:
-    problem = (
-        "LCE makes one tensor of the two states of an LSTM, and engines keep it from one input to "
-        "the next"
-    )
-    cured_by = "" if is_stateful(call.layer) else "loop"
-    cure = "write it as `RNN(LSTMCell(...))`" if cured_by else "build it without `stateful`"
-    finding = Finding(call.layer.name, problem, cure, "wrong", bool(cured_by))
-    return Fault(finding, call.layer, call, cured_by)
-
-
-def _several_loops(call: Call) -> Fault:
-    problem = "LCE cannot convert several recurrent layers, or its interpreter computes others"
-    steps = call.inputs[0].shape[1]
-    is_cured = steps is not None and not is_stateful(call.layer) and _unrolls(call.layer)
-    cure = "give it `unroll=True`" if is_cured else "use one recurrent layer, not stateful"
-    finding = Finding(call.layer.name, problem, cure, "wrong", is_cured)
-    return Fault(finding, call.layer, call, "unrolled" if is_cured else "")
-
-
-def _unrolls(layer: tf.keras.layers.Layer) -> bool:
-    return unrolled(layer, layer.name) is not None
+def _of_loop(call: Call, verdict: "_Verdict") -> Fault:
+    """What is wrong with a recurrent layer, and the form in which it is right."""
+    layer = call.layer
+    cure, cured_by = "use one recurrent layer, not stateful, that can be unrolled", ""
+    if not is_stateful(layer):
+        if verdict is _JOINED and not gives_sequences(layer):
+            cure, cured_by = "write it as `RNN(LSTMCell(...))`, a loop", "loop"
+        elif call.inputs[0].shape[1] is not None and unrolled(layer, layer.name) is not None:
+            cure, cured_by = "give it `unroll=True`", "unrolled"
+    finding = Finding(layer.name, verdict.problem, cure, verdict.kind, bool(cured_by))
+    return Fault(finding, layer, call, cured_by)
 
 
 def _fault(call: Call, verdict: _Verdict) -> Fault:
+    if is_loop(call.layer):
+        return _of_loop(call, verdict)
     parts = by_parts(call)
     if parts is not None:
         cure = parts.cure
@@ -310,16 +315,16 @@ def _convolved(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def _explained(trial: Trial) -> _Verdict:
-    operators = trial.operators or {}
-    custom = [name for name in operators if name not in _OWN and not name.isupper()]
-    if not operators:
-        names = sorted(set(re.findall(r"'tf\.(\w+)' op", trial.refusal)))
+    if not trial.operators:
+        named = ", ".join(sorted(set(re.findall(r"'tf\.(\w+)' op", trial.refusal))))
         first = trial.refusal.split("\n")[0]
-        what = f"its operator {', '.join(names)}" if names else f"it: {first}"
-        return _Verdict(f"LCE cannot convert {what}")
+        return _Verdict(
+            f"LCE cannot convert {f'its operator {named}' if named else f'it: {first}'}"
+        )
+    custom = [name for name in trial.operators if name not in _OWN and not name.isupper()]
     if custom:
         return _Verdict(f"no engine has a kernel for its operator {', '.join(custom)}")
-    names = ", ".join(name for name in operators if name not in _OWN + _AROUND)
+    names = ", ".join(name for name in trial.operators if name not in _OWN + _AROUND)
     if trial.refusal:
         return _Verdict(f"LCE's interpreter refuses its operators ({names})")
     return _Verdict(f"LCE makes operators of it ({names}) that give other numbers", "wrong")
@@ -341,6 +346,8 @@ def _plain(config: Any) -> Any:
 def _form(layer: tf.keras.layers.Layer) -> Any:
     """What tells a layer from others."""
     try:
-        return type(layer), _plain(layer.get_config())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of functions that cannot be saved
+            return type(layer), _plain(layer.get_config())
     except NotImplementedError:  # it has no configuration
         return id(layer)

@@ -6,9 +6,9 @@ of them. Interpreters then overwrite the one state with the other. They also kee
 one input to the next, where Keras begins with zeros each time. A loop over `LSTMCell` computes the
 same as the layer, and has neither problem.
 
-One loop is right, of any recurrent layer. LCE does not know the size of what a loop gives: it often
-cannot convert a second loop that takes it, and if it does, its interpreter computes other numbers
-after the first input. Recurrent layers that are unrolled have no loop.
+One loop is right if only its last output is used. LCE does not know the size of what a loop gives
+for all steps: it often cannot convert a second loop that takes it, and if it does, its interpreter
+computes other numbers after the first input. Recurrent layers that are unrolled have no loop.
 """
 
 from typing import Any
@@ -17,7 +17,15 @@ from larq_reactnet.converters._keras.calls import clone
 
 import tensorflow as tf
 
-__all__ = ["as_loop", "is_fused", "is_loop", "is_stateful", "unrolled"]
+__all__ = [
+    "as_loop",
+    "gives_sequences",
+    "is_fused",
+    "is_loop",
+    "is_stateful",
+    "is_two_of_sequences",
+    "unrolled",
+]
 
 layers = tf.keras.layers
 _OF_CELL = (
@@ -58,6 +66,16 @@ def is_loop(layer: tf.keras.layers.Layer) -> bool:
 def is_stateful(layer: tf.keras.layers.Layer) -> bool:
     """Whether a recurrent layer keeps its states from one batch to the next."""
     return bool(getattr(getattr(layer, "forward_layer", layer), "stateful", False))
+
+
+def gives_sequences(layer: tf.keras.layers.Layer) -> bool:
+    """Whether a recurrent layer gives its output for each step."""
+    return bool(getattr(layer, "forward_layer", layer).return_sequences)
+
+
+def is_two_of_sequences(layer: tf.keras.layers.Layer) -> bool:
+    """Whether a layer is two loops that give their output for each step."""
+    return type(layer) is layers.Bidirectional and gives_sequences(layer)
 
 
 def unrolled(layer: tf.keras.layers.Layer, name: str) -> tf.keras.layers.Layer | None:

@@ -15,8 +15,9 @@ __all__ = ["Erf", "Gelu", "Parts", "by_parts", "erf"]
 layers = tf.keras.layers
 _EPSILON = 2.0**-10  # added to 1 minus itself, it gives exactly 1
 
-# The error function is a quotient of polynomials within rounding to float32, and beyond 4 it rounds
-# to 1. These are the coefficients that Eigen uses, and so TensorFlow, the highest power first.
+# The error function as a quotient of polynomials, as near as float32 allows. Beyond 4 it rounds to
+# 1. These are the coefficients of Eigen, the library that TensorFlow computes with, the highest
+# power first.
 _LARGEST = 4.0
 _ABOVE = (
     -2.72614225801306e-10,
@@ -57,7 +58,7 @@ def _polynomial(x: tf.Tensor, coefficients: tuple[float, ...]) -> tf.Tensor:
 
 
 @lq.utils.register_keras_custom_object
-class Erf(layers.Layer):
+class Erf(tf.keras.layers.Layer):
     """The error function, by parts."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -66,7 +67,7 @@ class Erf(layers.Layer):
 
 
 @lq.utils.register_keras_custom_object
-class Gelu(layers.Layer):
+class Gelu(tf.keras.layers.Layer):
     """`gelu(x) = x (1 + erf(x / sqrt(2))) / 2`, by parts."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -75,7 +76,7 @@ class Gelu(layers.Layer):
 
 
 @lq.utils.register_keras_custom_object
-class Softsign(layers.Layer):
+class Softsign(tf.keras.layers.Layer):
     """`softsign(x) = x / (1 + |x|)`, by parts."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -96,7 +97,7 @@ class Parts(NamedTuple):
 
 
 # The layers by parts, the functions that they stand for, and what to write instead.
-_LAYERS: dict[type[layers.Layer], tuple[tuple[Any, ...], str]] = {
+_LAYERS: dict[type[tf.keras.layers.Layer], tuple[tuple[Any, ...], str]] = {
     Gelu: (
         (tf.keras.activations.gelu, tf.nn.gelu),
         "use `gelu(x, approximate=True)`, which is one operator; `export` writes it by its parts",
@@ -143,9 +144,10 @@ def _function_of(call: Call) -> Any:
         return None
     args, kwargs = call.arguments
     name = str(call.layer.get_config()["function"])
-    is_exact = not kwargs.get("approximate", args[1] if len(args) > 1 else False)
+    if name == "nn.gelu" and kwargs.get("approximate", args[1] if len(args) > 1 else False):
+        return None  # it has a kernel
     known = {"nn.gelu": tf.nn.gelu, "math.erf": tf.math.erf, "nn.softsign": tf.nn.softsign}
-    return known.get(name) if is_exact else None
+    return known.get(name)
 
 
 def _normalization(layer: tf.keras.layers.Layer, channels: int) -> Parts | None:

@@ -179,6 +179,6 @@ def _probe(quantizer: Quantizer, channels: int) -> tuple[bool, bool] | None:
     trial = try_function(lambda x: tf.nn.conv2d(quantizer(x), kernel, 1, "VALID"), points)
     if trial is None:
         return None
-    if not trial.operators or BCONV2D not in trial.operators or trial.found is None:
+    if trial.refusal or BCONV2D not in trial.operators:
         return False, False
     return True, bool(np.allclose(trial.found, trial.expected, atol=1e-3))

@@ -42,10 +42,14 @@ def as_signs(layer: tf.keras.layers.Layer, tensor: KerasTensor, name: str) -> An
 
     Padding with zeros becomes padding with ones, because the sign of a 0 is +1.
     """
-    threshold = 0.5  # of inputs that are 0 and 1 already
+    threshold: float | None = 0.5  # of inputs that are 0 and 1 already
     if layer.input_quantizer is not None:
         threshold = threshold_of(layer.input_quantizer)
-    changes = {"input_quantizer": plain_sign(layer), "use_bias": False, "activation": "linear"}
+    changes: dict[str, Any] = {
+        "input_quantizer": plain_sign(layer),
+        "use_bias": False,
+        "activation": "linear",
+    }
     if getattr(layer, "padding", "valid") == "same":
         if layer.pad_values != 0:
             raise ValueError(f"{layer.name} pads with {layer.pad_values}.")

@@ -9,7 +9,7 @@ import re
 
 import larq_reactnet as lr  # noqa: F401
 from larq_reactnet.converters import ExportError, check, cure, export
-from larq_reactnet.converters._faults.kernels import GOOD_ACTIVATIONS, GOOD_LAYERS
+from larq_reactnet.converters._faults.known import GOOD_ACTIVATIONS, GOOD_LAYERS
 from larq_reactnet.converters._faults.parts import erf
 
 import numpy as np
@@ -177,6 +177,11 @@ RIGHT_FUNCTIONS = {
     **{name: getattr(tf.math, name) for name in ["softplus", "log_softmax", "log_sigmoid"]},
     **{name: getattr(tf.nn, name) for name in ["relu6", "leaky_relu", "crelu", "silu"]},
     "add": lambda x: x + 0.5,
+    "add two": lambda x: x + tf.exp(x),
+    "maximum": lambda x: tf.maximum(x, tf.exp(x)),
+    "minimum": lambda x: tf.minimum(x, tf.exp(x)),
+    "multiply": lambda x: x * tf.exp(x),
+    "subtract": lambda x: x - tf.exp(x),
     "argmax": lambda x: tf.argmax(x, -1),
     "clip": lambda x: tf.clip_by_value(x, -1.0, 1.0),
     "concat": lambda x: tf.concat([x, 2 * x], -1),

@@ -6,6 +6,7 @@ interpreter runs them on random numbers. All of a model are tried at once, and o
 something is wrong.
 """
 
+import functools
 import itertools
 import re
 import warnings
@@ -13,6 +14,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from larq_reactnet.converters._faults.finding import Fault, Finding
+from larq_reactnet.converters._faults.known import (
+    GOOD_ACTIVATIONS,
+    is_good_function,
+    is_good_layer,
+)
 from larq_reactnet.converters._faults.loops import (
     gives_sequences,
     is_fused,
@@ -27,7 +33,6 @@ from larq_reactnet.converters._faults.trying import Trial, try_function
 from larq_reactnet.converters._keras.calls import Call, KerasTensor, run_in_inference
 from larq_reactnet.converters._keras.graph import Graph
 from larq_reactnet.converters._lce import BCONV2D, BMAXPOOL2D, DEQUANTIZE, QUANTIZE
-from larq_reactnet.layers import LearnableBias, RPReLU
 
 import larq as lq
 import numpy as np
@@ -36,68 +41,6 @@ import tensorflow as tf
 __all__ = ["missing_kernels"]
 
 layers = tf.keras.layers
-activations = tf.keras.activations
-
-# Layers that are right in every form in which they can be written but for their activations.
-# tests/test_kernels.py tries each.
-GOOD_LAYERS = (
-    layers.Activation,
-    layers.ActivityRegularization,
-    layers.Add,
-    layers.AlphaDropout,
-    layers.Average,
-    layers.AveragePooling2D,
-    layers.BatchNormalization,
-    layers.Concatenate,
-    layers.Conv1D,
-    layers.Conv2D,
-    layers.Conv2DTranspose,
-    layers.Cropping2D,
-    layers.Dense,
-    layers.DepthwiseConv2D,
-    layers.Dropout,
-    layers.Flatten,
-    layers.GaussianDropout,
-    layers.GaussianNoise,
-    layers.GlobalAveragePooling2D,
-    layers.GlobalMaxPooling2D,
-    layers.InputLayer,
-    layers.LeakyReLU,
-    layers.MaxPooling2D,
-    layers.Maximum,
-    layers.Minimum,
-    layers.Multiply,
-    layers.PReLU,
-    layers.ReLU,
-    layers.Rescaling,
-    layers.Reshape,
-    layers.SeparableConv2D,
-    layers.SpatialDropout2D,
-    layers.Subtract,
-    layers.ZeroPadding2D,
-    lq.layers.QuantConv1D,
-    lq.layers.QuantConv2D,
-    lq.layers.QuantConv2DTranspose,
-    lq.layers.QuantConv3D,
-    lq.layers.QuantDense,
-    lq.layers.QuantDepthwiseConv2D,
-    lq.layers.QuantSeparableConv1D,
-    lq.layers.QuantSeparableConv2D,
-    LearnableBias,
-    RPReLU,
-)
-GOOD_ACTIVATIONS = (
-    activations.linear,
-    activations.relu,
-    activations.sigmoid,
-    activations.softmax,
-    activations.tanh,
-    tf.nn.relu,
-    tf.nn.relu6,
-    tf.nn.sigmoid,
-    tf.nn.softmax,
-    tf.nn.tanh,
-)
 
 _TOLERANCE = 1e-3  # relative to the largest output; what is wrong is wrong by far more
 _ROWS = 2  # the second shows what an interpreter keeps of the first
@@ -208,10 +151,12 @@ def _piece(graph: Graph, call: Call) -> _Piece | None:
     inner = isinstance(layer, tf.keras.Model) and layer.inputs
     if inner or isinstance(layer, lq.quantizers.Quantizer) or not call.inputs:
         return None
+    if is_good_function(call):
+        return None
     key: Any = (_form(layer), _shapes(call.arguments))
-    function: Callable[[Sequence[Any]], Any] = lambda tensors: run_in_inference(call, tensors)  # noqa: E731
+    function: Callable[[Sequence[Any]], Any] = functools.partial(run_in_inference, call)
     inputs = call.inputs
-    if type(layer) in GOOD_LAYERS and _is_last(layer, call):
+    if is_good_layer(call):
         activation = getattr(layer, "activation", None)
         if activation is None or activation in GOOD_ACTIVATIONS or _is_sign(graph, call):
             return None
@@ -224,17 +169,12 @@ def _piece(graph: Graph, call: Call) -> _Piece | None:
     return _Piece(function, tuple(inputs), is_behind, repr((key, is_behind)))
 
 
-def _is_last(layer: tf.keras.layers.Layer, call: Call) -> bool:
-    """Whether the layer works on the last axis, if it works on one."""
-    axis = getattr(layer, "axis", None)
-    axes = axis if isinstance(axis, list | tuple) else [axis]
-    return axis is None or [*axes] in ([-1], [len(call.outputs[0].shape) - 1])
-
-
 def _is_sign(graph: Graph, call: Call) -> bool:
     """Whether a binary convolution takes the result, so that its rules judge the activation."""
     taker = graph.only_taker(call)
-    return taker is not None and is_binary_convolution(graph, taker)
+    if taker is None or not is_binary_convolution(graph, taker):
+        return False
+    return taker.layer.input_quantizer is None
 
 
 def _is_behind_binary(graph: Graph, call: Call) -> bool:

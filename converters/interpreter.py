@@ -178,7 +178,10 @@ class Interpreter:
         names = refused_operators(content, runs)
         if not names or self._process is None:
             return error
-        return ValueError(f"{TITLES[self.engine]} cannot run the operator {' and '.join(names)}.")
+        what = " and ".join(names)
+        return ValueError(
+            f"{TITLES[self.engine]} refuses the .tflite: it cannot run the operator {what}."
+        )
 
     def _rows(self, given: list[np.ndarray], progress: bool) -> Iterator[list[np.ndarray]]:
         """The inputs of each run."""

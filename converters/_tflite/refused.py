@@ -13,6 +13,8 @@ import numpy as np
 
 __all__ = ["refused_operators"]
 
+_WITH_GRAPHS = ("CALL", "CALL_ONCE", "IF", "WHILE")  # which run other graphs of the file
+
 
 def refused_operators(flatbuffer: bytes, runs: Callable[[bytes], bool]) -> list[str]:
     """The operators that an engine refuses by themselves, like `FULLY_CONNECTED, version 12`.
@@ -39,14 +41,18 @@ def _each_alone(model: tflite.ModelT) -> Iterator[tuple[str, bytes]]:
             if (operator.opcodeIndex, types) in seen:
                 continue
             seen.add((operator.opcodeIndex, types))
-            part, file = copy.copy(graph), copy.copy(model)
-            part.operators, part.outputs = [operator], operator.outputs
+            part, file, alone = copy.copy(graph), copy.copy(model), copy.copy(operator)
+            part.operators, part.outputs = [alone], operator.outputs
             computed = [i for i in inputs if not _is_constant(model, graph, i)]
             part.inputs = np.array(computed, np.int32)
-            file.subgraphs, file.signatureDefs = [part, *model.subgraphs[1:]], None
-            version = model.operatorCodes[operator.opcodeIndex].version
-            name = tflite.op_name(model, operator)
-            yield f"{name}, version {version}" if version > 1 else name, tflite.write(file)
+            file.subgraphs, file.signatureDefs = [part], None
+            code, name = model.operatorCodes[operator.opcodeIndex], tflite.op_name(model, operator)
+            if name in _WITH_GRAPHS:
+                file.subgraphs += model.subgraphs[1:]
+            else:  # an engine refuses a file for each code that it does not know
+                file.operatorCodes, alone.opcodeIndex = [code], 0
+            title = f"{name}, version {code.version}" if code.version > 1 else name
+            yield title, tflite.write(file)
 
 
 def _is_constant(model: tflite.ModelT, graph: tflite.SubGraphT, index: int) -> bool:

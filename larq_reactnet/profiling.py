@@ -185,9 +185,10 @@ def _positions(layer: tf.keras.layers.Layer, calls: int) -> int:
         return calls  # the kernel has other weights for each position
     if isinstance(layer, tf.keras.layers.EinsumDense):
         return calls * _einsum_positions(layer)
-    if not isinstance(layer, _COUNTED):
+    kind = layer.layer if isinstance(layer, tf.keras.layers.SpectralNormalization) else layer
+    if not isinstance(kind, _COUNTED):
         raise ValueError(f"{layer.name} is a {type(layer).__name__}, which cannot be counted.")
-    is_transposed = isinstance(layer, _TRANSPOSED)
+    is_transposed = isinstance(kind, _TRANSPOSED)
     shape_at = layer.get_input_shape_at if is_transposed else layer.get_output_shape_at
     # A layer that is called in another model too has more shapes than calls, the last being ours.
     shapes = [shape_at(index)[1:-1] for index in range(len(layer.inbound_nodes))]

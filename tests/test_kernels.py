@@ -216,7 +216,6 @@ LOOPS = {
     "ConvLSTM1D": lambda: [layers.Reshape((4, 4, 8)), layers.ConvLSTM1D(3, 2)],
     "ConvLSTM2D": lambda: [cube(), layers.ConvLSTM2D(3, 2)],
     "GRU": lambda: [line(), layers.GRU(3)],
-    "GRU of sequences": lambda: [line(), layers.GRU(3, return_sequences=True)],
     "RNN": lambda: [line(), layers.RNN([layers.LSTMCell(3), layers.GRUCell(2)])],
     "SimpleRNN": lambda: [line(), layers.SimpleRNN(3)],
 }
@@ -239,14 +238,14 @@ CURED = {
     ),
     "LSTM of sequences": (
         lambda: [layers.Reshape((4, 32)), layers.LSTM(3, return_sequences=True)],
-        "one tensor of the two states.*unroll=True",
+        "gives its output for each step; give it `unroll=True`",
     ),
     "Bidirectional of sequences": (
         lambda: [
             layers.Reshape((4, 32)),
             layers.Bidirectional(layers.GRU(3, return_sequences=True)),
         ],
-        "several recurrent layers.*unroll=True",
+        "gives its output for each step; give it `unroll=True`",
     ),
     "two recurrent layers": (
         lambda: [

@@ -24,7 +24,6 @@ from larq_reactnet.converters._faults.loops import (
     is_fused,
     is_loop,
     is_stateful,
-    is_two_of_sequences,
     unrolled,
 )
 from larq_reactnet.converters._faults.parts import by_parts
@@ -76,6 +75,10 @@ _SEVERAL = _Verdict(
     "LCE cannot convert several recurrent layers, or its interpreter computes other numbers",
     "wrong",
 )
+_SEQUENCES = _Verdict(
+    "LCE's interpreter computes other numbers if a recurrent layer gives its output for each step",
+    "wrong",
+)
 _FUSED = _Verdict(
     "LCE fuses its constant, which is not one number per channel, into the binary convolution "
     "before it, whose kernel refuses that"
@@ -101,10 +104,12 @@ class _Piece(NamedTuple):
 def missing_kernels(graph: Graph) -> list[Fault]:
     """The faults of layers that the engines cannot run, or that LCE converts wrongly."""
     loops = [call for call in graph.calls if is_loop(call.layer)]
-    # Two loops that only give their last outputs, as in a bidirectional layer, are right.
-    is_several = len(loops) > 1 or any(is_two_of_sequences(call.layer) for call in loops)
-    found = [_of_loop(call, _SEVERAL) for call in loops] if is_several else []
-    if not found:
+    found = []
+    if len(loops) > 1:
+        found = [_of_loop(call, _SEVERAL) for call in loops]
+    elif any(gives_sequences(call.layer) for call in loops):
+        found = [_of_loop(call, _SEQUENCES) for call in loops]
+    else:
         found = [_of_loop(call, _JOINED) for call in loops if is_fused(call.layer)]
     judged = {id(fault.layer) for fault in found}
     waiting = [
@@ -124,7 +129,7 @@ def _of_loop(call: Call, verdict: "_Verdict") -> Fault:
     layer = call.layer
     cure, cured_by = "use one recurrent layer, not stateful, that can be unrolled", ""
     if not is_stateful(layer):
-        if verdict is _JOINED and not gives_sequences(layer):
+        if verdict is _JOINED:
             cure, cured_by = "write it as `RNN(LSTMCell(...))`, a loop", "loop"
         elif call.inputs[0].shape[1] is not None and unrolled(layer, layer.name) is not None:
             cure, cured_by = "give it `unroll=True`", "unrolled"

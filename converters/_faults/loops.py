@@ -23,7 +23,6 @@ __all__ = [
     "is_fused",
     "is_loop",
     "is_stateful",
-    "is_two_of_sequences",
     "unrolled",
 ]
 
@@ -71,11 +70,6 @@ def is_stateful(layer: tf.keras.layers.Layer) -> bool:
 def gives_sequences(layer: tf.keras.layers.Layer) -> bool:
     """Whether a recurrent layer gives its output for each step."""
     return bool(getattr(layer, "forward_layer", layer).return_sequences)
-
-
-def is_two_of_sequences(layer: tf.keras.layers.Layer) -> bool:
-    """Whether a layer is two loops that give their output for each step."""
-    return type(layer) is layers.Bidirectional and gives_sequences(layer)
 
 
 def unrolled(layer: tf.keras.layers.Layer, name: str) -> tf.keras.layers.Layer | None:

@@ -8,6 +8,7 @@ example, it takes a ternary input quantizer for a sign.
 
 from larq_reactnet.converters._faults.costs import costs
 from larq_reactnet.converters._faults.finding import Finding
+from larq_reactnet.converters._faults.kernels import missing_kernels
 from larq_reactnet.converters._faults.rules import faults, is_binary_convolution
 from larq_reactnet.converters._keras.graph import graphs
 from larq_reactnet.converters._keras.parts import is_functional
@@ -51,7 +52,7 @@ def check(model: tf.keras.Model, flatbuffer: tflite.File | None = None) -> list[
     if not is_functional(model):
         return found
     for graph in graphs(model):
-        here = faults(graph)
+        here = [*faults(graph), *missing_kernels(graph)]
         found += [fault.finding for fault in here]
         faulty = {id(fault.layer) for fault in here}
         for call in graph.calls:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from larq_reactnet.converters._faults.finding import Fault
+from larq_reactnet.converters._faults.kernels import missing_kernels
+from larq_reactnet.converters._faults.loops import as_loop, unrolled
 from larq_reactnet.converters._faults.padding import (
     Amounts,
     Sizes,
@@ -13,16 +15,22 @@ from larq_reactnet.converters._faults.padding import (
     trimmed,
     window,
 )
+from larq_reactnet.converters._faults.parts import by_parts
 from larq_reactnet.converters._faults.rewrites import (
     Rewrite,
     again,
     as_convolution,
+    as_plane,
+    padded,
+    padded_before,
     plain_sign,
     split,
+    with_map,
     with_ones,
 )
 from larq_reactnet.converters._faults.rules import faults
 from larq_reactnet.converters._faults.signs import gives_one, is_sign
+from larq_reactnet.converters._faults.steps import as_signs
 from larq_reactnet.converters._keras.calls import Call, KerasTensor, Tensors, rebuild, run_call
 from larq_reactnet.converters._keras.graph import Graph
 
@@ -30,8 +38,6 @@ import larq as lq
 import tensorflow as tf
 
 __all__ = ["CURES", "cure"]
-
-_LARGE = 1e30  # above the threshold of any sign, so that its sign is +1
 
 # A function of a call, its graph, and the new tensors by the id of the old ones. It returns the new
 # output of the call.
@@ -60,14 +66,14 @@ def cure(model: tf.keras.Model) -> tf.keras.Model:
     """
     model = _cure_inner(model)
     graph = Graph(model)
-    found = faults(graph)
+    found = [*faults(graph), *missing_kernels(graph)]
     for name, cure_ in CURES.items():
         # A call is identified by its output.
         ours = {id(fault.call.outputs[0]): fault for fault in found if fault.cured_by == name}
         if ours:
             model = rebuild(model, _replacing(ours, cure_, graph))
             graph = Graph(model)
-            found = faults(graph)
+            found = [*faults(graph), *missing_kernels(graph)]
     return model
 
 
@@ -109,6 +115,19 @@ def _sign_again(call: Call, graph: Graph, tensors: Tensors) -> Any:
 
 def _pad_before_sign(call: Call, graph: Graph, tensors: Tensors) -> Any:
     """Replace padding with ones after a sign by padding before it, with what has the sign +1."""
+    return again(call.layer, _signs_with_ones(call, graph, tensors), name=graph.name(call))
+
+
+def _ring_of_ones(call: Call, graph: Graph, tensors: Tensors) -> Any:
+    """Replace padding with zeros after a sign by ones, and subtract what they add."""
+    padding = graph.source(call.inputs[0])
+    amounts, sizes, view = _geometry(padding, call)
+    tensor, kept = _signs_with_ones(call, graph, tensors), trimmed(sizes, amounts, view)
+    return with_map(call.layer, tensor, graph.name(call), sizes, kept)
+
+
+def _signs_with_ones(call: Call, graph: Graph, tensors: Tensors) -> KerasTensor:
+    """The signs before a convolution, padded with ones where they were padded after the sign."""
     padding = graph.source(call.inputs[0])
     sign = graph.source(padding.inputs[0])
     amounts, sizes, view = _geometry(padding, call)
@@ -116,16 +135,18 @@ def _pad_before_sign(call: Call, graph: Graph, tensors: Tensors) -> Any:
     if gives_one(sign.layer, 0.0, tensor.shape[-1]):
         tensor = _zero_padding(tensor, trimmed(sizes, amounts, view), f"{name}_padding")
     else:
-        around = [(0, 0), *trimmed(sizes, amounts, view), (0, 0)]
-        tensor = tf.pad(tensor, around, constant_values=_LARGE)
-    tensor = again(sign.layer, tensor, name=f"{name}_sign")
-    return again(call.layer, tensor, name=name)
+        tensor = padded(tensor, trimmed(sizes, amounts, view))
+    return again(sign.layer, tensor, name=f"{name}_sign")
 
 
-def _same_padding(call: Call, graph: Graph, tensors: Tensors) -> Any:
-    """Replace zero padding after a sign by the `padding="same"` of the convolution."""
-    tensor = tensors[id(graph.source(call.inputs[0]).inputs[0])]
-    return again(call.layer, tensor, name=graph.name(call), padding="same", pad_values=0.0)
+def _same_padding(value: float) -> Cure:
+    """Replace padding after a sign by the `padding="same"` of the convolution."""
+
+    def cure_(call: Call, graph: Graph, tensors: Tensors) -> Any:
+        tensor = tensors[id(graph.source(call.inputs[0]).inputs[0])]
+        return again(call.layer, tensor, name=graph.name(call), padding="same", pad_values=value)
+
+    return cure_
 
 
 def _trim(call: Call, graph: Graph, tensors: Tensors) -> Any:
@@ -156,13 +177,41 @@ def _rewritten(rewrite: Rewrite) -> Cure:
     return cure_
 
 
+def _by_parts(call: Call, graph: Graph, tensors: Tensors) -> Any:
+    """Compute a layer by functions for which the engines have kernels."""
+    parts = by_parts(call)
+    assert parts is not None  # because the fault says so
+    return parts.build(tensors[id(call.inputs[0])], graph.name(call))
+
+
+def _recurrent(replacement: Callable[..., tf.keras.layers.Layer | None]) -> Cure:
+    """Replace a recurrent layer by another with the same weights."""
+
+    def cure_(call: Call, graph: Graph, tensors: Tensors) -> Any:
+        layer = replacement(call.layer, graph.name(call))
+        assert layer is not None  # because the fault says so
+        result = run_call(call, layer, tensors)
+        layer.set_weights(call.layer.get_weights())
+        return result
+
+    return cure_
+
+
 # The cures, by the `cured_by` of the faults that they cure. They are applied in this order, so that
 # later ones also cure the faults of layers that earlier ones have made.
 CURES: dict[str, Cure] = {
+    "parts": _by_parts,
+    "loop": _recurrent(as_loop),
+    "unrolled": _recurrent(unrolled),
     "form": _plain_sign,
     "lost": _sign_again,
+    "steps": _rewritten(as_signs),
+    "line": _rewritten(as_plane),
     "ones": _pad_before_sign,
-    "zeros": _same_padding,
+    "same": _same_padding(1.0),
+    "zeros": _same_padding(0.0),
+    "ring": _ring_of_ones,
+    "minus": _rewritten(padded_before),
     "dense": _rewritten(as_convolution),
     "groups": _rewritten(split),
     "small": _rewritten(with_ones),

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from larq_reactnet.converters._engine.process import ENGINES, TITLES, EngineProcess, engines
 from larq_reactnet.converters._tflite import file as tflite
+from larq_reactnet.converters._tflite.refused import refused_operators
 
 import numpy as np
 from tqdm import tqdm
@@ -93,7 +94,10 @@ class Interpreter:
         self.output_shapes, self.output_types = _tensors(graph, "outputs")
         if self._process is None:
             self._process = EngineProcess(self.engine)
-        shapes = self._ask(b"M", np.frombuffer(content, np.uint8), self._options)
+        try:
+            shapes = self._ask(b"M", np.frombuffer(content, np.uint8), self._options)
+        except ValueError as error:
+            raise self._named(error, content) from error
         self.input_shapes = [tuple(int(size) for size in shape) for shape in shapes]
 
     def predict(
@@ -160,6 +164,25 @@ class Interpreter:
         except BaseException:
             self.close()
             raise
+
+    def _named(self, error: ValueError, content: bytes) -> ValueError:
+        """The same error, or one that names the operators that the engine refuses."""
+
+        def runs(part: bytes) -> bool:
+            with contextlib.suppress(ValueError):
+                self._ask(b"M", np.frombuffer(part, np.uint8), self._options)
+                return True
+            return False
+
+        if self._process is None or self.engine != "lce":  # the runtime names them itself
+            return error
+        names = refused_operators(content, runs)
+        if not names or self._process is None:
+            return error
+        what = " and ".join(names)
+        return ValueError(
+            f"{TITLES[self.engine]} refuses the .tflite: it cannot run the operator {what}."
+        )
 
     def _rows(self, given: list[np.ndarray], progress: bool) -> Iterator[list[np.ndarray]]:
         """The inputs of each run."""

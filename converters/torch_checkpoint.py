@@ -41,6 +41,7 @@ _BATCH_NORM = {
     "running_var": "moving_variance",
 }
 _CLASSIFIER = "logits"
+_ZERO_IN = 1000  # one weight in this many may be 0
 
 
 def load_torch_checkpoint(model: tf.keras.Model, path: str | Path) -> None:
@@ -51,7 +52,10 @@ def load_torch_checkpoint(model: tf.keras.Model, path: str | Path) -> None:
     loaded, or none. No code in the file is run.
 
     A model without fixed image size is right for every size that the PyTorch network can take.
-    Where the input of a sign is exactly its threshold, PyTorch's sign is 0 and Larq's is 1.
+    Where the input of a sign is exactly its threshold, PyTorch's sign is 0 and Larq's is 1. It is
+    the same with a binary weight that is exactly 0, as one in 16 million is that `torch.rand` drew
+    and nobody trained: the official code computes with 0 there, and a binary network with +1. Such
+    weights are loaded and counted in a warning, unless there are more than one in a thousand.
 
     !!! example
         ```python
@@ -68,7 +72,7 @@ def load_torch_checkpoint(model: tf.keras.Model, path: str | Path) -> None:
     Raises:
         ValueError: If the model is of another kind, if the file is not a checkpoint or would run
             code, or if it does not fit: the message lists all keys that are missing, unknown, of
-            another shape or type, not finite, or binary and 0.
+            another shape or type, not finite, or binary and 0 in many places.
         ImportError: If PyTorch is not installed, or is too old to read files safely.
         OSError: If the file cannot be read.
     """
@@ -83,6 +87,7 @@ def load_torch_checkpoint(model: tf.keras.Model, path: str | Path) -> None:
 
     assignments = []
     problems = []
+    without_sign: dict[str, int] = {}
     for row, variable in targets:
         if row.key not in tensors:
             problems.append(f"{row.key} is missing")
@@ -91,7 +96,10 @@ def load_torch_checkpoint(model: tf.keras.Model, path: str | Path) -> None:
         if variable is None:
             continue
         try:
-            assignments.append((variable, _value(tensor, row.layout, variable)))
+            value = _value(tensor, row.layout, variable)
+            assignments.append((variable, value))
+            if zeros := _zeros(row, variable, value):
+                without_sign[key] = zeros
         except ValueError as error:
             problems.append(f"{key} {error}")
     problems += [f"{key} is unknown" for key, _ in tensors.values()]
@@ -100,6 +108,13 @@ def load_torch_checkpoint(model: tf.keras.Model, path: str | Path) -> None:
     with lq.context.quantized_scope(False):
         for variable, value in assignments:
             variable.assign(value)
+    if without_sign:
+        where = ", ".join(f"{count} of {key}" for key, count in without_sign.items())
+        warnings.warn(
+            f"Binary weights that are exactly 0: {where}. PyTorch's sign of 0 is 0, with which the "
+            "official code computes; this model computes with +1, and its outputs differ by that.",
+            stacklevel=2,
+        )
 
 
 @dataclass(frozen=True)
@@ -273,14 +288,25 @@ def _value(tensor: Any, layout: str, variable: Any) -> np.ndarray:
     if layout in ("conv", "binary"):
         height, width, inputs, outputs = shape
         kernel = value.reshape(outputs, inputs, height, width)
-        # A step 1 model has real weights under the names of binary ones. They may be 0.
-        zeros = np.count_nonzero(kernel == 0) if getattr(variable, "precision", 32) == 1 else 0
-        if zeros:
-            raise ValueError(f"has {zeros} binary weights that are 0, which has no sign")
         return kernel[:, :, ::-1, ::-1].transpose(2, 3, 1, 0)
     if layout == "dense":
         return value.T
     return -value.reshape(shape) if layout == "negated" else value.reshape(shape)
+
+
+def _zeros(row: _Row, variable: Any, value: np.ndarray) -> int:
+    """How many binary weights in `value` are 0, which has no sign.
+
+    Raises:
+        ValueError: If they are too many for chance.
+    """
+    # A step 1 model has real weights under the names of binary ones. They may be 0.
+    if row.layout != "binary" or getattr(variable, "precision", 32) != 1:
+        return 0
+    zeros = int(np.count_nonzero(value == 0))
+    if zeros > max(1, value.size // _ZERO_IN):
+        raise ValueError(f"has {zeros} binary weights that are 0, which has no sign")
+    return zeros
 
 
 def _shapes(layout: str, shape: tuple[int, ...]) -> list[tuple[int, ...]]:

@@ -6,6 +6,7 @@ layers, one operation each, and nothing else:
 \\[ \text{OPs} = \text{BOPs} / 64 + \text{FLOPs} \\]
 """
 
+import re
 from dataclasses import asdict, dataclass
 
 from larq_reactnet._keras import refuse_keras_3
@@ -39,6 +40,7 @@ _COUNTED = (
     tf.keras.layers.SeparableConv2D,
     tf.keras.layers.Dense,
 )
+_LOCAL = (tf.keras.layers.LocallyConnected1D, tf.keras.layers.LocallyConnected2D)
 
 
 @dataclass(frozen=True, repr=False)
@@ -177,11 +179,24 @@ def _calls(model: tf.keras.Model, times: int = 1) -> dict[int, tuple[tf.keras.la
     return calls
 
 
+def _einsum_positions(layer: tf.keras.layers.Layer) -> int:
+    """How often each weight of an `EinsumDense` is multiplied in one call."""
+    _, kernel, output = re.split(",|->", layer.equation)
+    sizes = dict(zip(kernel, layer.kernel.shape, strict=True))
+    outputs = int(np.prod(layer.get_output_shape_at(0)[1:], dtype=np.int64))
+    return outputs // int(np.prod([sizes[axis] for axis in kernel if axis in output]))
+
+
 def _positions(layer: tf.keras.layers.Layer, calls: int) -> int:
     """Number of positions at which the kernel is applied, over all calls of the layer."""
-    if not isinstance(layer, _COUNTED):
+    if isinstance(layer, _LOCAL) and layer.implementation == 1:
+        return calls  # the kernel has other weights for each position
+    if isinstance(layer, tf.keras.layers.EinsumDense):
+        return calls * _einsum_positions(layer)
+    kind = layer.layer if isinstance(layer, tf.keras.layers.SpectralNormalization) else layer
+    if not isinstance(kind, _COUNTED):
         raise ValueError(f"{layer.name} is a {type(layer).__name__}, which cannot be counted.")
-    is_transposed = isinstance(layer, _TRANSPOSED)
+    is_transposed = isinstance(kind, _TRANSPOSED)
     shape_at = layer.get_input_shape_at if is_transposed else layer.get_output_shape_at
     # A layer that is called in another model too has more shapes than calls, the last being ours.
     shapes = [shape_at(index)[1:-1] for index in range(len(layer.inbound_nodes))]

@@ -18,7 +18,7 @@ __all__ = ["inspect"]
     "page",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write a page for the browser instead of printing a table.",
+    help="Write a page for the browser, in place of the table. It goes together with --json.",
 )
 @user_errors
 def inspect(path: Path, as_json: bool, page: Path | None) -> None:
@@ -30,7 +30,7 @@ def inspect(path: Path, as_json: bool, page: Path | None) -> None:
     Examples:
       larq-reactnet inspect model.tflite
       larq-reactnet inspect model.tflite --html model.html
-      larq-reactnet inspect model.tflite --json > model.json
+      larq-reactnet inspect model.tflite --html model.html --json > model.json
     """
     import larq_reactnet as lr
     from larq_reactnet._files import replacing

@@ -1,6 +1,7 @@
 """The commands about models: `summary`, `ops`, `models` and `import-torch`."""
 
 import json
+import warnings
 from pathlib import Path
 
 from larq_reactnet_cli import _library
@@ -121,7 +122,11 @@ def import_torch(
         raise ValueError(f"There are no PyTorch checkpoints of {model}.")
     arguments = {"input_shape": (input_size, input_size, 3), **dict(options)}
     keras_model = lr.zoo.create(model, **{**arguments, "torch_padding": True})
-    lr.converters.load_torch_checkpoint(keras_model, checkpoint)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        lr.converters.load_torch_checkpoint(keras_model, checkpoint)
+    for warning in said:
+        click.echo(warning.message, err=True)
     if output.suffix == ".h5":
         with replacing(output) as temporary:
             keras_model.save_weights(str(temporary))

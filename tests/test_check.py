@@ -39,6 +39,11 @@ def scaled_sign(x):
 
 
 @lq.utils.set_precision(1)
+def bits(x):
+    return tf.cast(x >= 0, x.dtype)
+
+
+@lq.utils.set_precision(1)
 def scale_per_input(w):
     return lq.math.sign(w) * (1 + tf.range(4, dtype=w.dtype)[:, None])
 
@@ -113,8 +118,8 @@ FAULTS = {
     ),
     "0/1 input": (
         "float",
-        lambda: model_of(conv(input_quantizer="ste_heaviside")),
-        "SteHeaviside does not give -1 and +1",
+        lambda: model_of(conv(input_quantizer=bits)),
+        "bits does not give -1 and +1",
         "larq.math.sign",
     ),
     "scaled input": (
@@ -147,18 +152,18 @@ FAULTS = {
         "its weights are binary but its inputs are not",
         "input_quantizer",
     ),
-    "zero padding after a sign, not as 'same' does": (
+    "zero padding after a sign, not as 'same' does, and groups": (
         "float",
         lambda: model_of(
-            lq.quantizers.SteSign(), layers.ZeroPadding2D(2), conv(input_quantizer=None)
+            lq.quantizers.SteSign(), layers.ZeroPadding2D(2), conv(input_quantizer=None, groups=2)
         ),
         "explicit zero padding after a sign",
         "pad_values=1.0",
     ),
-    "padding with -1": (
+    "padding with 1/2": (
         "float",
-        lambda: model_of(conv(padding="same", pad_values=-1.0)),
-        "its padding with -1.0 is not binary",
+        lambda: model_of(conv(padding="same", pad_values=0.5)),
+        "its padding with 0.5 is not binary",
         "pad_values=1.0",
     ),
 }
@@ -227,6 +232,7 @@ GOOD = {
     ),
     "magnitude aware": lambda: model_of(conv(kernel_quantizer="magnitude_aware_sign")),
     "nothing binary": lambda: model_of(layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(3)),
+    "ones before the quantizer": lambda: padded_with_ones(),
     "padding before the quantizer": lambda: model_of(layers.ZeroPadding2D(1), conv(strides=2)),
     "padding that has its own use": lambda: two_uses(),
 }  # fmt: skip
@@ -234,6 +240,13 @@ GOOD = {
 
 def strictly_positive(x):
     return tf.where(x > 0, 1.0, -1.0)
+
+
+def padded_with_ones():
+    """`tf.pad` is an operator of its own."""
+    inputs = layers.Input((8, 8, 4))
+    padded = tf.pad(inputs, [(0, 0), (1, 1), (1, 1), (0, 0)], constant_values=1.0)
+    return tf.keras.Model(inputs, conv(strides=2)(padded))
 
 
 def two_uses():
@@ -312,6 +325,19 @@ def test_binary_weights_on_the_images_are_no_fault():
     assert check(tf.keras.Sequential([layers.Input((8, 8, 4)), inner])) == []
     nested = tf.keras.Sequential([layers.Input((8, 8, 4)), layers.ReLU(), inner])
     assert [finding.layer for finding in check(nested)] == ["faulty"]
+
+
+def test_binary_weights_on_feature_maps_are_a_fault(rng):
+    """The inputs of this network are no pictures, and 73,728 bytes of weights would be float."""
+    model = randomized(model_of(conv(64, input_quantizer=None), shape=(8, 8, 32)), rng)
+    (finding,) = check(model)
+    assert (finding.layer, finding.kind, finding.blocks) == ("faulty", "float", True)
+    assert "inputs, 32 channels of the network's own, are not" in finding.problem
+    assert "input_quantizer" in finding.cure
+    assert binary_convolutions(model) == []
+    assert count_operators(convert(model)) == {"CONV_2D": 1}
+    for channels in (1, 3, 4):
+        assert check(model_of(conv(64, input_quantizer=None), shape=(8, 8, channels))) == []
 
 
 # Costs.

@@ -17,7 +17,7 @@ from faulty_models import BINARY, binary_conv, faults_of, model_of, noise, rando
 
 layers = tf.keras.layers
 conv = binary_conv
-Sign = lq.quantizers.SteSign
+Sign, DoReFa = lq.quantizers.SteSign, lq.quantizers.DoReFa
 
 
 def cast(x):
@@ -35,6 +35,10 @@ def after(*arguments, **more):
 
 def dense(units=5, **arguments):
     return lq.layers.QuantDense(units, **{"name": "faulty", **BINARY, **arguments})
+
+
+def line(**arguments):
+    return lq.layers.QuantConv1D(8, 3, **{"name": "faulty", **BINARY, **arguments})
 
 
 class Pad(layers.Layer):
@@ -214,6 +218,90 @@ CURED = {
         "with 2 groups",
         2,
     ),
+    "zeros after a sign, as PyTorch pads": (
+        "float",
+        lambda: model_of(Sign(), layers.ZeroPadding2D(1), after(strides=2, activation="relu")),
+        "explicit zero padding after a sign",
+        1,
+    ),
+    "many zeros after a sign with thresholds": (
+        "float",
+        lambda: model_of(
+            lr.quantizers.RSign(),
+            layers.ZeroPadding2D(2),
+            after(strides=2, kernel_quantizer="react_sign", use_bias=False),
+        ),
+        "explicit zero padding after a sign",
+        1,
+    ),
+    "padding with -1": (
+        "float",
+        lambda: model_of(conv(padding="same", strides=2, pad_values=-1.0)),
+        "padding with -1.0 is not binary",
+        1,
+    ),
+    "a function between the sign and the convolution": (
+        "float",
+        lambda: model_of(Sign(), layers.Lambda(lambda x: tf.repeat(x, 2, 1)), after()),
+        "Lambda between the sign and it",
+        1,
+    ),
+    "one dimension": (
+        "float",
+        lambda: model_of(line(strides=2, padding="same"), shape=(12, 4)),
+        r"no binary kernel for QuantConv1D.*size \(k, 1\)",
+        1,
+    ),
+    "one dimension after a sign": (
+        "float",
+        lambda: model_of(
+            Sign(),
+            line(input_quantizer=None, groups=2, activation="relu", dilation_rate=2),
+            shape=(12, 4),
+        ),
+        "no binary kernel for QuantConv1D",
+        2,
+    ),
+    "one dimension that is short": (
+        "float",
+        lambda: model_of(line(padding="same", input_quantizer="rsign"), shape=(2, 4)),
+        "no binary kernel for QuantConv1D",
+        1,
+    ),
+    "0 and 1 of DoReFa": (
+        "float",
+        lambda: model_of(conv(input_quantizer=DoReFa(1), padding="same", activation="relu")),
+        "DoReFa does not give -1 and.*use a sign",
+        1,
+    ),
+    "0 and 1 of a step, and weights with scales": (
+        "float",
+        lambda: model_of(
+            conv(input_quantizer="ste_heaviside", kernel_quantizer="react_sign", groups=2)
+        ),
+        "SteHeaviside does not give -1 and",
+        2,
+    ),
+    "0 and 1 of a layer, pooled and padded": (
+        "float",
+        lambda: model_of(
+            DoReFa(1), layers.MaxPooling2D(), layers.ZeroPadding2D(1), after(strides=2)
+        ),
+        "DoReFa does not give -1 and",
+        1,
+    ),
+    "0 and 1 for a dense layer": (
+        "float",
+        lambda: model_of(layers.Flatten(), dense(input_quantizer=DoReFa(1))),
+        "DoReFa does not give -1 and",
+        1,
+    ),
+    "0 and 1 in one dimension": (
+        "float",
+        lambda: model_of(line(input_quantizer=DoReFa(1), padding="same"), shape=(12, 4)),
+        "DoReFa does not give -1 and",
+        1,
+    ),
     "a model in a model": (
         "wrong",
         lambda: model_of(functional(Sign(), ones(1), after(strides=2)), layers.ReLU()),
@@ -336,6 +424,54 @@ def test_all_paddings(kind, first, rng):
     np.testing.assert_allclose(cured(images), expected, atol=1e-5)
     found = predict_tflite(convert(cured), images, engine="lce", progress=False)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_step_at_its_threshold(rng, tmp_path):
+    """DoReFa rounds exactly 1/2 to 0, and what is just above it to 1."""
+    model = randomized(model_of(conv(input_quantizer=DoReFa(1), padding="same")), rng)
+    half = np.float32(0.5)
+    values = [half, np.nextafter(half, np.float32(1)), np.nextafter(half, np.float32(0)), 0, 1]
+    images = rng.choice(np.array(values, np.float32), (4, 8, 8, 4))
+    cured = cure(model)
+    np.testing.assert_allclose(cured(images), model(images), rtol=1e-6, atol=1e-6)
+    report = export(model, tmp_path / "m.tflite", verify_with=images, progress=False)
+    assert report.agreement.max_distance < 1e-5
+    assert report.proof.not_replayed == ""
+    assert all(replay.is_equal and not replay.undecided for replay in report.proof.replays)
+
+
+def test_steps_that_cannot_be_signs():
+    """Two bits, padding with a 1, padding with a -1 between, and a kernel that is not binary."""
+    between = [DoReFa(1), Pad(((1, 1), (1, 1)), -1.0), after()]
+    for model in (
+        model_of(conv(input_quantizer=DoReFa(2))),
+        model_of(conv(input_quantizer=DoReFa(1), padding="same", pad_values=1.0)),
+        model_of(conv(input_quantizer=DoReFa(1), kernel_quantizer="ste_tern")),
+        functional(*between),
+    ):
+        found = faults_of(check(model))
+        assert any(finding.blocks for finding in found)
+        assert cure(model) is model
+
+
+def test_ones_after_a_sign_that_are_as_same_pads(rng, tmp_path):
+    """LCE converts them rightly, and `export` can follow what becomes of them."""
+    model = randomized(functional(Sign(), ones(1), after()), rng)
+    assert faults_of(check(model)) == []
+    assert [finding.applied for finding in check(model) if "layer of its own" in str(finding)]
+    images = noise(model, rng)
+    np.testing.assert_allclose(cure(model)(images), model(images), rtol=1e-6, atol=1e-6)
+    report = export(model, tmp_path / "m.tflite", verify_with=images, progress=False)
+    assert report.operators == {"LceQuantize": 1, "LceBconv2d": 1}
+    assert report.agreement.max_distance < 1e-5
+
+
+def test_one_dimension_that_cannot_be_a_plane():
+    for arguments in ({"padding": "causal"}, {"kernel_quantizer": "ste_tern"}):
+        model = model_of(line(**arguments), shape=(12, 4))
+        (finding,) = faults_of(check(model))
+        assert finding.blocks
+        assert cure(model) is model
 
 
 def test_map_of_constants_in_a_model_that_is_built_again(rng):

@@ -7,9 +7,12 @@ import signal
 import time
 
 from larq_reactnet.converters import Interpreter, compress, convert
+from larq_reactnet.converters import inspect as look_into
 from larq_reactnet.converters._engine import worker
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.match import binary_ops
+from larq_reactnet.converters.inspection_page import html
+from larq_reactnet.converters.interpreter import engines
 
 import numpy as np
 import pytest
@@ -298,3 +301,74 @@ def test_corrupt_files_in_what_reads_them(good):
         except ValueError as error:
             errors += len(str(error)) > 20
     assert errors > 50
+
+
+def renamed(operator, name):
+    """A function that makes a custom operator of one, as old files of Larq have them."""
+
+    def change(model):
+        for code in model.operatorCodes:
+            known = vars(tflite.schema().BuiltinOperator)
+            if operator in (code.customCode, known.get(operator) == code.builtinCode and operator):
+                code.customCode = name.encode()
+                code.builtinCode = code.deprecatedBuiltinCode = known["CUSTOM"]
+
+    return change
+
+
+@pytest.mark.parametrize("engine", ["lce", "runtime"])
+@pytest.mark.parametrize(
+    ("operator", "name"),
+    [(b"LceQuantize", "Bsign"), ("MEAN", "Sign"), (b"LceBconv2d", "LceBconv9")],
+)
+def test_operator_that_an_engine_lacks_is_named(good, engine, operator, name):
+    if engine == "runtime":
+        pytest.importorskip("larq_reactnet_runtime")
+    with pytest.raises(ValueError, match=name) as caught:
+        Interpreter(edited(good, renamed(operator, name)), engine=engine)
+    assert "kTfLiteOk" not in str(caught.value)
+    if engine == "lce":
+        assert str(caught.value).endswith(
+            f"refuses the .tflite: it cannot run the operator {name}."
+        )
+
+
+def test_outputs_without_a_shape_are_not_what_is_wrong(good):
+    """The converter did not know what an operator of its user gives."""
+    pytest.importorskip("larq_reactnet_runtime")
+
+    def change(model):
+        renamed("FULLY_CONNECTED", "Sign")(model)
+        graph = model.subgraphs[0]
+        graph.tensors[graph.outputs[0]].shape = np.zeros(0, np.int32)
+
+    with pytest.raises(ValueError, match="the operator Sign, which is neither"):
+        Interpreter(edited(good, change), engine="runtime")
+
+
+def test_version_that_lce_lacks_is_named(good):
+    def change(model):
+        for code in model.operatorCodes:
+            if code.builtinCode == tflite.schema().BuiltinOperator.FULLY_CONNECTED:
+                code.version = 99
+
+    with pytest.raises(ValueError, match="cannot run the operator FULLY_CONNECTED, version 99"):
+        Interpreter(edited(good, change))
+
+
+def test_graph_without_operators(good):
+    """It gives its input as it is."""
+
+    def change(model):
+        graph = model.subgraphs[0]
+        model.operatorCodes, graph.operators, graph.outputs = [], [], graph.inputs
+
+    content = edited(good, change)
+    found = look_into(content)
+    assert (found.operators, found.counts, found.binary_share) == ((), {}, 0)
+    assert "operators" in str(found)
+    assert html(found, "empty").endswith("</html>\n")
+    x = np.ones((1, 8, 8, 4), np.float32)
+    for engine in engines():
+        with Interpreter(content, engine=engine) as interpreter:
+            np.testing.assert_array_equal(interpreter.run(x)[0], x)

@@ -56,7 +56,15 @@ def test_other_kinds():
     assert (found.bops, found.flops) == (64 * 9 * 4, 64 * 4 * 5)
     transposed = tf.keras.layers.Conv2DTranspose(5, 3, strides=2, use_bias=False)
     assert ops(tf.keras.Model(inputs, transposed(inputs))).flops == 64 * 9 * 4 * 5
-    local = tf.keras.layers.LocallyConnected2D(5, 3, name="local")
+    local = tf.keras.layers.LocallyConnected2D(5, 3, use_bias=False)
+    assert ops(tf.keras.Model(inputs, local(inputs))).flops == 36 * 9 * 4 * 5
+    for equation, shape in (("bhwc,cd->bhwd", (None, None, 3)), ("bhwc,wcd->bhwd", (None, 8, 3))):
+        einsum = tf.keras.layers.EinsumDense(equation, shape)
+        assert ops(tf.keras.Model(inputs, einsum(inputs))).flops == 64 * 4 * 3
+    conv = tf.keras.layers.Conv2D(5, 3, use_bias=False)
+    spectral = tf.keras.layers.SpectralNormalization(conv)
+    assert ops(tf.keras.Model(inputs, spectral(inputs))).flops == 36 * 9 * 4 * 5
+    local = tf.keras.layers.LocallyConnected2D(5, 3, implementation=2, name="local")
     with pytest.raises(ValueError, match="local is a LocallyConnected2D"):
         ops(tf.keras.Model(inputs, local(inputs)))
 

@@ -287,6 +287,23 @@ def test_step_1_has_real_weights_and_they_may_be_0(tmp_path):
     assert model.get_layer("stage1_block1").kernel.numpy()[2, 2, 0, 0] == 0
 
 
+def test_a_weight_that_is_exactly_0_is_loaded_and_counted(tmp_path):
+    """`torch.rand` gives one in 16 million. The official code computes with 0, its sign, there."""
+    results = {}
+    images = images_of((64, 64)).astype(np.float32)
+    for value in (0.0, 1e-12):
+        model, state = build("reactnet_18"), weights_of("reactnet_18")
+        state["layer1.0.binary_conv.weight"][0, 0, 0, 0] = value
+        torch.save(state, tmp_path / "weights.pth")
+        if value:
+            load_torch_checkpoint(model, tmp_path / "weights.pth")
+        else:
+            with pytest.warns(UserWarning, match=r"exactly 0: 1 of layer1.*computes with \+1"):
+                load_torch_checkpoint(model, tmp_path / "weights.pth")
+        results[value] = model(images).numpy()
+    np.testing.assert_array_equal(results[0.0], results[1e-12])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["h5", "safetensors"])
 def test_command(suffix, tmp_path):

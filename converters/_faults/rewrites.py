@@ -4,7 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from larq_reactnet._latent import binary_kernel, latent
-from larq_reactnet.converters._faults.padding import same, sizes_of, window_of
+from larq_reactnet.converters._faults.padding import (
+    Amounts,
+    Sizes,
+    same,
+    sizes_of,
+    window_of,
+)
 from larq_reactnet.converters._keras.calls import KerasTensor, clone, functions_of
 
 import larq as lq
@@ -14,13 +20,22 @@ import tensorflow as tf
 __all__ = [
     "ConstantMap",
     "Rewrite",
+    "activated",
     "again",
     "as_convolution",
+    "as_plane",
     "gives_the_same",
+    "padded",
+    "padded_before",
     "plain_sign",
+    "rewritten",
     "split",
+    "with_map",
     "with_ones",
+    "without_bias",
 ]
+
+_LARGE = 1e30  # above the threshold of any sign, so that its sign is +1
 
 # A function of a layer, its input and a name for the layer that replaces it. It returns the output.
 Rewrite = Callable[[tf.keras.layers.Layer, KerasTensor, str], KerasTensor]
@@ -89,45 +104,110 @@ def split(layer: tf.keras.layers.Layer, tensor: KerasTensor, name: str) -> Any:
         for new, old in zip(conv.weights, layer.weights, strict=True):
             new.assign(_part(latent(old), new.shape, index))
     beside = tf.keras.layers.Concatenate(name=name, dtype=layer.dtype)(results)
-    return _activated(layer, beside, name)
+    return activated(layer, beside, name)
+
+
+def as_plane(layer: tf.keras.layers.Layer, tensor: KerasTensor, name: str) -> Any:
+    """Rewrite a `QuantConv1D` as a convolution of an image that is one pixel wide."""
+    config = clone(layer).get_config()
+    for key in ("kernel_size", "strides", "dilation_rate"):
+        config[key] = (*config[key], 1)
+    if layer.input_quantizer is None:
+        config["input_quantizer"] = plain_sign(layer)
+    with tf.keras.utils.custom_object_scope(functions_of(layer)):
+        conv = lq.layers.QuantConv2D.from_config({**_constrained(config), "name": name})
+    steps, channels = tensor.shape[1:]
+    plane = tf.keras.layers.Reshape((steps, 1, channels), name=f"{name}_plane", dtype=layer.dtype)
+    result = conv(plane(tensor))
+    for new, old in zip(conv.weights, layer.weights, strict=True):
+        latent(new).assign(tf.reshape(latent(old), new.shape))
+    line = (result.shape[1], layer.filters)
+    return tf.keras.layers.Reshape(line, name=f"{name}_line", dtype=layer.dtype)(result)
+
+
+def padded_before(layer: tf.keras.layers.Layer, tensor: KerasTensor, name: str) -> Any:
+    """Rewrite a `QuantConv2D` that pads with -1 or +1: padding is a layer before its sign."""
+    sizes = sizes_of(tensor)
+    if sizes is None or abs(layer.pad_values) != 1:
+        raise ValueError(f"{layer.name} does not pad with -1 or +1.")
+    changes = {"padding": "valid", "pad_values": 0.0}
+    if layer.input_quantizer is None:  # its inputs are signs, and the sign of a sign is the same
+        changes["input_quantizer"] = plain_sign(layer)
+    value = layer.pad_values * _LARGE
+    return again(layer, padded(tensor, same(sizes, window_of(layer)), value), name=name, **changes)
+
+
+def padded(tensor: KerasTensor, amounts: Amounts, value: float = _LARGE) -> Any:
+    """Images with rows and columns of `value` around them, by default one whose sign is +1."""
+    return tf.pad(tensor, [(0, 0), *amounts, (0, 0)], constant_values=value)
 
 
 def with_ones(layer: tf.keras.layers.Layer, tensor: KerasTensor, name: str) -> Any:
     """Rewrite a `QuantConv2D` that pads with zeros: pad with ones, and subtract what they add."""
-    conv = clone(layer, name=name, pad_values=1.0, use_bias=False, activation="linear")
-    result = conv(tensor)
-    for new, old in zip(conv.weights, _without_bias(layer), strict=True):
-        new.assign(latent(old))
-    sizes, view = sizes_of(tensor), window_of(layer)
+    sizes = sizes_of(tensor)
     assert sizes is not None  # as the rule has checked
-    ones = np.pad(
-        np.zeros((1, *sizes, tensor.shape[-1]), layer.dtype),
-        ((0, 0), *same(sizes, view), (0, 0)),
-        constant_values=1,
-    )
+    amounts = same(sizes, window_of(layer))
+    return with_map(layer, tensor, name, sizes, amounts, pad_values=1.0)
+
+
+def with_map(
+    layer: tf.keras.layers.Layer,
+    tensor: KerasTensor,
+    name: str,
+    sizes: Sizes,
+    amounts: Amounts,
+    **changes: Any,
+) -> Any:
+    """A copy of a `QuantConv2D` that takes ones for zeros, and what they add subtracted.
+
+    Args:
+        layer: The layer.
+        tensor: Its new input.
+        name: A name for the copy.
+        sizes: Height and width of the images without padding.
+        amounts: How much padding there is around them, which is now of ones.
+        **changes: Other values in the configuration of the copy.
+    """
+    conv = clone(layer, **{"name": name, "use_bias": False, "activation": "linear", **changes})
+    result = conv(tensor)
+    for new, old in zip(conv.weights, without_bias(layer), strict=True):
+        latent(new).assign(latent(old))
+    zeros = np.zeros((1, *sizes, tensor.shape[-1]), layer.dtype)
+    ones = np.pad(zeros, ((0, 0), *amounts, (0, 0)), constant_values=1)
     kernel = binary_kernel(layer)
     added = tf.nn.conv2d(ones, kernel, layer.strides, "VALID", dilations=layer.dilation_rate)
     constant = ConstantMap(name=f"{name}_map", dtype=layer.dtype)
     result = constant(result)
     constant.map.assign(tf.reshape((layer.bias if layer.use_bias else 0.0) - added, [-1]))
-    return _activated(layer, result, name)
+    return activated(layer, result, name)
 
 
 def gives_the_same(rewrite: Rewrite, layer: tf.keras.layers.Layer, shape: Any) -> bool:
     """Whether a rewrite of `layer` gives the same outputs, tried with random numbers."""
-    inputs = tf.keras.layers.Input(shape[1:])
-    numbers = np.random.default_rng(0).normal(size=(2, *shape[1:])).astype(np.float32)
-    if layer.input_quantizer is None:
-        numbers = np.sign(numbers)
+    return rewritten(rewrite, layer, shape) is not None
+
+
+def rewritten(
+    rewrite: Rewrite, layer: tf.keras.layers.Layer, shape: Any, low: float = -1.0
+) -> tf.keras.Model | None:
+    """A rewrite of `layer` as a model of its own; None if it gives other outputs.
+
+    This is tried with random numbers; if the layer has no input quantizer, with `low` and 1.
+    """
     try:
-        rewritten = tf.keras.Model(inputs, rewrite(layer, inputs, layer.name))
-        expected, found = np.asarray(layer(numbers)), np.asarray(rewritten(numbers))
+        inputs = tf.keras.layers.Input(shape[1:])
+        numbers = np.random.default_rng(0).normal(size=(2, *shape[1:])).astype(np.float32)
+        if layer.input_quantizer is None:
+            numbers = np.where(numbers > 0, 1, low).astype(np.float32)
+        model = tf.keras.Model(inputs, rewrite(layer, inputs, layer.name))
+        expected, found = np.asarray(layer(numbers)), np.asarray(model(numbers))
     except (ValueError, TypeError, tf.errors.InvalidArgumentError):
-        return False
-    return bool(np.allclose(expected, found, rtol=1e-5, atol=1e-5 * np.abs(expected).max()))
+        return None
+    is_same = np.allclose(expected, found, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    return model if is_same else None
 
 
-def _activated(layer: tf.keras.layers.Layer, tensor: KerasTensor, name: str) -> Any:
+def activated(layer: tf.keras.layers.Layer, tensor: KerasTensor, name: str) -> Any:
     """The activation of `layer` as a layer of its own, if it has one."""
     if layer.activation is tf.keras.activations.linear:
         return tensor
@@ -148,7 +228,8 @@ def _part(value: Any, shape: Any, index: int) -> Any:
     return value
 
 
-def _without_bias(layer: tf.keras.layers.Layer) -> list[Any]:
+def without_bias(layer: tf.keras.layers.Layer) -> list[Any]:
+    """The weights of `layer` but for its bias."""
     return [weight for weight in layer.weights if weight is not getattr(layer, "bias", None)]
 
 

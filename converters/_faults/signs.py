@@ -6,8 +6,9 @@ These are inputs that are signs, and kernels with one magnitude in each filter.
 from typing import Any, NamedTuple
 
 from larq_reactnet._latent import binary_kernel
+from larq_reactnet.converters._faults.trying import try_function
 from larq_reactnet.converters._keras.calls import Quantizer
-from larq_reactnet.converters._lce import BCONV2D, SAME_MAGNITUDE, convert_function
+from larq_reactnet.converters._lce import BCONV2D, SAME_MAGNITUDE
 from larq_reactnet.profiling import KERNELS
 from larq_reactnet.quantizers import BNNPlusSwishSign, RSign, swish_sign
 
@@ -172,31 +173,12 @@ def _made_by_lce(quantizer: Quantizer, channels: int) -> tuple[bool, bool] | Non
 
 
 def _probe(quantizer: Quantizer, channels: int) -> tuple[bool, bool] | None:
-    try:
-        import larq_compute_engine  # noqa: F401
-    except ImportError:
-        return None
-    try:
-        return _convert(quantizer, channels)
-    except Exception:  # LCE raises errors of many types, and then makes no bits
-        return False, False
-
-
-def _convert(quantizer: Quantizer, channels: int) -> tuple[bool, bool]:
-    from larq_reactnet.converters.inspecting import count_operators
-    from larq_reactnet.converters.verifying import predict_tflite
-
     kernel = tf.ones((1, 1, channels, 1))
-
-    def convolve(x: tf.Tensor) -> tf.Tensor:
-        return tf.nn.conv2d(quantizer(x), kernel, 1, "VALID")
-
-    # A batch of any size, as in `lce.convert_keras_model`.
-    flatbuffer = convert_function(
-        convolve, tf.TensorSpec((None, 1, 1, channels), tf.float32, "input")
-    )
-    if not count_operators(flatbuffer)[BCONV2D]:
-        return False, False
     points = np.tile(_POINTS.astype(np.float32)[:, None, None, None], channels)
-    found = predict_tflite(flatbuffer, points, engine="lce", progress=False)
-    return True, bool(np.allclose(found, convolve(tf.constant(points)), atol=1e-3))
+    # A batch of any size, as in `lce.convert_keras_model`.
+    trial = try_function(lambda x: tf.nn.conv2d(quantizer(x), kernel, 1, "VALID"), points)
+    if trial is None:
+        return None
+    if trial.refusal or BCONV2D not in trial.operators:
+        return False, False
+    return True, bool(np.allclose(trial.found, trial.expected, atol=1e-3))

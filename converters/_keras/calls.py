@@ -34,6 +34,7 @@ __all__ = [
     "new_inputs",
     "rebuild",
     "run_call",
+    "run_in_inference",
 ]
 
 
@@ -150,6 +151,16 @@ def run_call(
     if training is not None and "training" in inspect.signature(layer.call).parameters:
         kwargs = {**kwargs, "training": training}
     return layer(*args, **kwargs)
+
+
+def run_in_inference(call: Call, tensors: Sequence[Any]) -> Any:
+    """What the layer of `call` gives for other tensors than its Keras tensors, in inference."""
+    args, kwargs = call.arguments
+    if "training" in inspect.signature(call.layer.call).parameters:
+        kwargs = {**kwargs, "training": False}
+    inference = Call(call.layer, call.inputs, call.outputs, (args, kwargs))
+    given = {id(old): new for old, new in zip(call.inputs, tensors, strict=True)}
+    return run_call(inference, call.layer, given)
 
 
 def new_inputs(

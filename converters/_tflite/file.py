@@ -175,8 +175,9 @@ def _fill(model: ModelT) -> None:
 
 def _check(model: ModelT) -> None:
     """Raise ValueError if an index points nowhere, or a constant has not the size of its shape."""
-    if not model.subgraphs or not model.operatorCodes or not model.buffers:
-        raise ValueError("it has no graph, operators or buffers")
+    if not model.subgraphs or not model.buffers:
+        raise ValueError("it has no graph or no buffers")
+    model.operatorCodes = model.operatorCodes or []  # a graph may give its inputs as they are
     dtypes = numpy_types()
     for graph in model.subgraphs:
         if not graph.tensors or graph.inputs is None or graph.outputs is None:

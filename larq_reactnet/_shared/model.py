@@ -105,8 +105,8 @@ def _read(model: Table) -> Model:
     buffers = [buffer.array(0, "u1") for buffer in model.tables(4)]
     names = [_operator_name(code) for code in model.tables(1)]
     graphs = [*model.tables(2)]
-    if not graphs or not buffers or not names:
-        raise ValueError("it has no graph, operators or buffers")
+    if not graphs or not buffers:  # but a graph may give its inputs as they are
+        raise ValueError("it has no graph or no buffers")
     _look_at_the_rest(model, graphs)
     operators: Counter[str] = Counter()
     largest = 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from larq_reactnet_runtime import Interpreter, __version__
+from larq_reactnet_runtime import Interpreter, Metadata, __version__, cli
 from larq_reactnet_runtime.cli import EXAMPLES, main
 
 # In an emulator, a command that starts another.
@@ -164,8 +164,16 @@ def test_benchmark(capsys):
 def test_info(capsys):
     code, out, _ = run(capsys, "info", TINY)
     assert code == 0
-    for text in ("17,", "3 LceBconv2d", "7: ant, bee, cat", "123.675", "6 binary operators"):
+    for text in ("17,", "3 LceBconv2d", "7: ant, bee, cat, ...", "123.675", "6 binary operators"):
         assert text in out
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"), [(("a", "b"), "2: a, b\n"), (("a", "b", "c"), "3: a, b, c\n")]
+)
+def test_info_of_few_labels(monkeypatch, capsys, labels, text):
+    monkeypatch.setattr(cli, "metadata_of", lambda *_: Metadata(labels=labels))
+    assert text in run(capsys, "info", TINY)[1]
 
 
 def test_info_of_a_model_that_does_not_run(tmp_path, capsys):

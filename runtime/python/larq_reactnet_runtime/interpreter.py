@@ -12,7 +12,7 @@ import numpy as np
 
 from larq_reactnet_runtime import _engine
 from larq_reactnet_runtime._shared.metadata import Metadata, metadata_of
-from larq_reactnet_runtime._shared.model import File, Tensor, content_of, read
+from larq_reactnet_runtime._shared.model import File, Model, Tensor, content_of, read
 
 __all__ = ["Interpreter"]
 
@@ -76,8 +76,12 @@ class Interpreter:
                 "This TensorFlow Lite model is truncated or corrupt: a tensor has "
                 f"{self.model.largest:,} elements."
             )
-        self._inputs = [_batch_of(tensor, "input", _INPUTS) for tensor in self.model.inputs]
-        self._outputs = [_batch_of(tensor, "output", _OUTPUTS) for tensor in self.model.outputs]
+        try:
+            self._inputs = [_batch_of(tensor, "input", _INPUTS) for tensor in self.model.inputs]
+            self._outputs = [_batch_of(tensor, "output", _OUTPUTS) for tensor in self.model.outputs]
+        except ValueError:
+            _refuse_foreign(self.model)  # the converter did not know what they give
+            raise
         if len({tensor.shape[0] for tensor in self._inputs}) != 1:
             raise ValueError("The inputs of the .tflite have batches of different sizes, or none.")
         self.input_shapes = [tensor.shape for tensor in self._inputs]
@@ -198,6 +202,17 @@ class Interpreter:
             self._interpreter.resize_tensor_input(index, [size, *tensor.shape[1:]])
         self._interpreter.allocate_tensors()
         self._batch = size
+
+
+def _refuse_foreign(model: Model) -> None:
+    """Raise ValueError if a file has operators of neither TensorFlow Lite nor LCE."""
+    known = ("Lce", "operator ")  # the latter is what `read` calls those that it has no name for
+    foreign = [n for n in model.operators if not n.isupper() and not n.startswith(known)]
+    if foreign:
+        raise ValueError(
+            f"The .tflite has the operator {' and '.join(foreign)}, which is neither one of "
+            "TensorFlow Lite nor one of Larq Compute Engine."
+        )
 
 
 def _checked(array: np.ndarray, tensor: Tensor) -> np.ndarray:

@@ -164,6 +164,16 @@ def test_crops(tmp_path):
     assert len({c.tobytes() for c in crops}) == 100
 
 
+@pytest.mark.parametrize("size", [4, 8, 16])
+@pytest.mark.parametrize("augmentation", ["shift", "crop", None])
+def test_grey_images_of_every_size(size, augmentation):
+    """Smaller ones than the digits have go another way than larger ones."""
+    data = load("digits", image_size=size, augmentation=augmentation)
+    for images, _ in (next(iter(data.train)), next(iter(data.test))):
+        assert images.shape == (64, size, size, 3)
+        np.testing.assert_array_equal(images[..., 0], images[..., 2])
+
+
 def test_bad_input(tmp_path, rng):
     with pytest.raises(ValueError, match="No data set is called 'cifar11'"):
         load("cifar11")

@@ -63,7 +63,8 @@ def random_crop(image: tf.Tensor, size: int, seeds: tf.Tensor) -> tf.Tensor:
         use_image_if_no_bounding_boxes=True,
     )
     if image.shape[:2].is_fully_defined():
-        return _enlarged(tf.slice(image, begin, extent), size)
+        # In color first: of a slice, TensorFlow does not know the number of channels.
+        return _enlarged(tf.slice(_in_color(image), begin, extent), size)
 
     def cut(pixels: np.ndarray, begin: np.ndarray, extent: np.ndarray) -> np.ndarray:
         (top, left, _), (bottom, right, _) = begin, begin + np.minimum(extent, pixels.shape)
@@ -82,9 +83,11 @@ def shifted(image: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
 
 def _enlarged(image: tf.Tensor, size: int) -> tf.Tensor:
     """`image` as a square that is not smaller, of float32 and three channels."""
-    image = tf.cast(image, tf.float32)
-    if image.shape[-1] == 1:
-        image = tf.image.grayscale_to_rgb(image)
+    image = tf.cast(_in_color(image), tf.float32)
     if image.shape[:2] != (size, size):
         image = tf.image.resize(image, (size, size))
     return tf.ensure_shape(image, (size, size, 3))
+
+
+def _in_color(image: tf.Tensor) -> tf.Tensor:
+    return tf.image.grayscale_to_rgb(image) if image.shape[-1] == 1 else image

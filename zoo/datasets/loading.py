@@ -268,8 +268,8 @@ def _source(
 def _batches(data: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     """Batches, of which the next ones are made while one is used.
 
-    How many images are prepared at once is fixed. TensorFlow's search for a better number looks at
-    itself for up to a minute after the last batch where there is one core.
+    How many images are prepared at once is fixed. Where there is one core, TensorFlow's search for
+    a better number goes on after the last batch, and `fit` waits for it.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

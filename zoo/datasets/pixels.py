@@ -2,13 +2,12 @@
 
 `larq_reactnet._shared.photos` defines how an image becomes an input. Here it is called from
 TensorFlow's pipelines by `tf.numpy_function`, so that training sees exactly what `predict` makes of
-the same file: TensorFlow decodes JPEG with another transformation, does not know EXIF, WebP and
-GIF of other channels, and takes as long. Pillow works outside of Python's lock, so that several
-images are prepared at once.
+the same file: TensorFlow decodes JPEG with another transformation, and does not know EXIF, WebP and
+GIF of other channels. Pillow works outside of Python's lock, so that several images are prepared
+at once.
 
 Images of a fixed size that are not larger than wanted, such as those of CIFAR-10 and the digits,
-are decoded and enlarged by TensorFlow's own operators, which give the same numbers in a third of
-the time.
+are decoded and enlarged by TensorFlow's own operators, which give the same numbers and are faster.
 """
 
 from larq_reactnet._shared import photos

@@ -73,7 +73,8 @@ def main(photos: str, output: Path, network: str, weights: str, epochs: int) -> 
         ),
     )
     print(report)
-    photo = next(Path(photos).rglob("*.jpg"))
+    suffixes = (".jpg", ".jpeg", ".png")
+    photo = next(path for path in Path(photos).rglob("*") if path.suffix.lower() in suffixes)
     ((label, probability), *_) = lr.converters.predict_image(report.path, photo)
     print(f"\n{photo}: {label}, {probability:.0%}")
     print(

@@ -96,7 +96,7 @@ def train(
     from larq_reactnet.zoo.recipes import two_step
 
     if recipe and model and output is None:  # `train --recipe NAME OUTPUT`
-        model, output = None, Path(model)
+        output, model = Path(model), None
     if model in _library.recipes() and not recipe:
         model, recipe = None, model
     output = required(output)

@@ -6,6 +6,7 @@ operators, which are up to 32 times larger, and does not say so. It gets some la
 example, it takes a ternary input quantizer for a sign.
 """
 
+from larq_reactnet._keras import refuse_keras_3
 from larq_reactnet.converters._faults.costs import costs
 from larq_reactnet.converters._faults.finding import Finding
 from larq_reactnet.converters._faults.kernels import missing_kernels
@@ -46,6 +47,7 @@ def check(model: tf.keras.Model, flatbuffer: tflite.File | None = None) -> list[
     Raises:
         ValueError: If `model` is not a Keras model, or `flatbuffer` is not a valid `.tflite`.
     """
+    refuse_keras_3(model)
     if not isinstance(model, tf.keras.Model):
         raise ValueError(f"`model` must be a Keras 2 model, got {type(model).__name__}.")
     found, cost = unsupported(model), []

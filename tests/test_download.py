@@ -9,9 +9,9 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import larq_reactnet as lr
-from larq_reactnet.cli import main
 from larq_reactnet.zoo import _download, pretrained
 from larq_reactnet.zoo._download import DownloadError, fetch
+from larq_reactnet_cli import main
 
 import numpy as np
 import pytest

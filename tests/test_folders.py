@@ -3,10 +3,10 @@
 import os
 
 import larq_reactnet as lr
-from larq_reactnet.cli import main
-from larq_reactnet.cli._known import Known, known_of
 from larq_reactnet.training import Run
 from larq_reactnet.zoo.datasets import folders
+from larq_reactnet_cli import main
+from larq_reactnet_cli._known import Known, known_of
 
 import numpy as np
 import pytest

@@ -1,7 +1,6 @@
 """Files that take the bytes of a picture, and normalize them themselves."""
 
 import larq_reactnet as lr
-from larq_reactnet.cli import main
 from larq_reactnet.converters import (
     ExportError,
     Interpreter,
@@ -14,6 +13,7 @@ from larq_reactnet.converters import (
     read_metadata,
 )
 from larq_reactnet.converters.interpreter import engines
+from larq_reactnet_cli import main
 
 import numpy as np
 import pytest

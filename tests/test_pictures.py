@@ -8,11 +8,11 @@ import io
 from unittest import mock
 
 import larq_reactnet as lr
-from larq_reactnet.cli import main
-from larq_reactnet.cli._export import metadata_of
 from larq_reactnet.converters import Metadata, add_metadata, prepare_image, read_metadata
 from larq_reactnet.converters import metadata as metadata_module
 from larq_reactnet.zoo.datasets.pixels import center
+from larq_reactnet_cli import main
+from larq_reactnet_cli._export import metadata_of
 
 import numpy as np
 import pytest

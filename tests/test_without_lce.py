@@ -4,6 +4,7 @@ Each test is a process of its own, because what was once imported hides what can
 """
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from PIL import Image
 pytestmark = pytest.mark.xdist_group("without_lce")
 
 RUNTIME = Path(__file__).resolve().parents[1] / "runtime"
-LABELS = ("cat", "dog", "hen", "emu")
+LABELS = ("cat", "dog", "emu", "hen")
 
 # Runs each list of arguments, and prints the exit codes and what the commands printed.
 CODE = """
@@ -43,7 +44,7 @@ def run(*commands):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A model with labels, as a .tflite and as a Keras file, and a photo."""
+    """A model with labels, as a .tflite and as a Keras file, a photo, and a folder of photos."""
     folder = tmp_path_factory.mktemp("files")
     model = binary_model("rsign", "react_sign")
     model.save(folder / "model.h5")
@@ -52,16 +53,19 @@ def folder(tmp_path_factory):
     (folder / "cut.tflite").write_bytes(content[: len(content) // 2])
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "photo.png")
+    for split in ("train", "test"):
+        for label in LABELS:
+            (folder / "photos" / split / label).mkdir(parents=True)
+            shutil.copy(folder / "photo.png", folder / "photos" / split / label)
     return folder
 
 
 def test_commands_that_take_a_tflite(folder):
     pytest.importorskip("larq_reactnet_runtime", reason=f"not installed: pip install {RUNTIME}")
     path = folder / "model.tflite"
-    digits = ("--dataset", "digits", "--image-size", 8, "--limit", 20)
     commands = {
         "predict": (path, folder / "photo.png"),
-        "evaluate": (path, *digits),
+        "evaluate": (path, "--dataset", folder / "photos"),
         "inspect": (path,),
         "benchmark": (path, "--runs", 1),
     }
@@ -69,7 +73,7 @@ def test_commands_that_take_a_tflite(folder):
     outputs = dict(zip(commands, found, strict=True))
     assert {name: code for name, (code, _) in outputs.items()} == dict.fromkeys(commands, 0), found
     assert all(label in outputs["predict"][1] for label in LABELS)
-    assert "of 20 images" in outputs["evaluate"][1]
+    assert "of 4 images" in outputs["evaluate"][1]
     assert "LceBconv2d 1" in outputs["inspect"][1]
     assert "larq-reactnet-runtime" in outputs["benchmark"][1]
 

@@ -133,7 +133,6 @@ def is_binary(layer: tf.keras.layers.Layer) -> bool:
 
 def flat_layers(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
     """The layers of `model`, with the layers of models that are inside of it."""
-    refuse_keras_3(model)
     layers = []
     for layer in model.layers:
         layers += flat_layers(layer) if isinstance(layer, tf.keras.Model) else [layer]
@@ -155,6 +154,7 @@ def _has_binary_input(layer: tf.keras.layers.Layer) -> bool:
 
 def calls_of(model: tf.keras.Model) -> list[tuple[tf.keras.layers.Layer, int]]:
     """The layers of `model` and of models in it, with their number of calls in one inference."""
+    refuse_keras_3(model)
     return [*_calls(model).values()]
 
 

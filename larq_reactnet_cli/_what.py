@@ -22,7 +22,7 @@ __all__ = ["model_options", "network", "trained", "trained_and_data"]
 Command: TypeAlias = Callable[..., None]
 
 
-def _import(ctx: click.Context, param: click.Parameter, paths: tuple[Path, ...]) -> None:
+def _import(paths: tuple[Path, ...]) -> None:
     """Run Python files, and let Keras know the classes that they define."""
     if not paths:
         return
@@ -32,8 +32,8 @@ def _import(ctx: click.Context, param: click.Parameter, paths: tuple[Path, ...])
 
     for path in paths:
         spec = importlib.util.spec_from_file_location(path.stem, path)
-        if spec is None or spec.loader is None:
-            raise click.BadParameter(f"{path} is not a Python file.", ctx, param)
+        if not path.is_file() or spec is None or spec.loader is None:
+            raise click.UsageError(f"--import: there is no Python file {path}.")
         module = importlib.util.module_from_spec(spec)
         sys.modules[path.stem] = module
         try:
@@ -57,11 +57,10 @@ _options = [
     ),
     click.option(
         "--import",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        "imports",
+        type=click.Path(path_type=Path),
         metavar="FILE.py",
         multiple=True,
-        expose_value=False,
-        callback=_import,
         help="Python file with layers of your own, which is run. May be repeated.",
     ),
 ]
@@ -69,8 +68,14 @@ _options = [
 
 def model_options(command: Command) -> Command:
     """The options of every command that takes a model: --set, --weights and --import."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, imports: tuple[Path, ...], **kwargs: Any) -> None:
+        _import(imports)
+        command(*args, **kwargs)
+
     return functools.reduce(
-        lambda decorated, option: option(decorated), reversed(_options), command
+        lambda decorated, option: option(decorated), reversed(_options), wrapped
     )
 
 

@@ -97,8 +97,8 @@ def test_files_to_import_that_are_wrong(saved, tmp_path):
     (tmp_path / "text.txt").write_text("text")
     for name, message, code in (
         ("broken.py", "cannot be imported: ZeroDivisionError: division by zero", 1),
-        ("text.txt", "is not a Python file", 2),
-        ("missing.py", "does not exist", 2),
+        ("text.txt", "there is no Python file", 2),
+        ("missing.py", "there is no Python file", 2),
     ):
         result = run("ops", model, "--import", tmp_path / name)
         assert (result.exit_code, message in result.output) == (code, True), result.output

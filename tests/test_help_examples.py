@@ -18,6 +18,7 @@ NOT_RUN = {
     "larq-reactnet evaluate bnn_plus_dorefanet_cifar10_short": "it needs CIFAR-10: "
     "tests/test_shipped.py runs it where DATA_DIR has it",
     "larq-reactnet export bnn_plus_dorefanet_cifar10_short": "likewise",
+    "larq-reactnet pull quicknet": "it downloads weights: tests of pull have a server of their own",
     "larq-reactnet import-torch": "the official checkpoints cannot be had here: "
     "tests/test_torch_checkpoint.py runs the command with others of the same form",
     "larq-reactnet train bnn_plus_dorefanet_cifar10": "it trains for hours: "
@@ -25,6 +26,7 @@ NOT_RUN = {
 }
 # What is replaced, so that an example takes seconds and needs no data set.
 SHORTER = {
+    "--freeze-until bn3": "--freeze-until bn3 --epochs 1",
     "--set stem_strides=1": "--set stem_strides=1 --step1-epochs 1 --epochs 1",
     "--dataset cifar10 --step1-epochs 0 --epochs 50": "--step1-epochs 0 --epochs 1 --set width=0.1",
     "--dataset cifar10 --data-dir ~/tensorflow_datasets": "--dataset digits",

@@ -55,9 +55,7 @@ def test_every_fence_is_a_block():
 
 
 @pytest.mark.parametrize(("block", "words"), commands(), ids=str)
-def test_command_is_known(block, words, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("my_layers.py").touch()  # of commands that are not run
+def test_command_is_known(block, words):
     name, *arguments = words
     main.commands[name].make_context(name, arguments)
 

@@ -35,14 +35,15 @@ def test_layers_that_have_no_kernel(rng):
 
 
 def test_constant_that_lce_joins_with_the_convolution(rng):
-    constant = rng.normal(size=(6, 6, 8)).astype(np.float32)
-    model = model_of(binary_conv(name="first"), layers.Lambda(lambda x: x * constant))
+    factors = rng.normal(size=(6, 6, 8)).astype(np.float32)
+    model = model_of(binary_conv(name="first"), layers.Lambda(lambda x: x * factors))
     flatbuffer = convert(randomized(model, rng))
     with pytest.raises(ValueError, match="interpreter refuses"):
         predict_tflite(flatbuffer, np.zeros((1, 8, 8, 4), np.float32), progress=False)
-    (finding,) = faults_of(check(model, flatbuffer))
-    assert (finding.layer, finding.kind) == ("first", "refused")
-    assert "a constant of shape (6, 6, 8)" in finding.problem
+    constant, convolution = faults_of(check(model, flatbuffer))
+    assert [constant.kind, convolution.kind] == ["refused", "refused"]
+    assert [constant.layer, convolution.layer] == ["lambda", "first"]
+    assert "a constant of shape (6, 6, 8)" in convolution.problem
 
 
 def test_match(rng):

@@ -15,7 +15,7 @@ from larq_reactnet.converters.curing import cure
 from larq_reactnet.converters.feeding import as_inputs, input_names, noise
 from larq_reactnet.converters.folding import fold
 from larq_reactnet.converters.inspecting import count_operators
-from larq_reactnet.converters.metadata import Metadata, add_metadata
+from larq_reactnet.converters.metadata import Metadata, add_metadata, check_metadata
 from larq_reactnet.converters.preparing import Shapes, prepare
 from larq_reactnet.converters.proving import prove, refuse_unproved
 from larq_reactnet.converters.report import Report
@@ -196,11 +196,8 @@ def _check_arguments(
         raise ValueError("`min_agreement` must be in 0 to 1, and `verify_limit` at least 1.")
     if input_type not in INPUT_TYPES:
         raise ValueError(f"`input_type` must be one of {[*INPUT_TYPES]}, got {input_type!r}.")
-    if not isinstance(metadata, Metadata | None):
-        raise TypeError(
-            f"`metadata` must be a `larq_reactnet.converters.Metadata`, got "
-            f"{type(metadata).__name__}: write Metadata(labels=..., mean=..., std=...)."
-        )
+    if metadata is not None:
+        check_metadata(metadata)
 
 
 def _inputs(

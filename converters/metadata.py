@@ -27,9 +27,18 @@ from larq_reactnet.converters._tflite import metadata_schema as schema
 
 import numpy as np
 
-__all__ = ["Metadata", "add_metadata", "read_metadata"]
+__all__ = ["Metadata", "add_metadata", "check_metadata", "read_metadata"]
 
 LABELS = "labels.txt"
+
+
+def check_metadata(metadata: Any) -> None:
+    """Raise TypeError if `metadata` is something else, such as a dict of its values."""
+    if not isinstance(metadata, Metadata):
+        raise TypeError(
+            "`metadata` must be a `larq_reactnet.converters.Metadata`, got "
+            f"{type(metadata).__name__}: write Metadata(name=..., labels=..., mean=..., std=...)."
+        )
 
 
 def add_metadata(flatbuffer: tflite.File, metadata: Metadata) -> bytes:
@@ -50,9 +59,11 @@ def add_metadata(flatbuffer: tflite.File, metadata: Metadata) -> bytes:
         metadata: What to put in.
 
     Raises:
+        TypeError: If `metadata` is not a `Metadata`.
         ValueError: If the metadata does not fit the model: it has other numbers of outputs than
             labels, or of channels than of means.
     """
+    check_metadata(metadata)
     model = tflite.read(tflite.content_of(flatbuffer))
     table = schema.write(_describe(model, metadata))
     labels = "".join(f"{label}\n" for label in metadata.labels).encode()

@@ -201,11 +201,22 @@ def evaluate(
         images, labels = data.test_arrays(limit)
         _check_shape(model, images)
         outputs = model.predict(images)
-    if outputs.ndim != 2 or outputs.shape[1] < 2:
-        shape = outputs.shape[1:]
-        raise ValueError(f"{what} gives outputs of shape {shape}: it is not a classifier.")
-    accuracy = float((outputs.argmax(-1) == labels).mean())
+    accuracy = float((_answers(what, outputs, data.num_classes) == labels).mean())
     click.echo(f"Test accuracy {accuracy:.2%} of {len(labels):,} images")
+
+
+def _answers(what: str, outputs: "np.ndarray", num_classes: int) -> "np.ndarray":
+    """The classes that a classifier gives. One number is the score of the second of two classes."""
+    if outputs.ndim != 2 or (outputs.shape[1] == 1 and num_classes != 2):
+        shape = outputs.shape[1:]
+        raise ValueError(
+            f"{what} gives outputs of shape {shape}: it is not a classifier of {num_classes} "
+            "classes."
+        )
+    if outputs.shape[1] > 1:
+        return outputs.argmax(-1)
+    is_probability = outputs.min() >= 0 and outputs.max() <= 1
+    return (outputs[:, 0] > (0.5 if is_probability else 0.0)).astype(int)
 
 
 def _check_shape(model: "tf.keras.Model", images: "np.ndarray") -> None:

@@ -55,6 +55,11 @@ def flatbuffer():
     return convert(binary_model())
 
 
+def test_metadata_of_another_type(flatbuffer):
+    with pytest.raises(TypeError, match=r"got dict: write Metadata\(name=\.\.\."):
+        add_metadata(flatbuffer, {"labels": ("cat", "dog")})
+
+
 @pytest.fixture(scope="module")
 def tagged(flatbuffer):
     return add_metadata(flatbuffer, METADATA)

@@ -1,6 +1,7 @@
 """Models that Keras saved, in each format: with layers of one's own, corrupt and hostile."""
 
 import json
+import shutil
 import zipfile
 
 import larq_reactnet as lr
@@ -12,6 +13,7 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 from helpers import assert_same_outputs, binary_model
+from PIL import Image
 
 NAMES = {"h5": "model.h5", "keras": "model.keras", "tf": "saved"}
 MY_LAYERS = """
@@ -156,3 +158,28 @@ def test_saved_models_that_are_refused(tmp_path):
     (tmp_path / "broken" / "saved_model.pb").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="is not a Keras model in SavedModel format"):
         load_model(tmp_path / "broken")
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_one_output_tells_two_classes_apart(activation, tmp_path):
+    """`evaluate` takes it as the score of the second class: bright pictures, in this model."""
+    inputs = tf.keras.layers.Input((8, 8, 3))
+    x = tf.keras.layers.GlobalAveragePooling2D()(inputs)
+    ones = {"kernel_initializer": "ones", "activation": activation}
+    tf.keras.Model(inputs, tf.keras.layers.Dense(1, **ones)(x)).save(tmp_path / "one.h5")
+    for split in ("train", "test"):
+        for label, grey in (("bright", 250), ("dark", 5), ("mixed", 100)):
+            (tmp_path / "photos" / split / label).mkdir(parents=True)
+            pixels = np.full((8, 8, 3), grey, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / split / label / "0.png")
+    evaluate = ("evaluate", tmp_path / "one.h5", "--dataset", tmp_path / "photos")
+    result = run(*evaluate)
+    assert result.exit_code == 1
+    assert "outputs of shape (1,): it is not a classifier of 3 classes" in result.output
+    for split in ("train", "test"):
+        shutil.rmtree(tmp_path / "photos" / split / "mixed")
+    # "dark" is the second class, in the order of the alphabet, and the model gives it less.
+    assert "Test accuracy 0.00% of 2 images" in run(*evaluate).output
+    for split in ("train", "test"):
+        (tmp_path / "photos" / split / "bright").rename(tmp_path / "photos" / split / "light")
+    assert "Test accuracy 100.00% of 2 images" in run(*evaluate).output

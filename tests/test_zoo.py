@@ -172,7 +172,7 @@ def test_export(trained, tmp_path):
     report = lr.converters.export(
         model,
         tmp_path / "model.tflite",
-        verify_with=images[:10],
+        verify_with=images[:4],
         min_agreement=MOST,
         allow_float=bool(findings),
         progress=False,

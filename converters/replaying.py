@@ -47,10 +47,6 @@ import tensorflow as tf
 
 __all__ = ["Replay", "replay"]
 
-# A number this many times smaller than others of its output may be what remains where larger ones
-# cancel, such as the tail of a GELU. Its error is then relative to this share of the largest.
-_REMAINDER = 2.0**-10
-
 
 @dataclass(frozen=True, repr=False)
 class Replay(Shown):
@@ -65,8 +61,8 @@ class Replay(Shown):
         wrong: How many fell the other way although the number is not.
         layer: The first layer in front of which there are wrong signs, or an empty string.
         error: Largest difference of an output, relative to the largest for the same input, or, if
-            the outputs are numbers, to how large the same number gets over all inputs, but at
-            least to a thousandth of the largest. Where a softmax gives classes, logits are compared.
+            the outputs are numbers, to how large the same number gets over all inputs. Where a
+            softmax gives classes, logits are compared.
         tolerance: How large an error is explained by rounding, and by weights that are stored in a
             smaller type than float32.
     """
@@ -196,7 +192,6 @@ def _worst(
     ours, theirs = output.scores(found), output.scores(expected)
     if output.by_numbers:
         largest = np.maximum(magnitudes(theirs, output), size)
-        largest = np.maximum(largest, _REMAINDER * np.abs(theirs).max())
     else:  # the scores of classes are compared with each other
         largest = np.abs(theirs).max(tuple(range(1, theirs.ndim)), keepdims=True)
     largest = np.broadcast_to(np.where(largest > 0, largest, 1.0), theirs.shape)

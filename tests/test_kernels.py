@@ -326,7 +326,7 @@ def test_every_layer_and_activation_is_in_a_table():
 
 def verified(model, folder):
     """The report of `export`, whose proof says that the file computes what the model does."""
-    images = noise(model, np.random.default_rng(1), 3)
+    images = noise(model, np.random.default_rng(1), 12)  # a number is judged by its largest value
     report = export(model, folder / "m.tflite", verify_with=images, progress=False)
     largest = np.abs(model(images, training=False)).max()
     assert report.agreement.max_distance < 1e-5 * largest

@@ -2,8 +2,8 @@
 
 Each network is converted by `lce.convert_keras_model` and written by `export`. Then both files run
 alternately in LCE's own interpreter, with one thread and the indirect kernel, the fastest on x86.
-Weights are random, which changes neither size nor time; the dense layers are stored in int8. Reported are the median of the CPU time,
-and the median of the ratios of neighbouring runs.
+Weights are random, which changes neither size nor time; the dense layers are stored in int8.
+Reported are the median of the CPU time, and the median of the ratios of neighbouring runs.
 
     python benchmarks/export.py --json export.json
     python benchmarks/export.py --models reactnet_a --rounds 31

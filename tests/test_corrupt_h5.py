@@ -114,7 +114,7 @@ def test_corrupt_files(good, reader, tmp_path, monkeypatch):
                 models += isinstance(load_model(path), tf.keras.Model)
             except ValueError as error:
                 known = ("is not a Keras model in HDF5 format: ", "needs ")
-                    models += str(error).startswith(tuple(f"{path} {text}" for text in known))
+                models += str(error).startswith(tuple(f"{path} {text}" for text in known))
     assert models == 40
     for seed in unreadable[:8]:
         path.write_bytes(corrupted(content, seed))

@@ -33,7 +33,7 @@ SHORTER = {
     "--dataset cifar10 --images 10000": "--dataset digits --images 50",
     "--runs 100": "--runs 2",
     " > model.json": "",
-    "train reactnet_a run --set width=0.25": "train reactnet_18 other_run --image-size 16 --set width=0.1",
+    "train reactnet_a run": "train reactnet_18 other_run --image-size 16",
 }
 
 

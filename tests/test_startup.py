@@ -58,7 +58,7 @@ def test_table_of_models_is_that_of_the_library():
         entry, size = lr.zoo.get(name), sizes.read()[name]
         assert (row["paper"], row["year"]) == (entry.paper, entry.year)
         assert (row["image"], row["parameters"]) == (size.image, size.parameters)
-        assert (row["OPs"], row["bytes"]) == (size.ops, size.tflite_bytes)
+        assert (row["OPs"], row[".tflite"]) == (size.ops, size.tflite_bytes)
         weights = [row for row in pretrained.list_weights(name) if row.include_top]
         assert row["weights"] == {row.recipe or row.dataset: row.top1 for row in weights}
     assert json.loads(CliRunner().invoke(main, ["models", "--json"]).output) == [*rows.values()]

@@ -27,6 +27,7 @@ def trained(tmp_path_factory):
     return folder, result.output
 
 
+@pytest.mark.slow
 def test_train_says_what_it_does(trained):
     folder, output = trained
     assert "Step 1: 1 epochs" in output
@@ -35,6 +36,7 @@ def test_train_says_what_it_does(trained):
     assert str(folder) in output
 
 
+@pytest.mark.slow
 def test_evaluate_export_evaluate(trained, tmp_path):
     folder, output = trained
     accuracy = re.search(r"Test accuracy [\d.]+%", output).group()
@@ -235,6 +237,7 @@ def test_wrong_usage():
         assert "Traceback" not in result.output
 
 
+@pytest.mark.slow
 def test_names_of_the_zoo_are_what_commands_take(tmp_path):
     """A model with weights, by name or in a file, and what is said of names that do not exist."""
     small = ("--set", "width=0.125", "--set", "num_classes=10", "--set", "input_shape=[32,32,3]")

@@ -70,6 +70,7 @@ def test_file_gives_what_the_report_says(tmp_path, images):
     assert distance.max() == pytest.approx(report.agreement.max_distance, rel=0.1, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_inputs_may_be_a_dataset_with_labels_or_noise(tmp_path, images):
     model = binary_model()
     data = tf.data.Dataset.from_tensor_slices((images, np.arange(20))).batch(8)

@@ -109,6 +109,7 @@ def test_evaluate_run():
     assert accuracy(run("evaluate", FOLDER / "run")) == pytest.approx(wanted, abs=0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["h5", "keras"])
 def test_every_layer(suffix, expected):
     """And quantizer, regularizer and constraint, with the state of the training."""

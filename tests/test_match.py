@@ -24,6 +24,7 @@ def test_what_is_not_in_the_file(rng):
         check(model, b"no file at all")
 
 
+@pytest.mark.slow
 def test_layers_that_have_no_kernel(rng):
     """Plain LCE leaves them in float; those that `export` puts in their place are looked for."""
     grouped = binary_conv(name="grouped", groups=2)

@@ -81,6 +81,7 @@ def test_own_layers_are_named_and_imported(saved, unknown, name):
     assert "BOPs" in result.output
 
 
+@pytest.mark.slow
 def test_commands_take_every_format(saved, tmp_path):
     folder, _ = saved
     digits = ("--dataset", "digits")  # in the size of the model

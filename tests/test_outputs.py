@@ -86,6 +86,7 @@ def test_logits_that_are_known_to_be_of_classes():
     assert kinds(two) == [BOTH, NUMBERS]
 
 
+@pytest.mark.slow
 def test_regression_is_judged_by_its_numbers(tmp_path, rng):
     """A score beside pixels: int8 is refused for the score, although arg-max never changes."""
     model = headed(layers.Dense(3, name="head"), filters=512)
@@ -189,6 +190,7 @@ def inputs(rng):
     return [rng.normal(size=shape).astype(np.float32) for shape in shapes]
 
 
+@pytest.mark.slow
 def test_several_inputs_and_outputs(tmp_path, model, inputs):
     path = tmp_path / "model.tflite"
     report = export(model, path, verify_with=inputs, thorough=True, progress=False)
@@ -218,6 +220,7 @@ def test_several_inputs_in_the_runtime(model, inputs):
     assert all(one.relative_error < 1e-3 for one in agreement.second.outputs)
 
 
+@pytest.mark.slow
 def test_one_wrong_output_of_several_is_refused(tmp_path, model, inputs, monkeypatch):
     other = several()
     kernel, bias = other.get_layer("place").get_weights()
@@ -232,6 +235,7 @@ def test_one_wrong_output_of_several_is_refused(tmp_path, model, inputs, monkeyp
     assert errors[1] > 0.1 > max(errors[0], errors[2])
 
 
+@pytest.mark.slow
 def test_forms_of_several_inputs(tmp_path, model, inputs):
     named = dict(zip(("image", "extra"), inputs, strict=True))
     labels = np.zeros(20)
@@ -250,6 +254,7 @@ def test_forms_of_several_inputs(tmp_path, model, inputs):
             export(model, tmp_path / "wrong.tflite", verify_with=wrong, progress=False)
 
 
+@pytest.mark.slow
 def test_inputs_and_outputs_in_dicts(tmp_path, model, inputs):
     names = {"b": layers.Input((8, 8, 3)), "a": layers.Input((5,))}
     outputs = model([names["b"], names["a"]])

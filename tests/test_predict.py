@@ -296,6 +296,7 @@ def test_sigmoids_are_shown_as_they_are(photo, pixels):
     assert predict_image(model, photo)[0][1] == pytest.approx(softmax[0], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_one_output_is_two_classes_or_a_number(photo, pixels, tmp_path, capsys):
     p = 1 / (1 + np.exp(-2))
     for activation, labels, wanted in (

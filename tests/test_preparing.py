@@ -64,6 +64,7 @@ def test_mixed_precision_is_built_again_in_float32(tmp_path, rng, policy):
 # Free sizes.
 
 
+@pytest.mark.slow
 def test_images_of_any_size(tmp_path, rng):
     inputs = layers.Input((None, None, 3))
     x = layers.Conv2D(8, 3, strides=2, padding="same")(inputs)
@@ -179,6 +180,7 @@ ALL = (
 )
 
 
+@pytest.mark.slow
 def test_augmentation_is_left_out_of_the_file(tmp_path, rng):
     model = augmented(*(make() for make in ALL), layers.GaussianNoise(1.0))
     report = export(
@@ -233,6 +235,7 @@ def step1():
     )
 
 
+@pytest.mark.slow
 def test_distiller_and_two_steps_with_augmentation_in_the_model(tmp_path, rng):
     images, labels = rng.normal(size=(32, 8, 8, 3)).astype(np.float32), rng.integers(0, 4, 32)
     model = step1()
@@ -252,6 +255,7 @@ def test_distiller_and_two_steps_with_augmentation_in_the_model(tmp_path, rng):
     assert report.agreement.other_class == 0
 
 
+@pytest.mark.slow
 def test_xla(tmp_path, rng):
     model = augmented(layers.RandomFlip())
     model.compile("adam", "sparse_categorical_crossentropy", jit_compile=True)
@@ -300,6 +304,7 @@ print("exported", report.agreement.same_class)
 """
 
 
+@pytest.mark.slow
 def test_mirrored_strategy(tmp_path):
     """Each copy of the model has moving averages of its own; one copy is compared."""
     script = tmp_path / "mirrored.py"

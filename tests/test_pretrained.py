@@ -180,6 +180,7 @@ def test_weights_of_a_recipe(shipped, images, tmp_path):
     assert pretrained.options_of("binary_alexnet", None) == {}
 
 
+@pytest.mark.slow
 def test_create_takes_the_options_of_the_weights(shipped, images):
     arguments = {"weights": "cifar10", "input_shape": SHAPE}
     assert_same_outputs(shipped, lr.zoo.create("bnn_plus_alexnet", **arguments), images)

@@ -60,6 +60,7 @@ def whole(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_folder(whole):
     content = json.loads((whole / "run.json").read_text())
     assert content["arguments"]["options"]["input_shape"] == [32, 32, 3]
@@ -127,6 +128,7 @@ def constant(epochs, folder):
     return Run(folder)
 
 
+@pytest.mark.slow
 def test_longer(tmp_path):
     """A run that gets one more epoch is the run that had it from the beginning."""
     tf.config.experimental.enable_op_determinism()
@@ -170,6 +172,7 @@ def test_run_of_an_earlier_version(whole):
 # From weights.
 
 
+@pytest.mark.slow
 def test_from_the_weights_of_a_run(whole, tmp_path, capsys):
     """With a frozen part, which is as it was, also after training; the width is that of the run."""
     recipe = two_step("bnn_plus_alexnet", batch_size=256, epochs=1, weights=str(whole))

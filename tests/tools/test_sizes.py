@@ -25,6 +25,7 @@ def test_the_table_has_no_other_models():
     assert list(read()) == MODELS
 
 
+@pytest.mark.slow
 def test_table_is_written(tmp_path, monkeypatch):
     """The line of a model is the same as in the package, with the bytes that `export` writes."""
     monkeypatch.setattr(sizes, "TABLE", tmp_path / "sizes.csv")

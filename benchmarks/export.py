@@ -68,7 +68,7 @@ def benchmark(title: str, rounds: int) -> dict[str, object]:
             Path(folder, "model.tflite"),
             verify_with=image,
             min_agreement=0,  # random weights; equality is what the tests prove
-            storage="int8",  # which outputs of random weights do not allow, and trained ones do
+            storage="int8",  # the smallest; by default it depends on the outputs
             progress=False,
         )
         export_seconds = time.perf_counter() - began

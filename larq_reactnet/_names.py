@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["did_you_mean"]
+__all__ = ["did_you_mean", "nearest"]
 
 
 def did_you_mean(name: str, names: Iterable[str], shown: Iterable[str] | None = None) -> str:
@@ -15,6 +15,13 @@ def did_you_mean(name: str, names: Iterable[str], shown: Iterable[str] | None = 
         shown: What is listed instead of `names`.
     """
     names = list(names)
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f": there is {', '.join(names if shown is None else shown)}.{hint}"
+    return f": there is {', '.join(names if shown is None else shown)}.{nearest(name, names)}"
+
+
+def nearest(name: str, names: Iterable[str], kind: str = "") -> str:
+    """A question about the one of `names` that is nearest to `name`; empty if none is near.
+
+    `kind` is what stands before the name, such as "the weights ".
+    """
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f" Did you mean {kind}{close[0]!r}?" if close else ""

@@ -74,8 +74,8 @@ class Ops(Shown):
     def packed_bytes(self) -> int:
         """Of all weights: one bit for each binary weight, and four bytes for every other.
 
-        Of the `.tflite`, `export` reports the bytes. It folds weights away and stores the head in
-        less than four bytes a weight, so the file is smaller in spite of what else is in it.
+        `export` reports the bytes of the `.tflite`, where some weights are folded away, dense
+        layers may have less than four bytes for each, and the graph is added.
         """
         return -(-self.binary_weights // 8) + 4 * self.float_weights
 

@@ -1,4 +1,4 @@
-"""What several commands share: options, error messages, and and the data they name."""
+"""What several commands share: options, error messages, and the data they name."""
 
 import functools
 import json
@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from larq_reactnet_cli._known import known_of
 
 import click
 
@@ -136,7 +138,6 @@ def dataset_of(what: str, where: dict[str, Any]) -> "Dataset":
     Its images are prepared as those were that the network knows, and its classes are the same.
     """
     import larq_reactnet as lr
-    from larq_reactnet_cli._known import known_of
 
     known = known_of(what)
     name = where["dataset"] or known.dataset

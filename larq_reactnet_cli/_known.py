@@ -1,18 +1,12 @@
-"""What a run, pretrained weights or a .tflite say of the images that their network is for.
-
-This module imports the library, so others import it inside of functions.
-"""
+"""What a run, pretrained weights or a .tflite say of the images that their network is for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import larq_reactnet as lr
-from larq_reactnet._shared.metadata import Metadata, metadata_of
-from larq_reactnet._shared.model import content_of, read
-from larq_reactnet.training import Run
-from larq_reactnet.zoo.datasets import Dataset
+if TYPE_CHECKING:
+    from larq_reactnet.zoo.datasets import Dataset
 
 __all__ = ["Known", "known_of"]
 
@@ -29,7 +23,7 @@ class Known:
     class_names: tuple[str, ...] = ()
     num_classes: int | None = None
 
-    def check_classes(self, what: str, data: Dataset) -> None:
+    def check_classes(self, what: str, data: "Dataset") -> None:
         """Raise ValueError if the classes of a data set are others than those of the network."""
         if self.class_names and list(self.class_names) != list(data.class_names):
             raise ValueError(
@@ -49,6 +43,9 @@ def _few(names: Sequence[str]) -> str:
 
 def known_of(what: str) -> Known:
     """What a run, the recipe of pretrained weights, or the metadata in a .tflite say."""
+    import larq_reactnet as lr
+    from larq_reactnet.training import Run
+
     if Run(Path(what)).exists():
         content = Run(Path(what)).read()
         arguments = {"augmentation": "shift", "holdout": 0, **content["arguments"]}
@@ -70,6 +67,8 @@ def _of_training(
     num_classes: int | None = None,
 ) -> Known:
     """What the values of a training say."""
+    import larq_reactnet as lr
+
     dataset = arguments["dataset"]
     mean, std = lr.zoo.datasets.statistics(arguments.get("normalization") or dataset)
     preparation = {"augmentation": arguments["augmentation"], "mean": mean, "std": std}
@@ -88,6 +87,9 @@ def _of_training(
 
 def _of_file(path: str) -> Known:
     """What the metadata in a .tflite say, if it has any."""
+    from larq_reactnet._shared.metadata import Metadata, metadata_of
+    from larq_reactnet._shared.model import content_of, read
+
     content = content_of(path)
     model = read(content)
     shape = model.inputs[0].shape if len(model.inputs) == 1 else ()

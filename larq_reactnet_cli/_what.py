@@ -1,6 +1,5 @@
 """The models that commands are given: by a name of the zoo, or in a file or folder."""
 
-import difflib
 import functools
 import importlib.util
 import sys
@@ -161,15 +160,14 @@ def _pretrained(model: str) -> str:
 def _refuse_unknown(what: str) -> None:
     """Raise ValueError if `what` looks like a name, but there is none; the message lists them."""
     import larq_reactnet as lr
+    from larq_reactnet._names import did_you_mean
 
     path = Path(what)
     if path.exists() or path.suffix or path.name != what:
         return  # a path, of which more is said where it is read
     rows = lr.zoo.pretrained.list_weights()
     names = [*lr.zoo.list_models(), *(row.recipe for row in rows if row.recipe)]
-    close = difflib.get_close_matches(what, names, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
     raise ValueError(
-        f"No model, pretrained weights, file or folder is called {what!r}: there is "
-        f"{', '.join(names)}.{hint}"
+        f"No model, pretrained weights, file or folder is called {what!r}"
+        f"{did_you_mean(what, names)}"
     )

@@ -4,14 +4,17 @@ import gc
 import importlib.util
 import os
 import sys
+import threading
 from pathlib import Path
 
 import larq_reactnet as lr
+from larq_reactnet.zoo import _download
 
 import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
+from file_server import Server
 from tensorflow.python.framework import ops
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -154,3 +157,23 @@ def pretend(tmp_path, monkeypatch, without):
         monkeypatch.syspath_prepend(str(folder))
 
     return install
+
+
+@pytest.fixture
+def server():
+    """A local server for a file of weights."""
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The folder of the cache of downloads, where Keras' environment variable puts it."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.delenv(_download.PLACE, raising=False)
+    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)  # before it tries again
+    return tmp_path / "keras" / "larq_reactnet"

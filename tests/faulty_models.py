@@ -33,6 +33,17 @@ def randomized(model, rng):
     return model
 
 
+class Opaque(tf.keras.layers.Layer):
+    """A layer whose configuration is not known, so that it cannot be copied."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def call(self, inputs):
+        return self.function(inputs)
+
+
 def noise(model, rng, count=4):
     """Images for the model."""
     return rng.normal(size=(count, *model.input_shape[1:])).astype(np.float32)

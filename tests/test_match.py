@@ -45,6 +45,7 @@ def test_constant_that_lce_joins_with_the_convolution(rng):
     assert [constant.kind, convolution.kind] == ["refused", "refused"]
     assert [constant.layer, convolution.layer] == ["lambda", "first"]
     assert "a constant of shape (6, 6, 8)" in convolution.problem
+    assert "one number per channel" in constant.cure
 
 
 def test_match(rng):

@@ -5,7 +5,10 @@ import subprocess
 import sys
 
 import larq_reactnet as lr
+from larq_reactnet.converters.compressing import STORAGES
 from larq_reactnet.converters.interpreter import ENGINES
+from larq_reactnet.converters.rescaling import INPUT_TYPES
+from larq_reactnet.converters.tasks import TASKS
 from larq_reactnet.zoo import pretrained, sizes
 from larq_reactnet_cli import _common, _library, main
 
@@ -69,5 +72,10 @@ def test_list_of_recipes_is_that_of_the_library():
     assert _library.recipes() == {name: text.split("\n")[0] for name, text in texts.items()}
 
 
-def test_engines_are_those_of_the_library():
+def test_choices_are_those_of_the_library():
     assert _common.ENGINES == ENGINES
+    options = {option.name: option for option in main.commands["export"].params}
+    choices = {n: tuple(options[n].type.choices) for n in ("task", "input_type", "storage")}
+    assert choices["task"] == TASKS
+    assert choices["input_type"] == INPUT_TYPES
+    assert {*choices["storage"]} == {*STORAGES}

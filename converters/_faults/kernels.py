@@ -64,6 +64,7 @@ _MOST = 200  # answers that are kept
 class _Verdict(NamedTuple):
     problem: str
     kind: str = "refused"
+    cure: str = ""  # if it is another one than usual
 
 
 _JOINED = _Verdict(
@@ -81,7 +82,8 @@ _SEQUENCES = _Verdict(
 )
 _FUSED = _Verdict(
     "LCE fuses its constant, which is not one number per channel, into the binary convolution "
-    "before it, whose kernel refuses that"
+    "before it, whose kernel refuses that",
+    cure="add or multiply by one number per channel, of shape (channels,)",
 )
 
 
@@ -145,7 +147,8 @@ def _fault(call: Call, verdict: _Verdict) -> Fault:
         cure = parts.cure
     else:
         hints = (hint for name, hint in _HINTS.items() if name in verdict.problem)
-        cure = next(hints, "write it by functions for which TensorFlow Lite has kernels")
+        usual = next(hints, "write it by functions for which TensorFlow Lite has kernels")
+        cure = verdict.cure or usual
     finding = Finding(call.layer.name, verdict.problem, cure, verdict.kind, parts is not None)
     return Fault(finding, call.layer, call, "" if parts is None else "parts")
 

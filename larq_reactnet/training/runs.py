@@ -3,11 +3,11 @@
 `larq_reactnet._run_folder` says what the folder of a run holds.
 """
 
-import difflib
 from pathlib import Path
 from typing import Any
 
 from larq_reactnet import model_files, zoo
+from larq_reactnet._names import nearest
 from larq_reactnet._run_folder import RunFolder
 
 import tensorflow as tf
@@ -60,7 +60,6 @@ def load_model(path: str | Path, **options: Any) -> tf.keras.Model:
         raise ValueError(f"{path} is not the folder of a run: {', '.join(options)} is for those.")
     if not path.exists():
         names = [row.recipe for row in zoo.pretrained.list_weights() if row.recipe]
-        close = difflib.get_close_matches(str(path), names, n=1)
-        hint = f" Did you mean the weights {close[0]!r}?" if close else ""
+        hint = nearest(str(path), names, "the weights ")
         raise FileNotFoundError(f"There is no file or folder {path}.{hint}")
     return model_files.load_model(path)

@@ -43,11 +43,7 @@ def prepare(
     crop: float = 1.0,
     resize: str = "fit",
 ) -> np.ndarray:
-    """A picture as the input of a network: decoded, cropped, resized and normalized.
-
-    It is turned upright as its EXIF data say. Transparency is ignored. Where it
-    gets smaller, each pixel is an average of all that it stands for. The data sets of the zoo and
-    `predict` prepare images in this way.
+    """A picture as the input of a network: decoded, cropped, resized and normalized as above.
 
     Args:
         picture: A JPEG, PNG, GIF, BMP or WebP file, as its path or its content; of an animation,

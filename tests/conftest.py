@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from file_server import Server
-from tensorflow.python.framework import ops
+from tensorflow.python.framework import config, ops
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -111,6 +111,8 @@ def _seeded():
     with lq.context.quantized_scope(False):
         yield
     tf.keras.mixed_precision.set_global_policy("float32")
+    # It cannot be switched off again, and XLA then refuses gradients which other tests compile.
+    assert not config.is_op_determinism_enabled(), "this test needs a process of its own"
 
 
 @pytest.fixture(scope="session")

@@ -26,17 +26,25 @@ import larq_reactnet as lr
 import tensorflow as tf
 tf.config.experimental.enable_op_determinism()
 recipe = lr.zoo.recipes.two_step("bnn_plus_alexnet", **eval(sys.argv[2]))
-lr.training.train(recipe, sys.argv[1], verbose=0)
+lr.training.train(recipe.with_values(eval(sys.argv[3])), sys.argv[1], verbose=0)
 """
 
 
-def train(folder, **values):
-    return lr.training.train(two_step("bnn_plus_alexnet", **VALUES | values), folder, verbose=0)
+def train(folder, changes=None, **values):
+    recipe = two_step("bnn_plus_alexnet", **VALUES | values).with_values(changes or {})
+    return lr.training.train(recipe, folder, verbose=0)
 
 
-def start(folder):
-    command = [sys.executable, "-c", SCRIPT, str(folder), repr(VALUES)]
+def start(folder, changes=None, **values):
+    """Train in a process of its own: determinism of operations cannot be switched off again."""
+    arguments = [str(folder), repr(VALUES | values), repr(changes or {})]
+    command = [sys.executable, "-c", SCRIPT, *arguments]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def finish(process):
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors.decode()[-2000:]
 
 
 def epochs_of(folder):
@@ -55,8 +63,7 @@ def weights_of(folder):
 def whole(tmp_path_factory):
     """A run that was not interrupted."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    with start(folder) as process:
-        assert process.wait(300) == 0, process.stderr.read().decode()[-2000:]
+    finish(start(folder))
     return folder
 
 
@@ -102,8 +109,7 @@ def test_killed_and_resumed_equals_uninterrupted(whole, tmp_path):
         with pytest.raises(ValueError, match="is not finished"):
             load_model(folder)
 
-    with start(folder) as process:
-        assert process.wait(300) == 0, process.stderr.read().decode()[-2000:]
+    finish(start(folder))
     assert epochs_of(folder) == epochs_of(whole)
     for found, expected in zip(weights_of(folder), weights_of(whole), strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -120,30 +126,25 @@ def test_finished_run_says_so(whole, capsys):
     assert f"{whole} is already finished: there is nothing to train." in capsys.readouterr().out
 
 
-def constant(epochs, folder):
-    """A training whose learning rate does not fall."""
-    recipe = two_step("bnn_plus_alexnet", **VALUES | {"step1_epochs": 0, "epochs": epochs})
-    recipe = recipe.with_values({"step1.schedule": "tenths"})
-    lr.training.train(recipe, folder, verbose=0)
-    return Run(folder)
-
-
 @pytest.mark.slow
 def test_longer(tmp_path):
     """A run that gets one more epoch is the run that had it from the beginning."""
-    tf.config.experimental.enable_op_determinism()
-    folder = tmp_path / "run"
-    before = constant(1, folder).read()["results"]
-    longer, wanted = constant(2, folder), constant(2, tmp_path / "wanted")
-    for found, expected in zip(weights_of(folder), weights_of(tmp_path / "wanted"), strict=True):
+    values = {"changes": {"step1.schedule": "tenths"}, "step1_epochs": 0}  # a constant rate
+    longer, wanted = Run(tmp_path / "run"), Run(tmp_path / "wanted")
+    process = start(wanted.folder, epochs=2, **values)
+    finish(start(longer.folder, epochs=1, **values))
+    before = longer.read()["results"]
+    finish(start(longer.folder, epochs=2, **values))
+    finish(process)
+    for found, expected in zip(weights_of(longer.folder), weights_of(wanted.folder), strict=True):
         np.testing.assert_array_equal(found, expected)
-    assert epochs_of(folder) == [(1, 0), (1, 1)]
+    assert epochs_of(longer.folder) == [(1, 0), (1, 1)]
     content = longer.read()
     assert content["arguments"]["steps"][0]["epochs"] == 2
     assert content["results"]["accuracy"] == wanted.read()["results"]["accuracy"]
     assert content["results"] != before
     with pytest.raises(ValueError, match=r"step1\.epochs \(2, not 1\): only the last step"):
-        constant(1, folder)
+        train(longer.folder, epochs=1, **values)
 
 
 def test_not_longer(whole):

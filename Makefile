@@ -39,11 +39,20 @@ $(BIN)/pytest: $(BIN)/larq-reactnet
 	$(PIP) install --quiet --editable '.[dev]'
 	touch $@
 
+# larq-zoo wants protobuf 3.20. For Python 3.10 that is compiled code; for a newer Python it is written
+# in Python, and TensorFlow takes twice as long for each graph. So the tests run with a compiled
+# protobuf there, and with the tensorflow-datasets that fits it. `make test PROTOBUF=` leaves the
+# versions that a user gets.
+PROTOBUF ?= protobuf==4.25.* tensorflow-datasets==4.9.3 array-record
+IS_SLOW := from google.protobuf.internal import api_implementation as it; exit(it.Type() != 'python')
+
 # The runtime from its folder, then what it needs.
 RUNTIME := $(addprefix runtime/,pyproject.toml CMakeLists.txt src/* src/*/* python/*/*.py python/*/*/*.py)
 $(BIN)/larq-reactnet-runtime: $(BIN)/pytest $(wildcard $(RUNTIME))
 	$(MAKE) -C runtime install VENV=.venv PYTHON=$(PYTHON) INTO=$(abspath $(BIN)/python)
 	$(PIP) install --quiet --editable '.[dev,runtime]'
+	if [ -n '$(PROTOBUF)' ] && $(BIN)/python -c "$(IS_SLOW)"; then \
+		$(PIP) install --quiet --no-deps --no-warn-conflicts $(PROTOBUF); fi
 	touch $@
 
 # PyTorch, which only the tests of its checkpoints need. On Linux, PyPI has a build that brings

@@ -1,92 +1,139 @@
-"""Images/s of `model.fit`: ReActNet-A against the same network of Larq's stock layers only.
+"""Training steps per second, one thread: this checkout against an older one, Larq and PyTorch.
 
-The stock network has the same convolutions, batch normalizations and shortcuts, but `approx_sign`
-instead of RSign, a plain PReLU instead of RPReLU, and no shifts; its kernel quantizer is
-`magnitude_aware_sign`. The two are trained alternately in one process. Reported is the median of
-the ratios of each pair of runs.
+Each candidate trains in a process of its own, for a few steps at a time, and they take turns; the
+others wait meanwhile. Reported is the median of the ratios of each round, and the peak memory.
 
-    python benchmarks/training.py --json training.json
+| candidate | is |
+| --- | --- |
+| `ours` | this checkout, `model.fit` with the optimizer of a recipe |
+| `base` | the same at the commit `--base` |
+| `larq` | the same network of Larq's and Keras's stock layers, see stock.py |
+| `torch` | the network in PyTorch in the form of the official code, eager |
+| `torch_channels_last` | the same in memory format channels last |
+| `torch_compile` | the same by `torch.compile` |
 """
 
 import argparse
 import json
+import os
+import platform
 import statistics
-import time
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
-import larq_reactnet as lr
-
-import larq as lq
-import numpy as np
-import tensorflow as tf
 from tabulate import tabulate
+from tqdm import tqdm
+from training_worker import NETWORKS
+
+ROOT = Path(__file__).resolve().parents[1]
+TORCH = ["torch", "torch_channels_last", "torch_compile"]
+EXAMPLES = """examples:
+  python benchmarks/training.py --json training.json
+  python benchmarks/training.py --networks reactnet_18 --candidates ours larq --steps 2
+"""
 
 
-def stock_twin(model: tf.keras.Model) -> tf.keras.Model:
-    """`model` with Larq's and Keras's own layers in place of this project's."""
+class Candidate:
+    """A process that trains a network."""
 
-    def clone(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
-        config = layer.get_config()
-        if isinstance(layer, lr.layers.RPReLU):
-            slope = tf.keras.initializers.Constant(0.25)
-            return tf.keras.layers.PReLU(slope, shared_axes=[1, 2], name=layer.name)
-        if isinstance(layer, lr.layers.LearnableBias):
-            return tf.keras.layers.Activation("linear", name=layer.name)
-        if isinstance(layer, lq.layers.QuantConv2D):
-            config["input_quantizer"] = "approx_sign"
-            config["kernel_quantizer"] = "magnitude_aware_sign"
-        return type(layer).from_config(config)
+    def __init__(self, network: str, name: str, args: argparse.Namespace, base: Path):
+        worker = str(ROOT / "benchmarks" / "training_worker.py")
+        command = [sys.executable, worker, network, name, "--batch-size", str(args.batch_size)]
+        if name == "ours":
+            command += ["--precision", args.precision]
+        environment = {**os.environ, **({"PYTHONPATH": str(base)} if name == "base" else {})}
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, env=environment, text=True, bufsize=1
+        )
 
-    return tf.keras.models.clone_model(model, clone_function=clone)
+    def train(self, steps: int) -> float:
+        """Seconds of some steps."""
+        self.process.stdin.write(f"{steps}\n")
+        return float(self.process.stdout.readline())
+
+    def end(self) -> int:
+        """The largest memory of the process, in bytes."""
+        output, _ = self.process.communicate()
+        return int(output)
 
 
-def images_per_second(model: tf.keras.Model, data: tf.data.Dataset, images: int) -> float:
-    """Speed of one epoch of `model.fit`."""
-    began = time.perf_counter()
-    model.fit(data, epochs=1, verbose=0)
-    return images / (time.perf_counter() - began)
+def install(commit: str, folder: Path) -> None:
+    """Put the packages of an older commit into a folder."""
+    source = folder.with_suffix(".source")
+    source.mkdir()
+    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(["tar", "-x", "-C", source], input=archive.stdout, check=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, "--target", folder, source], check=True)
 
 
-def benchmark(args: argparse.Namespace) -> dict[str, float]:
-    """Time both networks alternately."""
-    model = lr.zoo.ReActNetA(
-        input_shape=(args.size, args.size, 3), num_classes=10, width=args.width, stem_strides=1
-    )
-    models = {"larq_reactnet": model, "stock Larq": stock_twin(model)}
+def benchmark(network: str, args: argparse.Namespace, base: Path) -> list[list[Any]]:
+    """A row for each candidate: images/s, times as fast as it `ours` is, peak memory."""
+    names = [name for name in args.candidates if name not in TORCH or "reactnet" in network]
+    candidates = {name: Candidate(network, name, args, base) for name in names}
+    for candidate in candidates.values():
+        candidate.train(2)  # compiles
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for _ in tqdm(range(args.rounds), desc=network):
+        for name, candidate in candidates.items():
+            seconds[name].append(candidate.train(args.steps))
+    memory = {name: candidate.end() for name, candidate in candidates.items()}
     images = args.steps * args.batch_size
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(images, args.size, args.size, 3)).astype(np.float32)
-    y = rng.integers(0, 10, images)
-    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(args.batch_size)
-    speeds: dict[str, list[float]] = {name: [] for name in models}
-    for round_ in range(-1, args.rounds):
-        for name, candidate in models.items():
-            if round_ < 0:
-                candidate.compile("adam", "sparse_categorical_crossentropy")
-            speed = images_per_second(candidate, data, images)
-            if round_ >= 0:
-                speeds[name].append(speed)
-    ratios = [ours / stock for ours, stock in zip(*speeds.values(), strict=True)]
-    return {
-        **{f"images/s, {name}": statistics.median(values) for name, values in speeds.items()},
-        "median ratio": statistics.median(ratios),
-        "smallest ratio": min(ratios),
-        "largest ratio": max(ratios),
+    ratios = {
+        name: [its / ours for its, ours in zip(seconds[name], seconds["ours"], strict=True)]
+        for name in names
     }
+    return [
+        [
+            network,
+            name,
+            images / statistics.median(seconds[name]),
+            statistics.median(ratios[name]),
+            min(ratios[name]),
+            max(ratios[name]),
+            memory[name] / 2**20,
+        ]
+        for name in names
+    ]
+
+
+def processor() -> str:
+    """The name of this machine's processor."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(": ")[1]
+    return platform.processor()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--width", type=float, default=0.25)
-    parser.add_argument("--size", type=int, default=32, help="height and width of the images")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=[*NETWORKS])
+    parser.add_argument(
+        "--candidates", nargs="+", default=["ours", "base", "larq", *TORCH], help="see above"
+    )
+    parser.add_argument("--base", default="8897b1c", help="an older commit")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=40, help="training steps of each timed run")
+    parser.add_argument("--precision", default="float32", help="policy of Keras, for `ours`")
+    parser.add_argument("--steps", type=int, default=3, help="training steps of each timed run")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--json", type=Path, help="also write the result to this file")
     args = parser.parse_args()
-    result = benchmark(args)
-    print(tabulate(result.items(), floatfmt=".3f"))
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder) / "base"
+        if "base" in args.candidates:
+            install(args.base, base)
+        rows = [row for network in args.networks for row in benchmark(network, args, base)]
+    headers = ["network", "candidate", "images/s", "ours is x", "least", "most", "peak MiB"]
+    print(f"{processor()}, one thread, batch {args.batch_size}, {args.precision}")
+    print(tabulate(rows, headers, floatfmt=("", "", ".1f", ".2f", ".2f", ".2f", ".0f")))
     if args.json:
-        args.json.write_text(json.dumps({**vars(args), **result}, indent=1, default=str))
+        result = [dict(zip(headers, row, strict=True)) for row in rows]
+        args.json.write_text(json.dumps({"processor": processor(), "rows": result}, indent=1))

@@ -2,6 +2,7 @@ r"""The layers of ReActNet: RPReLU and the learnable shift, and the rotation of 
 
 from typing import Any
 
+from larq_reactnet._fused import Gradient, fused, sum_of_channels
 from larq_reactnet._types import Initializer, Shape
 
 import larq as lq
@@ -83,8 +84,11 @@ class RPReLU(tf.keras.layers.Layer):
         self.zeta = self.add_weight("zeta", shape=shape, initializer="zeros")
         super().build(input_shape)
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Apply the function to `inputs`, whose last axis is channels."""
+        if training is True:
+            weights = (self.gamma, self.slope, self.zeta)
+            return trained_rprelu(inputs, *map(tf.convert_to_tensor, weights))
         x = tf.nn.bias_add(inputs, -self.gamma)  # an ADD when converted; `-` would be a SUB
         # LCE makes one PRELU of exactly this form, with a slope of one rank less than its input.
         slope = tf.reshape(self.slope, (1,) * (len(inputs.shape) - 2) + (-1,))
@@ -94,6 +98,34 @@ class RPReLU(tf.keras.layers.Layer):
         """The arguments of the constructor."""
         initializer = tf.keras.initializers.serialize(self.slope_initializer)
         return {**super().get_config(), "slope_initializer": initializer}
+
+
+@fused
+def _rprelu(x: tf.Tensor, gamma: tf.Tensor, slope: tf.Tensor, zeta: tf.Tensor) -> tf.Tensor:
+    x = x - gamma
+    return tf.where(x > 0, x, slope * x) + zeta
+
+
+@fused
+def _rprelu_gradients(
+    dy: tf.Tensor, x: tf.Tensor, gamma: tf.Tensor, slope: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The gradients at `x` and, before they are added up, at `slope`."""
+    x = x - gamma
+    return tf.where(x > 0, dy, slope * dy), dy * tf.minimum(x, 0)
+
+
+@tf.custom_gradient
+def trained_rprelu(
+    x: tf.Tensor, gamma: tf.Tensor, slope: tf.Tensor, zeta: tf.Tensor
+) -> tuple[tf.Tensor, Gradient]:
+    """What `RPReLU` computes in training, with few passes over memory."""
+
+    def grad(dy: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        dx, dslope = _rprelu_gradients(dy, x, gamma, slope)
+        return dx, -sum_of_channels(dx), sum_of_channels(dslope), sum_of_channels(dy)
+
+    return _rprelu(x, gamma, slope, zeta), grad
 
 
 @lq.utils.register_keras_custom_object

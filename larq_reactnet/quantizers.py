@@ -17,10 +17,18 @@ An alias is the name of the registered class in snake_case, as in Larq. `SwishSi
 aliases, `"bnnplus_swish_sign"` and `"bnnplus_sign"`, work for ever, because saved models have them.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from larq_reactnet._binary_quantizer import BinaryQuantizer
+from larq_reactnet._fused import Gradient, sum_of_channels
+from larq_reactnet._surrogates import (
+    SLOPES,
+    clipped_gradient,
+    shifted_gradients,
+    shifted_sign,
+    swish_gradient,
+    swish_gradients,
+)
 from larq_reactnet._types import Initializer, Shape
 from larq_reactnet.regularizers import ScaledRegularizer
 
@@ -39,14 +47,8 @@ __all__ = [
     "swish_sign",
 ]
 
-Gradient: TypeAlias = Callable[..., tf.Tensor | tuple[tf.Tensor, ...]]
-
 # Scales and slopes that must stay positive are kept above this by a constraint.
 MINIMUM = 1e-6
-
-# Beyond |beta * x| = 1000 the derivative of SignSwish is 0 in every float type; the bound keeps
-# beta * x finite, also in float16.
-SATURATION = 1000.0
 
 
 @lq.utils.register_keras_custom_object
@@ -60,31 +62,49 @@ class Positive(tf.keras.constraints.Constraint):
 
 def swish_sign(x: tf.Tensor, beta: float | tf.Tensor = 5.0) -> tf.Tensor:
     r"""Sign, with the derivative of BNN+'s SignSwish as gradient. See `SwishSign`."""
+    # A Python number is not cast, because `tf.cast` makes a float32 of it first.
+    beta, is_trained = (
+        (tf.cast(beta, x.dtype), True)
+        if tf.is_tensor(beta)
+        else (tf.constant(beta, x.dtype), False)
+    )
 
     @tf.custom_gradient
     def _call(x: tf.Tensor, beta: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
-        def grad(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            # 1 / (1 + cosh(u)) = 2 sigmoid(u) sigmoid(-u), which does not overflow.
-            u = tf.clip_by_value(beta * x, -SATURATION, SATURATION)
-            slope = (2 - u * tf.tanh(u / 2)) * 2 * tf.sigmoid(u) * tf.sigmoid(-u)
-            return dy * beta * slope, tf.reduce_sum(dy * x * slope)
+        def grad(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+            if not is_trained:
+                return swish_gradient(dy, x, beta), None
+            dx, dbeta = swish_gradients(dy, x, beta)
+            return dx, tf.reduce_sum(dbeta)
 
         return lq.math.sign(x), grad
 
-    # A Python number is not cast, because `tf.cast` makes a float32 of it first.
-    return _call(x, tf.cast(beta, x.dtype) if tf.is_tensor(beta) else tf.constant(beta, x.dtype))
+    return _call(x, beta)
 
 
-_SURROGATES = {
-    "approx_sign": lq.quantizers.approx_sign,
-    "swish_sign": swish_sign,
-    "ste_sign": lq.quantizers.ste_sign,
-}
+def rsign(
+    x: tf.Tensor, threshold: tf.Tensor, surrogate: str = "approx_sign", training: bool = False
+) -> tf.Tensor:
+    """Sign of `x - threshold`, with the gradient of `surrogate`. See `RSign`.
 
+    Args:
+        x: Input, whose last axis is channels.
+        threshold: One for each channel.
+        surrogate: See `RSign`.
+        training: Compute the sign in one pass over memory, which LCE's converter does not know.
+    """
 
-def rsign(x: tf.Tensor, threshold: tf.Tensor, surrogate: str = "approx_sign") -> tf.Tensor:
-    """Sign of `x - threshold`, with the gradient of `surrogate`. See `RSign`."""
-    return _SURROGATES[surrogate](tf.nn.bias_add(x, -threshold))
+    @tf.custom_gradient
+    def _call(x: tf.Tensor, threshold: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+        def grad(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            dx = shifted_gradients[surrogate](dy, x, threshold)
+            return dx, -sum_of_channels(dx)
+
+        if training:
+            return shifted_sign(x, threshold), grad
+        return lq.math.sign(tf.nn.bias_add(x, -threshold)), grad
+
+    return _call(x, tf.convert_to_tensor(threshold))
 
 
 def react_sign(w: tf.Tensor) -> tf.Tensor:
@@ -93,11 +113,7 @@ def react_sign(w: tf.Tensor) -> tf.Tensor:
     @tf.custom_gradient
     def _call(w: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
         scale = tf.reduce_mean(tf.abs(w), axis=list(range(len(w.shape) - 1)), keepdims=True)
-
-        def grad(dy: tf.Tensor) -> tf.Tensor:
-            return tf.where(tf.abs(w) <= 1, dy, tf.zeros_like(dy))
-
-        return scale * lq.math.sign(w), grad
+        return scale * lq.math.sign(w), lambda dy: clipped_gradient(dy, w)
 
     return _call(w)
 
@@ -209,8 +225,8 @@ class RSign(BinaryQuantizer):
         threshold_initializer: Initializer = "zeros",
         **kwargs: Any,
     ):
-        if surrogate not in _SURROGATES:
-            raise ValueError(f"`surrogate` must be one of {[*_SURROGATES]}, got {surrogate!r}.")
+        if surrogate not in SLOPES:
+            raise ValueError(f"`surrogate` must be one of {[*SLOPES]}, got {surrogate!r}.")
         super().__init__(**kwargs)
         self.surrogate = surrogate
         self.threshold_initializer = tf.keras.initializers.get(threshold_initializer)
@@ -226,10 +242,10 @@ class RSign(BinaryQuantizer):
         )
         super().build(input_shape)
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Quantize `inputs`, whose last axis is channels."""
         # The paper sends x = threshold to -1, its code to 0; here it is +1, as for LCE.
-        return self.counted(rsign(inputs, self.threshold, self.surrogate))
+        return self.counted(rsign(inputs, self.threshold, self.surrogate, training is True))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

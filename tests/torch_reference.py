@@ -1,7 +1,8 @@
-"""The networks of the official ReActNet in PyTorch, written from the facts and for inference only.
+"""The networks of the official ReActNet in PyTorch, written from the facts.
 
 Nothing here knows of Keras or of this project. Modules have the names of the official code, so that
-`state_dict()` has the keys of its checkpoints.
+`state_dict()` has the keys of its checkpoints. They are for inference; after `learn_to_train()`,
+also for training, which benchmarks/training.py times.
 """
 
 import functools
@@ -26,6 +27,22 @@ BLOCKS_A = [
     (512, 1024, 2),
     (1024, 1024, 1),
 ]
+
+
+class Sign(nn.Module):
+    """The sign, whose 0 at 0 is that of the official code."""
+
+    trains = False
+
+    def forward(self, x):
+        if not self.trains:
+            return torch.sign(x)
+        # The official form of ApproxSign, a piecewise polynomial whose gradient is autograd's.
+        negative, left, right = (x < -1).float(), (x < 0).float(), (x < 1).float()
+        y = -1 * negative + (x * x + 2 * x) * (1 - negative)
+        y = y * left + (-x * x + 2 * x) * (1 - left)
+        y = y * right + 1 * (1 - right)
+        return torch.sign(x).detach() - y.detach() + y
 
 
 class LearnableBias(nn.Module):
@@ -64,12 +81,22 @@ class BinaryConv(nn.Module):
 
 def binary_conv(x, weight, stride, padding):
     scale = weight.abs().mean(dim=(1, 2, 3), keepdim=True).detach()
-    return functional.conv2d(x, scale * torch.sign(weight), stride=stride, padding=padding)
+    binary = scale * torch.sign(weight)
+    if Sign.trains:
+        clipped = torch.clamp(weight, -1, 1)
+        binary = binary.detach() - clipped.detach() + clipped
+    return functional.conv2d(x, binary, stride=stride, padding=padding)
+
+
+def learn_to_train():
+    """From now on, signs have the gradients of the official code."""
+    Sign.trains = True
 
 
 class BlockA(nn.Module):
     def __init__(self, inputs, outputs, stride):
         super().__init__()
+        self.sign = Sign()
         self.move11 = LearnableBias(inputs)
         self.binary_3x3 = FlatBinaryConv(inputs, inputs, 3, stride)
         self.bn1 = nn.BatchNorm2d(inputs)
@@ -92,10 +119,10 @@ class BlockA(nn.Module):
         self.pooling = nn.AvgPool2d(2, 2) if stride == 2 else None
 
     def forward(self, x):
-        y = self.bn1(self.binary_3x3(torch.sign(self.move11(x))))
+        y = self.bn1(self.binary_3x3(self.sign(self.move11(x))))
         y = y + (self.pooling(x) if self.pooling else x)
         y = self.move13(self.prelu1(self.move12(y)))
-        signs = torch.sign(self.move21(y))
+        signs = self.sign(self.move21(y))
         if self.doubles:
             first = self.bn2_1(self.binary_pw_down1(signs)) + y
             second = self.bn2_2(self.binary_pw_down2(signs)) + y
@@ -106,20 +133,22 @@ class BlockA(nn.Module):
 
 
 class Stem(nn.Module):
-    def __init__(self):
+    def __init__(self, channels, stride):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(32)
+        self.conv1 = nn.Conv2d(3, channels, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
 
     def forward(self, x):
         return self.bn1(self.conv1(x))
 
 
 class ReActNetA(nn.Module):
-    def __init__(self, num_classes):
+    def __init__(self, num_classes, width=1.0, stem_stride=2):
         super().__init__()
-        self.feature = nn.ModuleList([Stem(), *(BlockA(*block) for block in BLOCKS_A)])
-        self.fc = nn.Linear(1024, num_classes)
+        blocks = [(int(i * width), int(o * width), stride) for i, o, stride in BLOCKS_A]
+        stem = Stem(blocks[0][0], stem_stride)
+        self.feature = nn.ModuleList([stem, *(BlockA(*block) for block in blocks)])
+        self.fc = nn.Linear(blocks[-1][1], num_classes)
 
     def forward(self, x):
         for layer in self.feature:
@@ -130,6 +159,7 @@ class ReActNetA(nn.Module):
 class BlockResNet(nn.Module):
     def __init__(self, inputs, outputs, stride):
         super().__init__()
+        self.sign = Sign()
         self.move0 = LearnableBias(inputs)
         self.binary_conv = BinaryConv(inputs, outputs, 3, stride)
         self.bn1 = nn.BatchNorm2d(outputs)
@@ -145,17 +175,21 @@ class BlockResNet(nn.Module):
             )
 
     def forward(self, x):
-        y = self.bn1(self.binary_conv(torch.sign(self.move0(x))))
+        y = self.bn1(self.binary_conv(self.sign(self.move0(x))))
         y = y + (self.downsample(x) if self.downsample else x)
         return self.move2(self.prelu(self.move1(y)))
 
 
 class ReActNetResNet(nn.Module):
-    def __init__(self, blocks, num_classes):
+    def __init__(self, blocks, num_classes, small_images=False):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
+        if small_images:
+            self.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+            self.maxpool = nn.Identity()
+        else:
+            self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
+            self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.bn1 = nn.BatchNorm2d(64)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         channels = 64
         for stage, repeats in enumerate(blocks, 1):
             layers = []

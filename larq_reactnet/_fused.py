@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-__all__ = ["Gradient", "fused", "sum_of_channels"]
+__all__ = ["Gradient", "at_least_float32", "fused", "sum_of_channels"]
 
 # What a function that is decorated by `tf.custom_gradient` returns beside its result.
 Gradient: TypeAlias = Callable[..., tf.Tensor | tuple[tf.Tensor, ...]]
@@ -28,6 +28,12 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     return tf.function(function, jit_compile=True, autograph=False)
 
 
-def sum_of_channels(x: tf.Tensor) -> tf.Tensor:
-    """The sum over all axes but the last, of shape `(channels,)`."""
-    return tf.raw_ops.BiasAddGrad(out_backprop=x)  # several times faster than `tf.reduce_sum`
+def sum_of_channels(x: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """The sum over all axes but the last, in `dtype` and of shape `(channels,)`."""
+    # Several times faster than `tf.reduce_sum`. In bfloat16 it would lose nearly all small numbers.
+    return tf.raw_ops.BiasAddGrad(out_backprop=tf.cast(x, dtype))
+
+
+def at_least_float32(dtype: tf.DType) -> tf.DType:
+    """The type in which numbers of type `dtype` are added up."""
+    return tf.float32 if dtype.size < tf.float32.size else dtype

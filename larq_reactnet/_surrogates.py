@@ -53,30 +53,37 @@ SLOPES: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 
 
 def _shifted(slope: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., tf.Tensor]:
-    return fused(lambda dy, x, threshold: dy * slope(x - threshold))
+    def gradient(dy: tf.Tensor, x: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
+        slopes = slope(tf.cast(x, threshold.dtype) - threshold)
+        return tf.cast(tf.cast(dy, threshold.dtype) * slopes, x.dtype)
+
+    return fused(gradient)
 
 
-# The gradient of `sign(x - threshold)` at `x`, of `(dy, x, threshold)`.
+# The gradient of `sign(x - threshold)` at `x`, of `(dy, x, threshold)`. Under mixed precision the
+# threshold is of float32, and so is everything inside.
 shifted_gradients = {name: _shifted(slope) for name, slope in SLOPES.items()}
 
 
 @fused
 def shifted_sign(x: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
     """Sign of `x - threshold`."""
-    return lq.math.sign(x - threshold)
+    return tf.cast(lq.math.sign(tf.cast(x, threshold.dtype) - threshold), x.dtype)
 
 
 @fused
 def swish_gradient(dy: tf.Tensor, x: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-    """The gradient of SignSwish at `x`."""
-    return dy * beta * swish_slope(beta * x)
+    """The gradient of SignSwish at `x`, computed in the type of `beta`."""
+    slope = beta * swish_slope(beta * tf.cast(x, beta.dtype))
+    return tf.cast(tf.cast(dy, beta.dtype) * slope, x.dtype)
 
 
 @fused
 def swish_gradients(dy: tf.Tensor, x: tf.Tensor, beta: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The gradients of SignSwish at `x` and, before they are added up, at `beta`."""
-    slope = dy * swish_slope(beta * x)
-    return beta * slope, x * slope
+    wide = tf.cast(x, beta.dtype)
+    slope = tf.cast(dy, beta.dtype) * swish_slope(beta * wide)
+    return tf.cast(beta * slope, x.dtype), wide * slope
 
 
 @fused

@@ -2,7 +2,7 @@ r"""The layers of ReActNet: RPReLU and the learnable shift, and the rotation of 
 
 from typing import Any
 
-from larq_reactnet._fused import Gradient, fused, sum_of_channels
+from larq_reactnet._fused import Gradient, at_least_float32, fused, sum_of_channels
 from larq_reactnet._types import Initializer, Shape
 
 import larq as lq
@@ -30,13 +30,14 @@ class LearnableBias(tf.keras.layers.Layer):
 
     def build(self, input_shape: Shape) -> None:
         """Create the bias, of shape `(channels,)`."""
-        shape = (_channels(self, input_shape),)
-        self.bias = self.add_weight("bias", shape=shape, initializer=self.bias_initializer)
+        self.bias = _channel_weight(self, "bias", input_shape, self.bias_initializer)
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Add the bias to `inputs`, whose last axis is channels."""
-        return tf.nn.bias_add(inputs, self.bias)
+        wide = at_least_float32(inputs.dtype)
+        outputs = tf.nn.bias_add(tf.cast(inputs, wide), tf.cast(self.bias, wide))
+        return tf.cast(outputs, inputs.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -78,21 +79,16 @@ class RPReLU(tf.keras.layers.Layer):
 
     def build(self, input_shape: Shape) -> None:
         """Create gamma, zeta and the slope, of shape `(channels,)` each."""
-        shape = (_channels(self, input_shape),)
-        self.gamma = self.add_weight("gamma", shape=shape, initializer="zeros")
-        self.slope = self.add_weight("slope", shape=shape, initializer=self.slope_initializer)
-        self.zeta = self.add_weight("zeta", shape=shape, initializer="zeros")
+        self.gamma = _channel_weight(self, "gamma", input_shape, "zeros")
+        self.slope = _channel_weight(self, "slope", input_shape, self.slope_initializer)
+        self.zeta = _channel_weight(self, "zeta", input_shape, "zeros")
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Apply the function to `inputs`, whose last axis is channels."""
-        if training is True:
-            weights = (self.gamma, self.slope, self.zeta)
-            return trained_rprelu(inputs, *map(tf.convert_to_tensor, weights))
-        x = tf.nn.bias_add(inputs, -self.gamma)  # an ADD when converted; `-` would be a SUB
-        # LCE makes one PRELU of exactly this form, with a slope of one rank less than its input.
-        slope = tf.reshape(self.slope, (1,) * (len(inputs.shape) - 2) + (-1,))
-        return tf.nn.bias_add(tf.nn.relu(x) + (-slope) * tf.nn.relu(-x), self.zeta)
+        wide = at_least_float32(inputs.dtype)
+        weights = [tf.cast(weight, wide) for weight in (self.gamma, self.slope, self.zeta)]
+        return (trained_rprelu if training is True else rprelu)(inputs, *weights)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -100,10 +96,36 @@ class RPReLU(tf.keras.layers.Layer):
         return {**super().get_config(), "slope_initializer": initializer}
 
 
+def rprelu(x: tf.Tensor, gamma: tf.Tensor, slope: tf.Tensor, zeta: tf.Tensor) -> tf.Tensor:
+    """What `RPReLU` computes, in the form that LCE turns into ADD, PRELU, ADD."""
+    shifted = tf.nn.bias_add(tf.cast(x, gamma.dtype), -gamma)  # `-` would be a SUB
+    # LCE makes one PRELU of exactly this form, with a slope of one rank less than its input.
+    slope = tf.reshape(slope, (1,) * (len(x.shape) - 2) + (-1,))
+    y = tf.nn.bias_add(tf.nn.relu(shifted) + (-slope) * tf.nn.relu(-shifted), zeta)
+    return tf.cast(y, x.dtype)
+
+
+@tf.custom_gradient
+def trained_rprelu(
+    x: tf.Tensor, gamma: tf.Tensor, slope: tf.Tensor, zeta: tf.Tensor
+) -> tuple[tf.Tensor, Gradient]:
+    r"""What `RPReLU` computes in training: the same with few passes over memory.
+
+    The gradient at \\(x = \gamma\\) is that of the lower branch, as in PyTorch.
+    """
+
+    def grad(dy: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        dx, slopes = _rprelu_gradients(dy, x, gamma, slope)
+        dshift, dslope, dzeta = (sum_of_channels(d, gamma.dtype) for d in (dx, slopes, dy))
+        return dx, -dshift, dslope, dzeta
+
+    return _rprelu(x, gamma, slope, zeta), grad
+
+
 @fused
 def _rprelu(x: tf.Tensor, gamma: tf.Tensor, slope: tf.Tensor, zeta: tf.Tensor) -> tf.Tensor:
-    x = x - gamma
-    return tf.where(x > 0, x, slope * x) + zeta
+    shifted = tf.cast(x, gamma.dtype) - gamma
+    return tf.cast(tf.where(shifted > 0, shifted, slope * shifted) + zeta, x.dtype)
 
 
 @fused
@@ -111,21 +133,10 @@ def _rprelu_gradients(
     dy: tf.Tensor, x: tf.Tensor, gamma: tf.Tensor, slope: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The gradients at `x` and, before they are added up, at `slope`."""
-    x = x - gamma
-    return tf.where(x > 0, dy, slope * dy), dy * tf.minimum(x, 0)
-
-
-@tf.custom_gradient
-def trained_rprelu(
-    x: tf.Tensor, gamma: tf.Tensor, slope: tf.Tensor, zeta: tf.Tensor
-) -> tuple[tf.Tensor, Gradient]:
-    """What `RPReLU` computes in training, with few passes over memory."""
-
-    def grad(dy: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        dx, dslope = _rprelu_gradients(dy, x, gamma, slope)
-        return dx, -sum_of_channels(dx), sum_of_channels(dslope), sum_of_channels(dy)
-
-    return _rprelu(x, gamma, slope, zeta), grad
+    shifted = tf.cast(x, gamma.dtype) - gamma
+    upstream = tf.cast(dy, gamma.dtype)
+    dx = tf.where(shifted > 0, upstream, slope * upstream)
+    return tf.cast(dx, x.dtype), upstream * tf.minimum(shifted, 0)
 
 
 @lq.utils.register_keras_custom_object
@@ -148,8 +159,14 @@ def rotates(model: tf.keras.Model) -> bool:
     return any(isinstance(layer, Rotate180) for layer in model.layers)
 
 
-def _channels(layer: tf.keras.layers.Layer, input_shape: Shape) -> int:
+def _channel_weight(
+    layer: tf.keras.layers.Layer, name: str, input_shape: Shape, initializer: Initializer
+) -> tf.Variable:
+    """A weight of `layer` with a number for each channel of its input."""
     channels = tf.TensorShape(input_shape)[-1]
     if channels is None:
         raise ValueError(f"{layer.name} needs to know the number of channels, got {input_shape}.")
-    return int(channels)
+    # Under mixed precision it stays float32, and so does the arithmetic with it.
+    return layer.add_weight(
+        name, shape=(channels,), initializer=initializer, experimental_autocast=False
+    )

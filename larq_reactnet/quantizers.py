@@ -12,6 +12,8 @@ Each is a pure function and a thin class that is registered with Keras, also und
 The forward pass is always `larq.math.sign`, up to a shift before and a scale per output channel
 after it: that is the form which Larq Compute Engine turns into bits.
 
+Under mixed precision, thresholds and scales stay float32, and so does the arithmetic with them.
+
 An alias is the name of the registered class in snake_case, as in Larq. `SwishSign` is registered as
 `BNNPlusSwishSign`, because Larq registers a class and an alias of the shorter names. Two older
 aliases, `"bnnplus_swish_sign"` and `"bnnplus_sign"`, work for ever, because saved models have them.
@@ -20,7 +22,7 @@ aliases, `"bnnplus_swish_sign"` and `"bnnplus_sign"`, work for ever, because sav
 from typing import Any
 
 from larq_reactnet._binary_quantizer import BinaryQuantizer
-from larq_reactnet._fused import Gradient, sum_of_channels
+from larq_reactnet._fused import Gradient, at_least_float32, sum_of_channels
 from larq_reactnet._surrogates import (
     SLOPES,
     clipped_gradient,
@@ -62,12 +64,10 @@ class Positive(tf.keras.constraints.Constraint):
 
 def swish_sign(x: tf.Tensor, beta: float | tf.Tensor = 5.0) -> tf.Tensor:
     r"""Sign, with the derivative of BNN+'s SignSwish as gradient. See `SwishSign`."""
+    is_trained = tf.is_tensor(beta)
+    wide = at_least_float32(x.dtype)
     # A Python number is not cast, because `tf.cast` makes a float32 of it first.
-    beta, is_trained = (
-        (tf.cast(beta, x.dtype), True)
-        if tf.is_tensor(beta)
-        else (tf.constant(beta, x.dtype), False)
-    )
+    beta = tf.cast(beta, wide) if is_trained else tf.constant(beta, wide)
 
     @tf.custom_gradient
     def _call(x: tf.Tensor, beta: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
@@ -98,13 +98,14 @@ def rsign(
     def _call(x: tf.Tensor, threshold: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
         def grad(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             dx = shifted_gradients[surrogate](dy, x, threshold)
-            return dx, -sum_of_channels(dx)
+            return dx, -sum_of_channels(dx, threshold.dtype)
 
         if training:
             return shifted_sign(x, threshold), grad
-        return lq.math.sign(tf.nn.bias_add(x, -threshold)), grad
+        shifted = tf.nn.bias_add(tf.cast(x, threshold.dtype), -threshold)
+        return tf.cast(lq.math.sign(shifted), x.dtype), grad
 
-    return _call(x, tf.convert_to_tensor(threshold))
+    return _call(x, tf.cast(threshold, at_least_float32(x.dtype)))
 
 
 def react_sign(w: tf.Tensor) -> tf.Tensor:
@@ -112,8 +113,9 @@ def react_sign(w: tf.Tensor) -> tf.Tensor:
 
     @tf.custom_gradient
     def _call(w: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
-        scale = tf.reduce_mean(tf.abs(w), axis=list(range(len(w.shape) - 1)), keepdims=True)
-        return scale * lq.math.sign(w), lambda dy: clipped_gradient(dy, w)
+        magnitude = tf.cast(tf.abs(w), at_least_float32(w.dtype))
+        scale = tf.reduce_mean(magnitude, axis=list(range(len(w.shape) - 1)), keepdims=True)
+        return tf.cast(scale, w.dtype) * lq.math.sign(w), lambda dy: clipped_gradient(dy, w)
 
     return _call(w)
 
@@ -122,7 +124,9 @@ def bnn_plus_sign(
     w: tf.Tensor, alpha: tf.Tensor, beta: float | tf.Tensor | None = 5.0
 ) -> tf.Tensor:
     """Sign times the scale `alpha` of each output filter. See `BNNPlusSign`."""
-    return alpha * (lq.quantizers.ste_sign(w) if beta is None else swish_sign(w, beta))
+    sign = lq.quantizers.ste_sign(w) if beta is None else swish_sign(w, beta)
+    wide = at_least_float32(w.dtype)
+    return tf.cast(tf.cast(alpha, wide) * tf.cast(sign, wide), w.dtype)
 
 
 @lq.utils.register_alias("bnn_plus_swish_sign")
@@ -176,6 +180,7 @@ class BNNPlusSwishSign(BinaryQuantizer):
                 shape=(),
                 initializer=tf.keras.initializers.Constant(self.beta),
                 constraint=Positive(),
+                experimental_autocast=False,
             )
         super().build(input_shape)
 
@@ -238,7 +243,10 @@ class RSign(BinaryQuantizer):
             raise ValueError(f"RSign needs to know the number of channels, got {input_shape}.")
         # "bias" in its name keeps `lq.models.summary` from counting it as multiplications.
         self.threshold = self.add_weight(
-            "threshold_bias", shape=(channels,), initializer=self.threshold_initializer
+            "threshold_bias",
+            shape=(channels,),
+            initializer=self.threshold_initializer,
+            experimental_autocast=False,
         )
         super().build(input_shape)
 
@@ -346,6 +354,7 @@ class BNNPlusSign(BinaryQuantizer):
                 tf.cast(self._initial_alpha, dtype), shape
             ),
             constraint=Positive(),
+            experimental_autocast=False,
         )
         super().build(input_shape)
 

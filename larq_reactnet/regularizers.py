@@ -14,6 +14,8 @@ Both are summed over the weights and multiplied by a strength \\(\lambda\\). The
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from larq_reactnet._fused import at_least_float32
+
 import larq as lq
 import numpy as np
 import tensorflow as tf
@@ -55,13 +57,14 @@ class ScaledRegularizer(tf.keras.regularizers.Regularizer, tf.Module):
         raise NotImplementedError
 
     def __call__(self, x: tf.Tensor, alpha: tf.Tensor | None = None) -> tf.Tensor:
-        """The penalty of the latent weights `x`, a scalar of their dtype.
+        """The penalty of the latent weights `x`, a scalar of float32, or of float64 as `x` is.
 
         Args:
             x: Latent weights, of any shape.
             alpha: Overrides the scale given at construction.
         """
         x = tf.convert_to_tensor(x)
+        x = tf.cast(x, at_least_float32(x.dtype))
         if alpha is None:
             alpha = self._value_of_alpha()
         distance = tf.cast(alpha, x.dtype) - tf.abs(x)

@@ -24,22 +24,25 @@ def configured(layer, rng, shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-12)])
-def test_rprelu(shape, dtype, tolerance, rng):
+def test_rprelu(shape, dtype, tolerance, training, rng):
     layer = configured(RPReLU(dtype=dtype), rng, shape)
     x = rng.normal(size=shape).astype(dtype)
     gamma, slope, zeta = layer.get_weights()
     expected = rprelu(x, gamma, slope, zeta)
-    np.testing.assert_allclose(layer(x), expected, rtol=tolerance, atol=tolerance)
+    found = layer(x, training=training)
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_rprelu_gradients(shape, rng):
+@pytest.mark.parametrize("training", [False, True])
+def test_rprelu_gradients(shape, training, rng):
     layer = configured(RPReLU(dtype="float64"), rng, shape)
     x, dy, step = rng.normal(size=shape), rng.normal(size=shape), 1e-7
     weights = layer.get_weights()
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(layer(x) * dy)
+        loss = tf.reduce_sum(layer(x, training=training) * dy)
     for index, found in enumerate(tape.gradient(loss, layer.trainable_weights)):
         for channel, shift in enumerate(np.eye(shape[-1]) * step):
             up, down = (
@@ -49,7 +52,7 @@ def test_rprelu_gradients(shape, rng):
             assert float(found[channel]) == pytest.approx(
                 (up - down) / (2 * step), rel=1e-5, abs=1e-6
             )
-    (dx,) = gradient(layer, x, upstream=dy)
+    (dx,) = gradient(lambda x: layer(x, training=training), x, upstream=dy)
     np.testing.assert_allclose(dx, dy * np.where(x > weights[0], 1, weights[1]))
 
 
@@ -65,9 +68,10 @@ def test_rprelu_starts_as_prelu_with_slope_a_quarter():
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 6e4, -6e4])
-def test_rprelu_passes_extremes_on(value):
+@pytest.mark.parametrize("training", [False, True])
+def test_rprelu_passes_extremes_on(value, training):
     for dtype in ("float16", "float32"):
-        result = RPReLU(dtype=dtype)(np.array([[value]], dtype)).numpy()
+        result = RPReLU(dtype=dtype)(np.array([[value]], dtype), training=training).numpy()
         expected = value if value > 0 else value / 4
         np.testing.assert_allclose(result, [[expected]], rtol=1e-3)
 

@@ -117,24 +117,26 @@ def test_trainable_beta_trains_and_stays_positive(rng):
 
 
 @pytest.mark.parametrize("shape", [(6, 3), (2, 4, 4, 3)])
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("surrogate", ["approx_sign", "swish_sign", "ste_sign"])
-def test_rsign(shape, surrogate, rng):
+def test_rsign(shape, training, surrogate, rng):
     slope = {
         "approx_sign": lambda u: np.maximum(0, 2 - 2 * np.abs(u)),
         "swish_sign": lambda u: sign_swish_slope(u, 5.0),
         "ste_sign": lambda u: (np.abs(u) <= 1).astype(float),
     }[surrogate]
     x, dy, threshold = rng.normal(size=shape), rng.normal(size=shape), rng.normal(size=3)
-    forward = rsign(tf.constant(x), tf.constant(threshold), surrogate)
+    forward = rsign(tf.constant(x), tf.constant(threshold), surrogate, training)
     np.testing.assert_array_equal(forward, sign(x - threshold))
-    dx, dt = gradient(lambda x, t: rsign(x, t, surrogate), x, threshold, upstream=dy)
+    dx, dt = gradient(lambda x, t: rsign(x, t, surrogate, training), x, threshold, upstream=dy)
     expected = dy * slope(x - threshold)
     np.testing.assert_allclose(dx, expected, atol=1e-12)
     np.testing.assert_allclose(dt, -expected.reshape(-1, 3).sum(0), atol=1e-12)
 
 
-def test_rsign_of_an_input_at_its_threshold_is_one():
-    assert rsign(tf.constant([[0.5]]), tf.constant([0.5])).numpy() == 1
+@pytest.mark.parametrize("training", [False, True])
+def test_rsign_of_an_input_at_its_threshold_is_one(training):
+    assert rsign(tf.constant([[0.5]]), tf.constant([0.5]), training=training).numpy() == 1
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

@@ -72,6 +72,8 @@ class Gelu(tf.keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """The GELU of `inputs`."""
+        if inputs.dtype != tf.float32:  # TensorFlow rounds the root of 2 to float32 in all types
+            return tf.nn.gelu(inputs)
         return 0.5 * inputs * (1 + erf(inputs * float(np.sqrt(0.5))))
 
 

@@ -134,8 +134,8 @@ def magnitudes(scores: np.ndarray, output: Output) -> np.ndarray:
     """To what the rounding of each number is relative: its largest size over all inputs.
 
     A probability is rounded by as much as the rounding of its logit changes it, which is a quarter
-    of that at most. Functions such as GELU give small numbers as differences of larger ones: none of
-    theirs is taken for smaller than a sixteenth of the largest.
+    of that at most. Functions such as GELU give small numbers as differences of larger ones: none
+    of theirs is taken for smaller than a sixteenth of the largest.
     """
     if output.activation in ("sigmoid", "softmax"):
         probabilities = np.clip(scores.astype(np.float64), 1e-7, 1 - 1e-7)

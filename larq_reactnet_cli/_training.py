@@ -60,6 +60,11 @@ __all__ = ["evaluate", "recipes", "train"]
 @click.option("--batch-size", type=click.IntRange(min=1), help="[default: 32]")
 @click.option("--learning-rate", type=float, help="At the start of each step. [default: 0.002]")
 @click.option("--seed", type=int, help="[default: 0]")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "mixed_bfloat16", "mixed_float16"]),
+    help="Dtype policy of the training; auto: the fastest one on this machine. [default: float32]",
+)
 @user_errors
 def train(
     model: str | None,

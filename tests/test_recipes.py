@@ -4,7 +4,8 @@ import json
 from dataclasses import fields
 
 import larq_reactnet as lr
-from larq_reactnet.training.compiling import TorchAdam, compiled, schedule_of
+from larq_reactnet.training.compiling import compiled, schedule_of
+from larq_reactnet.training.optimizers import FusedAdam, TorchAdam
 from larq_reactnet.training.runs import Run
 from larq_reactnet.zoo import pretrained, recipes
 from larq_reactnet.zoo.recipes import Recipe, Step, two_step
@@ -167,7 +168,7 @@ def test_the_classifier_may_keep_its_weights():
 @pytest.mark.parametrize(
     ("values", "kind", "wanted"),
     [
-        ({"optimizer": "adam"}, "Adam", {"epsilon": 1e-7}),
+        ({"optimizer": "adam"}, "FusedAdam", {"epsilon": 1e-7}),
         ({"optimizer": "torch_adam"}, "TorchAdam", {"epsilon": 1e-8}),
         ({"optimizer": "sgd"}, "SGD", {"momentum": 0.9, "nesterov": True}),
         ({"optimizer": "sgd", "nesterov": False}, "SGD", {"momentum": 0.9, "nesterov": False}),
@@ -177,6 +178,19 @@ def test_optimizer(values, kind, wanted):
     model = compiled(binary_model(), TWO, Step(epochs=1, learning_rate=0.1, **values), 1)
     assert type(model.optimizer).__name__ == kind
     assert model.optimizer.get_config().items() >= wanted.items()
+
+
+@pytest.mark.parametrize("options", [{}, {"amsgrad": True}, {"weight_decay": 0.01}])
+def test_fused_adam_is_keras_adam(options, rng):
+    gradients = rng.normal(size=(20, 5)) * [1, 1e-4, 1e-7, 1e-8, 1e-9]
+    weights = [tf.Variable(np.ones(5)) for _ in range(2)]
+    optimizers = [kind(0.1, **options) for kind in (FusedAdam, tf.keras.optimizers.Adam)]
+    for gradient in gradients:
+        for optimizer, weight in zip(optimizers, weights, strict=True):
+            optimizer.apply_gradients([(tf.constant(gradient), weight)])
+    np.testing.assert_allclose(*weights, rtol=1e-12)
+    for ours, theirs in zip(*(optimizer.variables for optimizer in optimizers), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
 def test_torch_adam(rng):

@@ -10,6 +10,7 @@ from larq_reactnet.converters.interpreter import ENGINES
 from larq_reactnet.converters.rescaling import INPUT_TYPES
 from larq_reactnet.converters.tasks import TASKS
 from larq_reactnet.zoo import pretrained, sizes
+from larq_reactnet.zoo.recipes._recipe import PRECISIONS
 from larq_reactnet_cli import _common, _library, main
 
 import pytest
@@ -79,3 +80,5 @@ def test_choices_are_those_of_the_library():
     assert choices["task"] == TASKS
     assert choices["input_type"] == INPUT_TYPES
     assert {*choices["storage"]} == {*STORAGES}
+    options = {option.name: option for option in main.commands["train"].params}
+    assert tuple(options["precision"].type.choices) == PRECISIONS

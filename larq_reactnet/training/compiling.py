@@ -5,12 +5,12 @@ from typing import Any
 from larq_reactnet._latent import latent
 from larq_reactnet.distillation import Distiller
 from larq_reactnet.profiling import KERNELS, flat_layers
+from larq_reactnet.training.optimizers import FusedAdam, TorchAdam
 from larq_reactnet.zoo.recipes import Recipe, Step
 
-import larq as lq
 import tensorflow as tf
 
-__all__ = ["TorchAdam", "compiled", "optimizer_of", "schedule_of"]
+__all__ = ["compiled", "optimizer_of", "schedule_of"]
 
 
 def compiled(
@@ -47,7 +47,7 @@ def optimizer_of(step: Step, steps_per_epoch: int) -> tf.keras.optimizers.Optimi
         return tf.keras.optimizers.SGD(rate, momentum=0.9, nesterov=step.nesterov)
     if step.optimizer == "torch_adam":
         return TorchAdam(rate)
-    return tf.keras.optimizers.Adam(rate)
+    return FusedAdam(rate)
 
 
 def schedule_of(
@@ -90,35 +90,6 @@ class WarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
         return {"after": self.after, "rate": self.rate, "steps": self.steps}
-
-
-@lq.utils.register_keras_custom_object
-class TorchAdam(tf.keras.optimizers.Adam):
-    r"""Adam as PyTorch computes it.
-
-    \\[
-    w \leftarrow w - \eta \, \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
-    \\]
-
-    Keras adds epsilon to the root of v itself, and its default is 1e-7 instead of 1e-8. So in
-    Keras a weight whose gradients are near 1e-7 moves half as far, and less in the first steps.
-    """
-
-    epsilon: float | tf.Tensor
-
-    def __init__(self, learning_rate: Any = 1e-3, *, epsilon: float = 1e-8, **kwargs: Any):
-        super().__init__(learning_rate, epsilon=epsilon, **kwargs)
-
-    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        """Update one weight."""
-        epsilon = self.epsilon
-        step = tf.cast(self.iterations + 1, variable.dtype)
-        # What Keras divides by is the root of v; PyTorch's is larger by one over this factor.
-        self.epsilon = epsilon * tf.sqrt(1 - tf.cast(self.beta_2, variable.dtype) ** step)
-        try:
-            super().update_step(gradient, variable)
-        finally:
-            self.epsilon = epsilon
 
 
 def decay_weights(network: tf.keras.Model, strength: float, classifier: bool = True) -> None:

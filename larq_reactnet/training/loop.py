@@ -16,6 +16,7 @@ from larq_reactnet.callbacks import RunHistory
 from larq_reactnet.packed import save_packed
 from larq_reactnet.training.compiling import compiled
 from larq_reactnet.training.fine_tuning import freeze, with_defaults
+from larq_reactnet.training.precision import fast_policy, trained_in
 from larq_reactnet.training.provenance import commit, hardware
 from larq_reactnet.training.resuming import continued
 from larq_reactnet.training.runs import Run
@@ -85,6 +86,8 @@ def train(
     if isinstance(recipe, str):
         recipe = zoo.recipes.load(recipe)
     recipe = with_defaults(recipe)
+    if recipe.precision == "auto":
+        recipe = recipe.with_values({"precision": _precision_of(Run(Path(output)))})
     _check(recipe)
     normalization = recipe.normalization or recipe.dataset
     mean, std = zoo.datasets.statistics(normalization)
@@ -127,7 +130,8 @@ def train(
             network = carry_over(network, new, print_fn=print if verbose else None)
             if recipe.freeze_until:
                 freeze(network, recipe.freeze_until)
-        model = compiled(network, recipe, step, data.steps_per_epoch, imitated)
+        with trained_in(recipe.precision):
+            model = compiled(network, recipe, step, data.steps_per_epoch, imitated)
         is_last = number == len(recipe.steps)
         weights = run.weights if is_last else run.folder / f"step{number}.h5"
         _fit(model, run, number, step, weights, data, epoch, verbose)
@@ -145,11 +149,19 @@ def train(
     return network
 
 
+def _precision_of(run: Run) -> str:
+    """The precision with which a run was begun, or the fast one of this machine for a new run."""
+    if run.exists():
+        return str(run.read()["arguments"].get("precision", "float32"))
+    return fast_policy()
+
+
 def network_of(recipe: Recipe, step: Step, data: Dataset) -> tf.keras.Model:
     """The network of a step, with random weights. It ends in logits if there is a teacher."""
     activation = {"classifier_activation": None} if recipe.teacher else {}
     options = {**_shape(data), **recipe.options, **step.options, **activation}
-    return zoo.create(recipe.model, **options)
+    with trained_in(recipe.precision):
+        return zoo.create(recipe.model, **options)
 
 
 def _shape(data: Dataset) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from typing import Any
 from larq_reactnet._names import did_you_mean
 from larq_reactnet.zoo.registry import get
 
-__all__ = ["Recipe", "Step", "two_step"]
+__all__ = ["PRECISIONS", "Recipe", "Step", "two_step"]
+
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,9 @@ class Recipe:
         freeze_until: Name of a layer: it and all layers before it keep the weights that they have.
         normalization: Name of the data set with whose mean and deviation images are normalized. By
             default it is the one that `weights` were trained on, and without them `dataset`.
+        precision: Dtype policy of Keras in which the network is trained: `"float32"`,
+            `"mixed_bfloat16"` or `"mixed_float16"`; or `"auto"`, the fastest one on the machine.
+            Its weights are of float32 in all of them, and so is the network that is kept.
         seed: Seed of the weights, the shuffling and the augmentation.
     """
 
@@ -105,6 +110,7 @@ class Recipe:
     weights: str | None = None
     freeze_until: str | None = None
     normalization: str | None = None
+    precision: str = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -112,6 +118,8 @@ class Recipe:
         object.__setattr__(self, "steps", tuple(steps))
         if not steps:
             raise ValueError("A recipe needs at least one step.")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"`precision` must be one of {PRECISIONS}, got {self.precision!r}.")
 
     def as_dict(self) -> dict[str, Any]:
         """All values, for JSON: `Recipe(**recipe.as_dict())` is the same recipe."""

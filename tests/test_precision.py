@@ -1,0 +1,78 @@
+"""Trainings in other precisions than float32."""
+
+from pathlib import Path
+
+import larq_reactnet as lr
+from larq_reactnet.training import Run, precision
+from larq_reactnet.zoo.recipes import two_step
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+VALUES = {"options": {"width": 0.05}, "step1_epochs": 1, "epochs": 2, "batch_size": 256}
+
+
+def train(folder, **values):
+    recipe = two_step("bnn_plus_alexnet", **VALUES | values)
+    return lr.training.train(recipe, folder, verbose=0)
+
+
+def machine(monkeypatch, flags="fpu", capabilities=()):
+    """Have this machine these flags of its processor, and GPUs of these compute capabilities."""
+    text = f"processor\t: 0\nflags\t\t: {flags}\n"
+    monkeypatch.setattr(Path, "read_text", lambda self: text)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: capabilities)
+    monkeypatch.setattr(
+        tf.config.experimental,
+        "get_device_details",
+        lambda capability: {"compute_capability": capability},
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "capabilities", "policy"),
+    [
+        ("fpu avx2", [], "float32"),
+        ("fpu avx512_bf16", [], "mixed_bfloat16"),
+        ("amx_bf16 amx_tile", [], "mixed_bfloat16"),
+        ("avx512_bf16", [(6, 1)], "float32"),
+        ("fpu", [(7, 5)], "mixed_float16"),
+        ("fpu", [(8, 0), (9, 0)], "mixed_bfloat16"),
+        ("fpu", [(9, 0), (7, 0)], "mixed_float16"),
+    ],
+)
+def test_fast_policy(flags, capabilities, policy, monkeypatch):
+    machine(monkeypatch, flags, capabilities)
+    assert precision.fast_policy() == policy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_training(policy, tmp_path, digits):
+    """Both steps; what is kept is of float32, and can be exported."""
+    model = train(tmp_path / "run", precision=policy)
+    assert tf.keras.mixed_precision.global_policy().name == "float32"
+    assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+    content = Run(tmp_path / "run").read()
+    assert content["arguments"]["precision"] == policy
+    assert np.isfinite(content["results"]["loss"])
+    images, _ = digits.test_arrays()
+    report = lr.converters.export(model, tmp_path / "m.tflite", verify_with=images[:8])
+    assert report.rebuilt is None
+    with pytest.raises(ValueError, match="another precision"):
+        train(tmp_path / "run")
+
+
+def test_auto_goes_on_as_begun(tmp_path, monkeypatch):
+    monkeypatch.setattr(lr.training.loop, "fast_policy", lambda: "mixed_bfloat16")
+    values = {"precision": "auto", "step1_epochs": 0, "epochs": 1}
+    train(tmp_path / "run", **values)
+    assert Run(tmp_path / "run").read()["arguments"]["precision"] == "mixed_bfloat16"
+    monkeypatch.setattr(lr.training.loop, "fast_policy", lambda: "float32")
+    train(tmp_path / "run", **values)  # on another machine
+
+
+def test_unknown():
+    with pytest.raises(ValueError, match=r"`precision` must be one of .*, got 'bfloat16'"):
+        two_step("bnn_plus_alexnet", precision="bfloat16")

@@ -37,6 +37,17 @@ _GIVEN = {
     "input_tensor",
     "num_classes",
 }
+# What is done to training images.
+_TRAINING_IMAGES = (
+    "augmentation",
+    "flip",
+    "randaugment",
+    "randaugment_magnitude",
+    "color_jitter",
+    "lighting",
+    "mixup",
+    "cutmix",
+)
 _PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-zoo", "numpy")
 
 
@@ -93,7 +104,7 @@ def train(
         batch_size=recipe.batch_size,
         image_size=recipe.image_size,
         data_dir=data_dir,
-        augmentation=recipe.augmentation,
+        **{name: getattr(recipe, name) for name in _TRAINING_IMAGES},
         holdout=recipe.holdout,
         seed=recipe.seed,
         mean=mean,

@@ -186,6 +186,8 @@ def test_table_of_weights():
     assert without[2] == "`include_top=False`"
     assert "measured by Larq" in table
     assert "no pretrained weights" in _tables.weights(["resnet18"])
+    header, _, *trained = rows(_tables.weights(["bnn_plus_dorefanet", "reactnet_a"]))
+    assert [row[header.index("seed")] for row in trained] == ["0", "0"]
 
 
 def test_help_of_every_command():

@@ -65,14 +65,14 @@ class Training:
         self.accuracy.update_state(labels, outputs)
         self.mean_loss.update_state(loss * self.strategy.num_replicas_in_sync)
 
-    @tf.function
+    @tf.function(reduce_retracing=True)  # the last batch of an epoch is smaller
     def train_step(self, images: Any, labels: Any) -> None:
         """One batch on all devices."""
         counts = self.strategy.run(lambda part: tf.cast(tf.shape(part)[0], tf.float32), [labels])
         count = self.strategy.reduce("SUM", counts, axis=None)
         self.strategy.run(self.step, [images, labels, count])
 
-    @tf.function
+    @tf.function(reduce_retracing=True)
     def test_step(self, images: Any, labels: Any) -> None:
         """One batch of the test."""
 

@@ -104,6 +104,7 @@ def test_with_values():
         ({"step1.weight_decay": -1.0}, "`weight_decay` must be"),
         ({"step1.optimizer": "lamb"}, "`optimizer` must be one of"),
         ({"step1.schedule": "poly"}, "`schedule` must be one of"),
+        ({"label_smoothing": 0.1}, "is a value of a step: give 'step1.label_smoothing'"),
         ({"step1.label_smoothing": 1.0}, "`label_smoothing` must be"),
         ({"step1.label_smoothing": -0.1}, "`label_smoothing` must be"),
     ],

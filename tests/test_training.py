@@ -287,6 +287,11 @@ def test_refusals(whole, tmp_path):
         train(tmp_path / "run", options={"num_classes": 3})
     with pytest.raises(ValueError, match="is for a recipe with a teacher"):
         train(tmp_path / "run", label_loss_weight=0.5)
+    smoothed = {"teacher": "resnet18_cifar10", "step2.label_smoothing": 0.1}
+    with pytest.raises(ValueError, match=r"`step2.label_smoothing` is 0.1, but nothing is learned"):
+        train(tmp_path / "run", smoothed)
+    with pytest.raises(ValueError, match="`mixup` must be a number from 0 on, got -1"):
+        train(tmp_path / "run", {"mixup": -1})
     with pytest.raises(ValueError, match="No model is called 'x'"):
         lr.training.train(two_step("x"), tmp_path / "run")
     with pytest.raises(ValueError, match="No recipe is called 'x'"):

@@ -181,6 +181,14 @@ def _check(recipe: Recipe) -> None:
         )
     if recipe.label_loss_weight and not recipe.teacher:
         raise ValueError("`label_loss_weight` is for a recipe with a teacher.")
+    if recipe.teacher and not recipe.label_loss_weight:
+        for number, step in enumerate(recipe.steps, 1):
+            if step.label_smoothing:
+                raise ValueError(
+                    f"`step{number}.label_smoothing` is {step.label_smoothing}, but nothing is "
+                    "learned from labels: the teacher has all of the loss. Set "
+                    "`label_loss_weight`, too."
+                )
 
 
 def _teacher(

@@ -9,6 +9,7 @@ References:
         Space](https://arxiv.org/abs/1909.13719)
 """
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -59,7 +60,7 @@ OPERATIONS: dict[str, tuple[Operation, float, float, bool]] = {
     "contrast": (lambda image, v: ImageEnhance.Contrast(image).enhance(1 + v), 0, 0.9, True),
     "sharpness": (lambda image, v: ImageEnhance.Sharpness(image).enhance(1 + v), 0, 0.9, True),
     "posterize": (lambda image, v: ImageOps.posterize(image, round(v)), 8, 4, False),
-    "solarize": (lambda image, v: ImageOps.solarize(image, v), 255, 0, False),
+    "solarize": (lambda image, v: ImageOps.solarize(image, math.ceil(v)), 255, 0, False),
     "autocontrast": (lambda image, _: ImageOps.autocontrast(image), 0, 0, False),
     "equalize": (lambda image, _: ImageOps.equalize(image), 0, 0, False),
 }

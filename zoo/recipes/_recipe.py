@@ -176,6 +176,10 @@ class Recipe:
         """Raise ValueError if the constructor of the model has no argument `name`."""
         arguments = get(self.model).arguments
         if name not in arguments:
+            if name in (entry.name for entry in fields(Step)):
+                raise ValueError(
+                    f"{name!r} is a value of a step: give 'step1.{name}', for example."
+                )
             own = [entry.name for entry in fields(self) if entry.name not in _FIXED]
             names = [*own, *(f"step{n}.epochs" for n in range(1, len(self.steps) + 1)), *arguments]
             raise ValueError(

@@ -162,8 +162,8 @@ def replay(
             exact.run(row, taken)
             counts = exact.signs_off(taken, tolerance)
             if any(off > excused for off, excused in counts) or not all(
-                _is_close(*pair, output, tolerance)
-                for *pair, output in zip(given_outputs, exact.outputs, outputs, strict=True)
+                _is_close(ours, theirs, output, tolerance)
+                for ours, theirs, output in zip(given_outputs, exact.outputs, outputs, strict=True)
             ):
                 exact.nudge(row, taken)
                 counts = exact.signs_off(taken, tolerance)

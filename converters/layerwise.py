@@ -31,10 +31,10 @@ from larq_reactnet.layers import RPReLU
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Flips", "LayerError", "count_flips", "verify_layers"]
+__all__ = ["ROUNDING", "Flips", "LayerError", "count_flips", "verify_layers"]
 
 # The error of a multiplication and an addition in float32, relative to the largest possible result.
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
 _LONGEST = 5  # layers at most, of which one is a convolution and the others may be fused into it
 
 
@@ -265,12 +265,12 @@ def _tolerances(file: tflite.ModelT, op: BinaryOp) -> np.ndarray:
     graph = file.subgraphs[0]
     filters, weights = len(op.negative), op.negative[0].size
     if op.gives_bits:  # in units of the integer sum, because rounding moves its threshold
-        return np.full(filters, _ROUNDING * weights)
+        return np.full(filters, ROUNDING * weights)
     constants = [
         tflite.constant(file, graph.tensors[index])
         for index in graph.operators[op.index].inputs[2:4]
     ]
     multiplier, bias = (0.0 if c is None else np.abs(c).astype(np.float64) for c in constants)
-    tolerance = np.full(filters, _ROUNDING * (weights * multiplier + bias))
+    tolerance = np.full(filters, ROUNDING * (weights * multiplier + bias))
     smallest = np.finfo(np.float32).tiny
     return np.where(np.isfinite(tolerance), np.maximum(tolerance, smallest), smallest)

@@ -120,6 +120,7 @@ def weights(names: Iterable[str]) -> str:
             ", ".join(f"`{name}={value!r}`" for name, value in row.options.items()),
             _percent(row.top1),
             row.date,
+            "" if row.seed is None else str(row.seed),
             f"{row.bytes:,}" if row.bytes else "",
             row.licence,
             row.source,
@@ -129,7 +130,8 @@ def weights(names: Iterable[str]) -> str:
     ]
     if not rows:
         return "There are no pretrained weights of these models yet."
-    headers = ["model", "`weights=`", "with", "top-1", "trained", "bytes", "licence", "source"]
+    headers = ["model", "`weights=`", "with", "top-1", "trained", "seed", "bytes"]
+    headers += ["licence", "source"]
     empty = [i for i in range(len(headers)) if not any(row[i] for row in rows)]
     keep = [i for i in range(len(headers)) if i not in empty]
     return _table([headers[i] for i in keep], [[row[i] for i in keep] for row in rows])

@@ -18,6 +18,7 @@ from larq_reactnet import (  # noqa: E402
     distillation,
     layers,
     losses,
+    metrics,
     profiling,
     quantizers,
     regularizers,
@@ -40,6 +41,7 @@ __all__ = [
     "layers",
     "load_packed",
     "losses",
+    "metrics",
     "profiling",
     "quantizers",
     "regularizers",
@@ -49,7 +51,7 @@ __all__ = [
 ]
 
 
-show_public(callbacks, distillation, layers, losses, profiling, quantizers, regularizers)
+show_public(callbacks, distillation, layers, losses, metrics, profiling, quantizers, regularizers)
 
 
 def __getattr__(name: str) -> Any:

@@ -31,9 +31,15 @@ def batch(rng):
     return rng.normal(size=(16, 8, 8, 3)).astype(np.float32), rng.integers(0, 4, 16)
 
 
-def test_step_is_a_gradient_step_of_the_loss(batch):
-    """A step of SGD is the same as one that is written out here."""
+@pytest.mark.parametrize("are_soft", [False, True])
+def test_step_is_a_gradient_step_of_the_loss(batch, are_soft, rng):
+    """A step of SGD is the same as one that is written out here, also with smoothed soft labels."""
     images, labels = batch
+    label_loss, metric, smoothed = LABEL_LOSS, "accuracy", tf.one_hot(labels, 4)
+    if are_soft:
+        labels = rng.dirichlet(np.ones(4), 16).astype(np.float32)
+        label_loss = lr.losses.SoftCategoricalCrossentropy(from_logits=True, label_smoothing=0.2)
+        metric, smoothed = lr.metrics.SoftCategoricalAccuracy(), 0.8 * labels + 0.05
     student = binary_model(kernel_regularizer=lr.regularizers.R2(0.1, alpha=0.2))
     twin = tf.keras.models.clone_model(student)
     twin.set_weights(student.get_weights())
@@ -41,13 +47,16 @@ def test_step_is_a_gradient_step_of_the_loss(batch):
     with tf.GradientTape() as tape:
         logits = twin(images, training=True)
         loss = tf.reduce_mean(distribution_loss(teacher(images, training=False), logits, 2.0))
-        loss += 0.3 * LABEL_LOSS(labels, logits) + tf.add_n(twin.losses)
+        by_labels = tf.nn.softmax_cross_entropy_with_logits(smoothed, logits)
+        loss += 0.3 * tf.reduce_mean(by_labels) + tf.add_n(twin.losses)
     tf.keras.optimizers.SGD(0.1).minimize(loss, twin.trainable_variables, tape=tape)
 
     distiller = Distiller(student, teacher, lr.losses.DistributionLoss(2.0), label_loss_weight=0.3)
-    distiller.compile(tf.keras.optimizers.SGD(0.1), LABEL_LOSS, metrics=["accuracy"])
+    distiller.compile(tf.keras.optimizers.SGD(0.1), label_loss, metrics=[metric])
     logs = distiller.train_on_batch(images, labels, return_dict=True)
     assert logs["loss"] == pytest.approx(float(loss), rel=1e-5)
+    right = np.argmax(logits, -1) == (np.argmax(labels, -1) if are_soft else labels)
+    assert logs["accuracy"] == pytest.approx(right.mean())
     for found, expected in zip(student.get_weights(), twin.get_weights(), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 

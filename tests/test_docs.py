@@ -108,6 +108,13 @@ def test_names_in_python(block):
                     found = getattr(found, name)
 
 
+def recipe_of(parameters):
+    """What `train` makes of a model and of values, whose names are known then."""
+    given = {"step1_epochs": parameters["step1_epochs"], "weights": parameters["weights"]}
+    recipe = lr.zoo.recipes.two_step(parameters["model"], **given)
+    return recipe.with_values(dict(parameters["values"]))
+
+
 def test_arguments_of_train():
     for _, words in commands():
         if words[0] != "train":
@@ -120,7 +127,7 @@ def test_arguments_of_train():
             assert recipe.options.keys() <= lr.zoo.get(recipe.model).arguments.keys()
             continue
         known = lr.zoo.get(parameters["model"]).arguments
-        assert values.keys() <= known.keys()
+        assert recipe_of(parameters).options.keys() <= known.keys()
         has_step_1 = not parameters["weights"] and parameters["step1_epochs"] != 0
         assert "binary_weights" in known or not has_step_1
 
@@ -139,7 +146,7 @@ def trained_models():
             parameters = main.commands["train"].make_context("train", words[1:]).params
             size = parameters["image_size"] or 32  # of digits and CIFAR-10
             options = {"input_shape": (size, size, 3), "num_classes": 10}
-            network = parameters["model"], {**options, **dict(parameters["values"])}
+            network = parameters["model"], {**options, **recipe_of(parameters).options}
             if network not in found:
                 found.append(network)
     return found
@@ -186,6 +193,8 @@ def test_table_of_weights():
     assert without[2] == "`include_top=False`"
     assert "measured by Larq" in table
     assert "no pretrained weights" in _tables.weights(["resnet18"])
+    header, _, *trained = rows(_tables.weights(["bnn_plus_dorefanet", "reactnet_a"]))
+    assert [row[header.index("seed")] for row in trained] == ["0", "0"]
 
 
 def test_help_of_every_command():

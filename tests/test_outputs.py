@@ -74,6 +74,7 @@ def test_logits_that_are_known_to_be_of_classes():
     losses = tf.keras.losses
     for loss, kind in (
         (losses.SparseCategoricalCrossentropy(from_logits=True), CLASSES),
+        (lr.losses.SoftCategoricalCrossentropy(from_logits=True), CLASSES),
         ("categorical_crossentropy", CLASSES),
         (losses.sparse_categorical_crossentropy, CLASSES),
         (losses.BinaryCrossentropy(from_logits=True), NUMBERS),

@@ -1,5 +1,6 @@
 """Every recipe, the compiled model that it becomes, and a training with a teacher."""
 
+import importlib.util
 import json
 from dataclasses import fields
 
@@ -104,6 +105,9 @@ def test_with_values():
         ({"step1.weight_decay": -1.0}, "`weight_decay` must be"),
         ({"step1.optimizer": "lamb"}, "`optimizer` must be one of"),
         ({"step1.schedule": "poly"}, "`schedule` must be one of"),
+        ({"label_smoothing": 0.1}, "is a value of a step: give 'step1.label_smoothing'"),
+        ({"step1.label_smoothing": 1.0}, "`label_smoothing` must be"),
+        ({"step1.label_smoothing": -0.1}, "`label_smoothing` must be"),
     ],
 )
 def test_bad_values(values, match):
@@ -119,7 +123,7 @@ def test_no_steps():
 # What they become.
 
 
-@pytest.mark.parametrize("warmup", [0, 2])
+@pytest.mark.parametrize("warmup", [0, 0.5, 2])
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "tenths"])
 def test_schedule(schedule, warmup):
     step = Step(epochs=6, learning_rate=0.5, schedule=schedule, warmup=warmup, milestones=(3, 5))
@@ -135,6 +139,56 @@ def test_schedule(schedule, warmup):
             factor = batch / (10 * warmup)
         wanted = pytest.approx(0.5 * factor, rel=1e-5, abs=1e-7)
         assert float(rate(tf.constant(batch, tf.int64))) == wanted
+
+
+@pytest.mark.parametrize(("warmup", "peak"), [(0, 18), (0.5, 5), (6, 60)])
+def test_one_cycle(warmup, peak):
+    """Two halves of a cosine: from a 25th to the rate, by default in 30 % of all, and to 0."""
+    rate = schedule_of(Step(epochs=6, learning_rate=0.5, schedule="one_cycle", warmup=warmup), 10)
+    for batch in range(61):
+        if batch < peak:
+            factor = 0.04 + 0.96 * np.sin(np.pi / 2 * batch / peak) ** 2
+        else:
+            factor = np.cos(np.pi / 2 * (batch - peak) / max(1, 60 - peak)) ** 2
+        wanted = pytest.approx(0.5 * factor, rel=1e-5, abs=1e-7)
+        assert float(rate(tf.constant(batch, tf.int64))) == wanted
+    twin = type(rate).from_config(rate.get_config())
+    assert float(twin(7)) == float(rate(7))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is missing")
+def test_one_cycle_is_that_of_pytorch():
+    """Which is at its highest rate one batch earlier, and at the end not quite at 0."""
+    import torch
+
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=0.5, total_steps=1000, cycle_momentum=False
+    )
+    ours = schedule_of(Step(epochs=10, learning_rate=0.5, schedule="one_cycle"), 100)
+    for batch in range(1000):
+        assert float(ours(batch)) == pytest.approx(theirs.get_last_lr()[0], abs=2e-3)
+        optimizer.step()
+        theirs.step() if batch < 999 else None
+
+
+@pytest.mark.parametrize("values", [{}, {"mixup": 0.2}, {"cutmix": 1.0}])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_loss(smoothing, values):
+    """Recipes with neither of these have the loss that they always had."""
+    step = Step(epochs=1, learning_rate=0.1, label_smoothing=smoothing)
+    model = compiled(binary_model(), TWO.with_values(values), step, 1)
+    if smoothing or values:
+        assert isinstance(model.loss, lr.losses.SoftCategoricalCrossentropy)
+        assert model.loss.get_config()["label_smoothing"] == smoothing
+        assert not model.loss.get_config()["from_logits"]
+    else:
+        assert isinstance(model.loss, tf.keras.losses.SparseCategoricalCrossentropy)
+    if smoothing and values:
+        teacher = binary_model()
+        taught = compiled(binary_model(), TWO.with_values(values), step, 1, teacher)
+        assert taught.loss.get_config()["from_logits"]
 
 
 def test_weight_decay(rng):

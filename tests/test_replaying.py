@@ -72,6 +72,41 @@ def test_one_wrong_weight_is_found(network, engine, layer, behind):
         assert found.error > found.tolerance
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("beta", [3e-3, 0.1])
+def test_a_filter_whose_relu_gives_zeros(engine, beta, rng):
+    """As in a trained QuickNet: it varies little, so batch normalization multiplies it by hundreds.
+
+    The engine subtracts the number of weights times that, and adds it: the rest is rounded.
+    """
+    inputs = layers.Input((8, 8, 3))
+    x = layers.Conv2D(64, 3, padding="same", bias_initializer="ones", name="stem")(inputs)
+    x = binary_conv(8, name="dead", activation="relu", padding="same", pad_values=1.0)(x)
+    x = BN(epsilon=1e-5, name="bn")(x)
+    # With a shortcut, so that the engine needs the number and not its sign alone.
+    shortcut = layers.Conv2D(8, 1, kernel_initializer="zeros", name="shortcut")(inputs)
+    x = binary_conv(8, name="next")(layers.Add()([x, shortcut]))
+    model = tf.keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+    dead = model.get_layer("dead")
+    kernel = rng.choice([-1.0, 1.0], dead.kernel.shape)
+    kernel[..., 0] = -1  # and most inputs are +1
+    dead.kernel.assign(kernel)
+    offset, variance = np.zeros(8), np.full(8, 100.0)
+    offset[0], variance[0] = -beta, 0.0
+    model.get_layer("bn").set_weights(
+        [np.ones(8), offset, np.full(8, 5.0) * (variance > 0), variance]
+    )
+    images = rng.normal(size=(2, 8, 8, 3)).astype(np.float32) * 0.1
+    found = replay(model, convert(model), images, engine=engine)
+    assert found.is_equal, str(found)
+    assert (found.undecided > 0) == (beta < 0.01)
+    # A wrong sign of a filter that varies is found as before.
+    kernel[:, :, :8, 1] *= -1
+    flatbuffer = convert(model)
+    dead.kernel.assign(kernel)
+    assert not replay(model, flatbuffer, images, engine=engine).is_equal
+
+
 def test_signs_at_a_tie_are_excused(rng):
     """The bias of half of the channels cancels what they give, but for its last bits."""
     model = model_of(

@@ -10,15 +10,27 @@ import time
 
 import larq_reactnet as lr
 from larq_reactnet.training import Run, load_model
+from larq_reactnet.training.compiling import compiled
 from larq_reactnet.training.fine_tuning import with_defaults
 from larq_reactnet.training.resuming import continued
 from larq_reactnet.zoo.recipes import two_step
+from larq_reactnet_cli import main
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from click.testing import CliRunner
 from helpers import binary_model
 
+AUGMENTATIONS = {
+    "flip": "true",
+    "randaugment": 2,
+    "randaugment_magnitude": 5,
+    "color_jitter": 0.4,
+    "lighting": 0.1,
+    "mixup": 0.2,
+    "cutmix": 1.0,
+}
 VALUES = {"options": {"width": 0.05}, "step1_epochs": 2, "epochs": 3, "batch_size": 256}
 SCRIPT = """
 import sys
@@ -160,14 +172,44 @@ def test_run_of_an_earlier_version(whole):
     """It has fewer values. What it does not have is as it was then."""
     content = json.loads((whole / "run.json").read_text())
     arguments = json.loads(json.dumps(content["arguments"]))
-    for name in ("weights", "freeze_until", "normalization"):
+    for name in ("weights", "freeze_until", "normalization", *AUGMENTATIONS):
         del content["arguments"][name]
     for step in content["arguments"]["steps"]:
-        del step["nesterov"], step["decay_classifier"]
+        del step["nesterov"], step["decay_classifier"], step["label_smoothing"]
     assert continued(Run(whole), content, arguments) is content
     arguments["steps"][1]["decay_classifier"] = False
     with pytest.raises(ValueError, match=r"another step2\.decay_classifier"):
         continued(Run(whole), content, arguments)
+    arguments["mixup"] = 0.2
+    with pytest.raises(ValueError, match=r"another mixup \(0\.0, not 0\.2\)"):
+        continued(Run(whole), content, arguments)
+
+
+def test_every_value_reaches_a_run_and_its_folder(tmp_path, monkeypatch):
+    """From the command line on: `--seed`, SGD with Nesterov, the augmentations."""
+    optimizers = []
+
+    def kept(model, *arguments):
+        optimizers.append(compiled(model, *arguments).optimizer)
+        return model
+
+    monkeypatch.setattr("larq_reactnet.training.loop.compiled", kept)
+    steps = {"optimizer": "sgd", "nesterov": "true", "label_smoothing": 0.1, "schedule": "tenths"}
+    values = {f"step1.{name}": value for name, value in steps.items()} | AUGMENTATIONS
+    values |= {"width": 0.05, "holdout": 1300}
+    settings = [f"{name}={value}" for name, value in values.items()]
+    command = ["train", "bnn_plus_alexnet", str(tmp_path / "run"), "--image-size", "16"]
+    command += ["--step1-epochs", "0", "--batch-size", "64", "--seed", "7"]
+    command += [word for setting in settings for word in ("--set", setting)]
+    result = CliRunner().invoke(main, [*command, "--epochs", "1"])
+    assert result.exit_code == 0, result.output
+    arguments = Run(tmp_path / "run").read()["arguments"]
+    assert arguments["seed"] == 7
+    assert {name: arguments[name] for name in AUGMENTATIONS} == AUGMENTATIONS | {"flip": True}
+    assert arguments["steps"][0].items() >= (steps | {"nesterov": True}).items()
+    (optimizer,) = optimizers
+    assert isinstance(optimizer, tf.keras.optimizers.SGD)
+    assert optimizer.get_config().items() >= {"momentum": 0.9, "nesterov": True}.items()
 
 
 # From weights.
@@ -245,6 +287,11 @@ def test_refusals(whole, tmp_path):
         train(tmp_path / "run", options={"num_classes": 3})
     with pytest.raises(ValueError, match="is for a recipe with a teacher"):
         train(tmp_path / "run", label_loss_weight=0.5)
+    smoothed = {"teacher": "resnet18_cifar10", "step2.label_smoothing": 0.1}
+    with pytest.raises(ValueError, match=r"`step2.label_smoothing` is 0.1, but nothing is learned"):
+        train(tmp_path / "run", smoothed)
+    with pytest.raises(ValueError, match="`mixup` must be a number from 0 on, got -1"):
+        train(tmp_path / "run", {"mixup": -1})
     with pytest.raises(ValueError, match="No model is called 'x'"):
         lr.training.train(two_step("x"), tmp_path / "run")
     with pytest.raises(ValueError, match="No recipe is called 'x'"):

@@ -38,6 +38,17 @@ _GIVEN = {
     "input_tensor",
     "num_classes",
 }
+# What is done to training images.
+_TRAINING_IMAGES = (
+    "augmentation",
+    "flip",
+    "randaugment",
+    "randaugment_magnitude",
+    "color_jitter",
+    "lighting",
+    "mixup",
+    "cutmix",
+)
 _PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-zoo", "numpy")
 
 
@@ -96,7 +107,7 @@ def train(
         batch_size=recipe.batch_size,
         image_size=recipe.image_size,
         data_dir=data_dir,
-        augmentation=recipe.augmentation,
+        **{name: getattr(recipe, name) for name in _TRAINING_IMAGES},
         holdout=recipe.holdout,
         seed=recipe.seed,
         mean=mean,
@@ -182,6 +193,14 @@ def _check(recipe: Recipe) -> None:
         )
     if recipe.label_loss_weight and not recipe.teacher:
         raise ValueError("`label_loss_weight` is for a recipe with a teacher.")
+    if recipe.teacher and not recipe.label_loss_weight:
+        for number, step in enumerate(recipe.steps, 1):
+            if step.label_smoothing:
+                raise ValueError(
+                    f"`step{number}.label_smoothing` is {step.label_smoothing}, but nothing is "
+                    "learned from labels: the teacher has all of the loss. Set "
+                    "`label_loss_weight`, too."
+                )
 
 
 def _teacher(

@@ -36,7 +36,8 @@ def continued(run: Run, content: dict[str, Any], arguments: dict[str, Any]) -> d
     if not differing:
         return content
     for name in differing:
-        _check_longer(run, name, old.get(name), new[name], arguments["steps"])
+        begun_with = old.get(name, _default(name))
+        _check_longer(run, name, begun_with, new[name], arguments["steps"])
     # The checkpoint has all that is removed here. If this is interrupted, the run is as before its
     # last file was written.
     for path in (run.weights, run.packed):

@@ -24,14 +24,19 @@ class Step:
             root of the corrected second moment instead of the raw one. This matters to gradients
             that are not much larger than epsilon.
         nesterov: Whether the momentum of `"sgd"` is Nesterov's.
-        schedule: How the learning rate falls, batch by batch: `"linear"` or `"cosine"` to 0, or
-            `"tenths"`: it is divided by 10 after each epoch of `milestones`, and else constant. A
-            run of this schedule can be trained longer afterwards.
+        schedule: How the learning rate falls, batch by batch: `"linear"` or `"cosine"` to 0;
+            `"one_cycle"`: it first rises along a cosine, from a 25th, and then falls along another
+            to 0, as PyTorch's `OneCycleLR`; or `"tenths"`: it is divided by 10 after each epoch of
+            `milestones`, and else constant. A run of this last schedule can be trained longer
+            afterwards.
         milestones: See `schedule`.
-        warmup: Epochs in which the learning rate first rises from 0.
+        warmup: Epochs, or a fraction of one, in which the learning rate first rises, linearly from
+            0. With `"one_cycle"`, those in which it rises at all: by default 30 % of all.
         weight_decay: Factor of the L2 penalty, half the sum of squares of all kernels, latent
             weights included. Its gradient is what PyTorch's Adam and SGD call weight decay.
         decay_classifier: Whether the kernel of the last layer is one of them.
+        label_smoothing: Share of each label that is spread evenly over all classes. With a teacher,
+            the labels are those behind `label_loss_weight`. The loss on test images has it too.
         options: Arguments of the model's constructor in this step only.
     """
 
@@ -41,9 +46,10 @@ class Step:
     nesterov: bool = True
     schedule: str = "linear"
     milestones: tuple[int, ...] = ()
-    warmup: int = 0
+    warmup: float = 0
     weight_decay: float = 0.0
     decay_classifier: bool = True
+    label_smoothing: float = 0.0
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -56,9 +62,13 @@ class Step:
             )
         if not 0 <= self.weight_decay < float("inf"):
             raise ValueError(f"`weight_decay` must be finite, got {self.weight_decay}.")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(
+                f"`label_smoothing` must be at least 0 and below 1, got {self.label_smoothing}."
+            )
         for name, values in (
             ("optimizer", ("adam", "torch_adam", "sgd")),
-            ("schedule", ("linear", "cosine", "tenths")),
+            ("schedule", ("linear", "cosine", "one_cycle", "tenths")),
         ):
             if getattr(self, name) not in values:
                 raise ValueError(f"`{name}` must be one of {values}, got {getattr(self, name)!r}.")
@@ -78,9 +88,16 @@ class Recipe:
         steps: Trainings one after the other; each starts from the weights of the one before.
         options: Arguments of the model's constructor, except those that follow from the data set
             and the loss.
-        dataset: Name of the data set. `zoo.datasets.load` explains it and the next three.
+        dataset: Name of the data set. `zoo.datasets.load` explains it and the next ten.
         image_size: Height and width of the images.
-        augmentation: What is done to the training images.
+        augmentation: What is done to the training images: `"shift"`, `"crop"` or `None`.
+        flip: Whether half of them are mirrored.
+        randaugment: Number of operations of RandAugment.
+        randaugment_magnitude: How strong they are.
+        color_jitter: By how much brightness, contrast and saturation change.
+        lighting: Deviation of noise along the principal components of the colors.
+        mixup: Alpha of mixup.
+        cutmix: Alpha of cutmix.
         holdout: Number of training images to test on instead of the test images.
         batch_size: Images in a batch.
         teacher: Name of the recipe that trains the teacher. With one, the loss is ReActNet's
@@ -103,6 +120,13 @@ class Recipe:
     dataset: str = "digits"
     image_size: int | None = None
     augmentation: str | None = "shift"
+    flip: bool | None = None
+    randaugment: int = 0
+    randaugment_magnitude: int = 9
+    color_jitter: float = 0.0
+    lighting: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
     holdout: int = 0
     batch_size: int = 32
     teacher: str | None = None
@@ -160,6 +184,10 @@ class Recipe:
         """Raise ValueError if the constructor of the model has no argument `name`."""
         arguments = get(self.model).arguments
         if name not in arguments:
+            if name in (entry.name for entry in fields(Step)):
+                raise ValueError(
+                    f"{name!r} is a value of a step: give 'step1.{name}', for example."
+                )
             own = [entry.name for entry in fields(self) if entry.name not in _FIXED]
             names = [*own, *(f"step{n}.epochs" for n in range(1, len(self.steps) + 1)), *arguments]
             raise ValueError(

@@ -121,15 +121,11 @@ class BinaryInsight(tf.keras.callbacks.Callback):
         self._said: set[tuple[int, str, str]] = set()
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Find what there is to look at."""
-        self._kernels, self._signs = kernels_of(self.model), signs_of(self.model)
-        if not self._kernels and not self._signs:
-            raise ValueError(
-                f"{self.model.name!r} has neither binary weights nor binary activations to look at."
-            )
-        self._epoch_bits = self._bits()
+        """Find what there is to look at, unless layers are built in the first step."""
         self._is_begun = False
+        self._is_built = bool(self.model.built)
         self._writer = None
+        self._find()
         if not self._is_given:
             self._held = None
             hold_first_batch(self.model, self.params.get("steps"), self._hold)
@@ -138,26 +134,35 @@ class BinaryInsight(tf.keras.callbacks.Callback):
         """Begin to count; in the first epoch, also the file from here on."""
         if not self._is_begun:
             self._begin_files(epoch)
-        self._count = epoch * (self.params.get("steps") or 0)
+        self._first = self._count = epoch * (self.params.get("steps") or 0)
         self._flips: list[list[float]] = []
-        self._before: list[np.ndarray] | None = None
+        self._before: tuple[int, list[np.ndarray]] | None = None
 
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Keep the signs, of some steps."""
         if self.every and batch % self.every == 0:
-            self._before = self._bits() if batch or self._flips else self._epoch_bits
+            self._before = (batch, self._bits() if batch else self._epoch_bits)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Compare the signs, of some steps, and stop if nothing is left to train."""
-        self._count += 1
+        self._count = self._first + batch + 1
+        if not self._is_built:  # before this step, layers may have had no weights yet
+            self._is_built = True
+            if len(kernels_of(self.model)) != len(self._kernels):
+                self._before = None
+            bits = self._epoch_bits
+            self._find()
+            self._epoch_bits = bits if len(bits) == len(self._kernels) else self._epoch_bits
         if self._before is None:
             return
-        self._flips.append(self._changed(self._before, self._bits()))
+        began, before = self._before
         self._before = None
-        if self._writer is not None:
-            names = [kernel.name for kernel in self._kernels]
-            flips = dict(zip(names, self._flips[-1], strict=True))
-            summaries.write_step(self._writer, self._count, flips)
+        if began == batch:  # else it is several steps, of which Keras waits for the last
+            self._flips.append(self._changed(before, self._bits()))
+            if self._writer is not None:
+                names = [kernel.name for kernel in self._kernels]
+                flips = dict(zip(names, self._flips[-1], strict=True))
+                summaries.write_step(self._writer, self._count, flips)
         is_finite = logs is None or bool(np.isfinite(float(logs.get("loss", 0.0))))
         if not is_finite and not_finite(self.model):
             self.model.stop_training = True
@@ -172,8 +177,8 @@ class BinaryInsight(tf.keras.callbacks.Callback):
         if self.path is not None and self._writes():
             records.append(self.path, record)
         if self._writer is not None:
-            values = thresholds_of(self.model), slopes_of(self.model)
-            summaries.write_epoch(self._writer, self._count, record, weights, *values)
+            arrays = weights, _read(self._thresholds), _read(self._slopes)
+            summaries.write_epoch(self._writer, self._count, record, *arrays)
         for trouble in found:
             about = (self.step, trouble.kind, trouble.where)
             if about not in self._said and self.print_fn is not None and self._writes():
@@ -198,6 +203,15 @@ class BinaryInsight(tf.keras.callbacks.Callback):
                 self._writer = tf.summary.create_file_writer(str(self.log_dir))
         known = {(r["step"], t["kind"], t["where"]) for r in self.records for t in r["troubles"]}
         self._said |= known
+
+    def _find(self) -> None:
+        self._kernels, self._signs = kernels_of(self.model), signs_of(self.model)
+        if self._is_built and not self._kernels and not self._signs:
+            raise ValueError(
+                f"{self.model.name!r} has neither binary weights nor binary activations to look at."
+            )
+        self._thresholds, self._slopes = thresholds_of(self.model), slopes_of(self.model)
+        self._epoch_bits = self._bits()
 
     def _hold(self, held: Held) -> None:
         self._held = held
@@ -232,7 +246,7 @@ class BinaryInsight(tf.keras.callbacks.Callback):
             channels = sign["channels"]
             text = records.to_hex(channels)
             signs[name] = {**sign, "plus": float(channels.mean()), "channels": text}
-        thresholds, slopes = thresholds_of(self.model), slopes_of(self.model)
+        thresholds, slopes = _read(self._thresholds), _read(self._slopes)
         record = {
             "step": self.step,
             "epoch": epoch,
@@ -255,6 +269,10 @@ class BinaryInsight(tf.keras.callbacks.Callback):
             return True
         has_chief = "chief" in resolver.cluster_spec().jobs
         return resolver.task_type == "chief" or (not has_chief and resolver.task_id == 0)
+
+
+def _read(readers: dict[str, Callable[[], np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: read() for name, read in readers.items()}
 
 
 def _rate_of(optimizer: Any) -> float | None:

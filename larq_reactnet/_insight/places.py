@@ -1,5 +1,6 @@
 """Where a model has binary kernels, signs, thresholds and slopes, each with a name of its own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,26 +104,29 @@ def signs_of(model: tf.keras.Model) -> list[Sign]:
     return [Sign(name, layer, quantizer) for name, layer, quantizer in _with_own_names(found)]
 
 
-def thresholds_of(model: tf.keras.Model) -> dict[str, np.ndarray]:
-    """The thresholds of every `RSign`, `(channels,)`; of a `LearnableBias` its bias times -1."""
+def thresholds_of(model: tf.keras.Model) -> dict[str, Callable[[], np.ndarray]]:
+    """Functions that read the thresholds of every `RSign`, `(channels,)`.
+
+    The bias of a `LearnableBias`, which stands before a sign, is a threshold times -1.
+    """
     found: list[tuple[str, tf.keras.layers.Layer, Any]] = []
     for sign in signs_of(model):
         if isinstance(sign.quantizer, RSign) and sign.quantizer.built:
-            found.append((sign.name, sign.layer, sign.quantizer.threshold.numpy()))
+            found.append((sign.name, sign.layer, sign.quantizer.threshold.numpy))
     for layer in _layers(model):
         if isinstance(layer, LearnableBias) and layer.built:
-            found.append((layer.name, layer, -layer.bias.numpy()))
-    return {name: values for name, _, values in _with_own_names(found)}
+            found.append((layer.name, layer, lambda bias=layer.bias: -bias.numpy()))
+    return {name: read for name, _, read in _with_own_names(found)}
 
 
-def slopes_of(model: tf.keras.Model) -> dict[str, np.ndarray]:
-    """The slopes of every `RPReLU`, `(channels,)`."""
+def slopes_of(model: tf.keras.Model) -> dict[str, Callable[[], np.ndarray]]:
+    """Functions that read the slopes of every `RPReLU`, `(channels,)`."""
     found = [
-        (layer.name, layer, layer.slope.numpy())
+        (layer.name, layer, layer.slope.numpy)
         for layer in _layers(model)
         if isinstance(layer, RPReLU) and layer.built
     ]
-    return {name: values for name, _, values in _with_own_names(found)}
+    return {name: read for name, _, read in _with_own_names(found)}
 
 
 def _layers(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:

@@ -227,7 +227,8 @@ def test_command(folder, tmp_path):
 def test_ticks():
     assert _ticks(0.13, 0.96) == pytest.approx([0, 0.5, 1])
     assert _ticks(0, 100) == [0, 50, 100]
-    assert _ticks(3, 3) == [3]
+    assert _ticks(3, 3) == [0, 3]
+    assert _ticks(0, 0) == [0, 1]
     for low, high in ((1e-9, 1.1e-9), (-5, 1e6), (0.999, 1)):
         ticks = _ticks(low, high)
         assert ticks[0] <= low < high <= ticks[-1] + 1e-9 * high

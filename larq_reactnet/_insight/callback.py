@@ -119,9 +119,10 @@ class BinaryInsight(tf.keras.callbacks.Callback):
         self._held = None if data is None else Held.of(data)
         self._is_given = data is not None
         self._said: set[tuple[int, str, str]] = set()
+        self._epoch_bits: list[np.ndarray] = []
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Find what there is to look at, unless layers are built in the first step."""
+        """Find what there is to look at. Some layers may be built in the first step only."""
         self._is_begun = False
         self._is_built = bool(self.model.built)
         self._writer = None
@@ -148,11 +149,12 @@ class BinaryInsight(tf.keras.callbacks.Callback):
         self._count = self._first + batch + 1
         if not self._is_built:  # before this step, layers may have had no weights yet
             self._is_built = True
-            if len(kernels_of(self.model)) != len(self._kernels):
-                self._before = None
             bits = self._epoch_bits
             self._find()
-            self._epoch_bits = bits if len(bits) == len(self._kernels) else self._epoch_bits
+            if len(bits) == len(self._epoch_bits):
+                self._epoch_bits = bits
+            else:
+                self._before = None
         if self._before is None:
             return
         began, before = self._before
@@ -232,7 +234,7 @@ class BinaryInsight(tf.keras.callbacks.Callback):
         seen = None
         if self._held is not None:
             seen = look(self.model, self._signs, self._kernels, self._held)
-        self._classes = seen and seen.classes
+        self._classes = None if seen is None else seen.classes
         found = {}
         for kernel, share, at_once in zip(self._kernels, flips, per_step, strict=True):
             found[kernel.name] = {
@@ -254,7 +256,7 @@ class BinaryInsight(tf.keras.callbacks.Callback):
             "logs": logs,
             "learning_rate": _rate_of(self.model.optimizer),
             "not_finite": not_finite(self.model),
-            "gradient_norm": seen and seen.gradient_norm,
+            "gradient_norm": None if seen is None else seen.gradient_norm,
             "kernels": found,
             "signs": signs,
             "thresholds": {name: kernels.quantiles(v) for name, v in thresholds.items()},

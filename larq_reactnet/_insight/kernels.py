@@ -34,7 +34,7 @@ def describe(kernel: Kernel, weights: np.ndarray) -> dict[str, Any]:
     clip, alpha = kernel.clip, kernel.alpha
     # Beyond four times the mean there are few weights. They count in the outermost bins.
     limit = min(largest, 4 * mean) or 1.0
-    found = {
+    found: dict[str, Any] = {
         "size": int(weights.size),
         "mean": mean,
         "near_zero": float((magnitudes < NEAR * mean).mean()),

@@ -67,14 +67,16 @@ def look(model: tf.keras.Model, signs: list[Sign], kernels: list[Kernel], held: 
         tape.watch([part for part in tf.nest.flatten(held.inputs) if part.dtype.is_floating])
         outputs, loss = _outputs_and_loss(model, held, tape)
         scaled, scale = _scaled(model, loss)
-    calls = [*sign_calls, *kernel_calls]
+    every = [*sign_calls, *kernel_calls]
     weights = model.trainable_variables
-    sources = [weights, [c.inputs for c in calls], [c.outputs for c in calls]]
-    found: list[Any] = [[None] * len(weights), *([[None] * len(c.inputs) for c in calls],) * 2]
+    inputs, given = [calls.inputs for calls in every], [calls.outputs for calls in every]
+    of_weights: list[Any] = []
+    of_inputs: list[list[Any]] = [[None] * len(tensors) for tensors in inputs]
+    of_given = of_inputs
     if scaled is not None:
-        found = tape.gradient(scaled, sources)
-    ways = [_through(*pair, scale) for pair in zip(*found[1:], strict=True)]
-    shape = getattr(outputs, "shape", ())
+        of_weights, of_inputs, of_given = tape.gradient(scaled, [weights, inputs, given])
+    ways = [_through(one, other, scale) for one, other in zip(of_inputs, of_given, strict=True)]
+    shape = tuple(getattr(outputs, "shape", ()))
     return Pass(
         classes=int(shape[-1]) if len(shape) == 2 else None,
         signs={
@@ -87,7 +89,7 @@ def look(model: tf.keras.Model, signs: list[Sign], kernels: list[Kernel], held: 
             for kernel, calls, way in zip(kernels, kernel_calls, ways[len(signs) :], strict=True)
             if calls.outputs
         },
-        gradient_norm=None if scaled is None else _norm(found[0]) / scale,
+        gradient_norm=None if scaled is None else _norm(of_weights) / scale,
     )
 
 

@@ -159,9 +159,9 @@ def _runs(indices: Sequence[int]) -> list[list[int]]:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Three to six round numbers from `low` to `high`."""
-    if high <= low:
-        return [low]
+    """Some round numbers from `low` to `high`."""
+    if high <= low:  # all numbers are the same: they are seen from zero on
+        return sorted({0.0, low or 1.0})
     rough = (high - low) / 4
     power = 10 ** math.floor(math.log10(rough))
     size = next(step * power for step in (1, 2, 5, 10) if step * power >= rough)

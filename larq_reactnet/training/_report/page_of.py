@@ -57,6 +57,7 @@ svg text { font-size: 11px; fill: var(--quiet); font-variant-numeric: tabular-nu
   image-rendering: pixelated; border-radius: 6px; background: var(--track); }
 .photos figcaption { font-size: .8rem; line-height: 1.35; margin-top: .3rem; }
 .compared { table-layout: auto; font-size: .88rem; }
+.compared td:not(.wrap), .compared th { white-space: nowrap; }
 .compared td { font-variant-numeric: tabular-nums; }
 .dot { display: inline-block; width: .7em; height: .7em; border-radius: 50%; margin-right: .45em; }
 details > summary { margin-top: 1.5rem; font-size: 1rem; }
@@ -85,7 +86,8 @@ def page_of(rans: Sequence[Ran], answers: Sequence[Answers | str]) -> str:
     for ran in rans:
         found = troubles(ran)
         if found:
-            parts += [f"<h2>What went wrong{_of(ran, rans)}, and what to do</h2>", found]
+            where = f" in {escape(ran.name)}" if len(rans) > 1 else ""
+            parts += [f"<h2>What went wrong{where}, and what to do</h2>", found]
     together = overview(rans)
     if together:
         parts += ["<h2>Binary layers</h2>", together]

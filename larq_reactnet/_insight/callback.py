@@ -171,7 +171,8 @@ class BinaryInsight(tf.keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Look at everything, write it down, and say what goes wrong."""
-        record, weights = self._look(epoch, {k: float(v) for k, v in (logs or {}).items()})
+        scalars = {name: float(v) for name, v in (logs or {}).items() if np.ndim(v) == 0}
+        record, weights = self._look(epoch, scalars)
         frozen = frozenset(k.name for k in self._kernels if not k.layer.trainable)
         found = troubles_of(record, self.records, classes=self._classes, frozen=frozen)
         record["troubles"] = [trouble.as_dict() for trouble in found]

@@ -7,7 +7,7 @@ import sys
 import larq_reactnet as lr
 from larq_reactnet._insight import kernels, records
 from larq_reactnet._insight.held import count_for
-from larq_reactnet._insight.places import kernels_of, signs_of
+from larq_reactnet._insight.places import places_of
 from larq_reactnet._insight.troubles import troubles_of
 from larq_reactnet.callbacks import BinaryInsight
 
@@ -44,7 +44,7 @@ def seen(model, images, epochs=1, compile=True, **options):
 
 def test_flips_of_an_epoch_and_of_steps(images):
     model = with_softmax()
-    latent = kernels_of(model)[0].variable.latent_variable
+    latent = places_of(model).kernels[0].variable.latent_variable
     kept = []
     keep = tf.keras.callbacks.LambdaCallback(
         on_train_begin=lambda logs: kept.append(latent.numpy()),
@@ -66,7 +66,7 @@ def test_flips_of_an_epoch_and_of_steps(images):
 
 def test_latent_weights(rng):
     model = binary_model()
-    kernel = kernels_of(model)[0]
+    kernel = places_of(model).kernels[0]
     weights = rng.uniform(-1, 1, kernel.variable.shape).astype(np.float32)
     weights.flat[:144] = np.where(np.arange(144) % 2, 1, -1)  # a quarter is at the clip
     weights.flat[144:288] = 1e-3
@@ -78,20 +78,20 @@ def test_latent_weights(rng):
     counts, _ = np.histogram(weights, 32, (-1, 1))
     np.testing.assert_allclose(found["histogram"], 10_000 * counts / 576, atol=0.5)
     assert "alpha" not in found
-    free = kernels_of(binary_model(kernel_constraint=None))[0]
+    free = places_of(binary_model(kernel_constraint=None)).kernels[0]
     assert kernels.describe(free, weights)["at_clip"] is None
 
 
 def test_distance_to_alpha(images):
     quantizer = lr.quantizers.BNNPlusSign(regularizer=lr.regularizers.R1(1e-3))
     insight = seen(with_softmax(kernel_quantizer=quantizer), images)
-    kernel = kernels_of(insight.model)[0]
+    kernel = places_of(insight.model).kernels[0]
     alpha, w = kernel.layer.kernel_quantizer.alpha.numpy(), kernel.read()
     found = insight.records[0]["kernels"]["binary"]
     assert found["alpha"][0] == pytest.approx(alpha.min())
     assert found["alpha_distance"] == pytest.approx(np.abs(alpha - np.abs(w)).mean() / alpha.mean())
     regularizer = lr.regularizers.R2(1e-3, alpha=0.5)
-    (kernel,) = kernels_of(binary_model(kernel_regularizer=regularizer))
+    (kernel,) = places_of(binary_model(kernel_regularizer=regularizer)).kernels
     assert kernel.alpha == pytest.approx(0.5)
 
 
@@ -203,7 +203,7 @@ def test_names_are_those_of_one_layer_each(images):
         *(4, 3), depthwise_quantizer="ste_sign", pointwise_quantizer="ste_sign", name="both"
     )
     model = tf.keras.Sequential([tf.keras.layers.Input((8, 8, 3)), depthwise])
-    found = kernels_of(model)
+    found = places_of(model).kernels
     names = ["both/depthwise_kernel", "both/pointwise_kernel"]
     assert [kernel.name for kernel in found] == names
 
@@ -420,9 +420,9 @@ def test_not_a_number_stops_the_training(images, capsys):
 
 def test_troubles_are_said_once(images, capsys):
     model = with_softmax(input_quantizer=lr.quantizers.RSign(threshold_initializer="ones"))
-    kernels_of(model)[0].layer.input_quantizer.threshold.assign([100.0] * 8)
+    places_of(model).kernels[0].layer.input_quantizer.threshold.assign([100.0] * 8)
     insight = seen(model, images, epochs=2, print_fn=print)
     assert [len(r["troubles"]) for r in insight.records] == [1, 1]
     said = capsys.readouterr().out
     assert said.count("dead layer: binary: 8 of 8 channels") == 1
-    assert signs_of(model)[0].name == "binary"
+    assert places_of(model).signs[0].name == "binary"

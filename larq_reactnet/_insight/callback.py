@@ -9,7 +9,7 @@ from larq_reactnet._files import check_writable
 from larq_reactnet._insight import kernels, records, summaries
 from larq_reactnet._insight.finite import not_finite
 from larq_reactnet._insight.held import Held, hold_first_batch
-from larq_reactnet._insight.places import kernels_of, signs_of, slopes_of, thresholds_of
+from larq_reactnet._insight.places import Reader, places_of
 from larq_reactnet._insight.records import Record
 from larq_reactnet._insight.signs import look
 from larq_reactnet._insight.troubles import troubles_of
@@ -208,12 +208,13 @@ class BinaryInsight(tf.keras.callbacks.Callback):
         self._said |= known
 
     def _find(self) -> None:
-        self._kernels, self._signs = kernels_of(self.model), signs_of(self.model)
+        places = places_of(self.model)
+        self._kernels, self._signs = places.kernels, places.signs
+        self._thresholds, self._slopes = places.thresholds, places.slopes
         if self._is_built and not self._kernels and not self._signs:
             raise ValueError(
                 f"{self.model.name!r} has neither binary weights nor binary activations to look at."
             )
-        self._thresholds, self._slopes = thresholds_of(self.model), slopes_of(self.model)
         self._epoch_bits = self._bits()
 
     def _hold(self, held: Held) -> None:
@@ -274,7 +275,7 @@ class BinaryInsight(tf.keras.callbacks.Callback):
         return resolver.task_type == "chief" or (not has_chief and resolver.task_id == 0)
 
 
-def _read(readers: dict[str, Callable[[], np.ndarray]]) -> dict[str, np.ndarray]:
+def _read(readers: dict[str, Reader]) -> dict[str, np.ndarray]:
     return {name: read() for name, read in readers.items()}
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from larq_reactnet._latent import latent
 from larq_reactnet.layers import LearnableBias, RPReLU
@@ -14,7 +14,10 @@ import larq as lq
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Kernel", "Sign", "kernels_of", "signs_of", "slopes_of", "thresholds_of"]
+__all__ = ["Kernel", "Places", "Reader", "Sign", "places_of"]
+
+Reader: TypeAlias = Callable[[], np.ndarray]
+Named: TypeAlias = tuple[str, tf.keras.layers.Layer, Any]  # a name, its layer, and what is meant
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,50 @@ class Sign:
         return "call" if self.quantizer is self.layer else "input_quantizer"
 
 
-def kernels_of(model: tf.keras.Model) -> list[Kernel]:
-    """The binary kernels of a model, in the order of its layers."""
-    found = []
-    for layer in _layers(model):
+@dataclass(frozen=True)
+class Places:
+    """Where there is something to look at, in the order of the layers.
+
+    Attributes:
+        kernels: The binary kernels.
+        signs: The binary activations.
+        thresholds: Functions that read the thresholds of every `RSign`, `(channels,)`. The bias of
+            a `LearnableBias`, which stands before a sign, is a threshold times -1.
+        slopes: Functions that read the slopes of every `RPReLU`, `(channels,)`.
+    """
+
+    kernels: list[Kernel]
+    signs: list[Sign]
+    thresholds: dict[str, Reader]
+    slopes: dict[str, Reader]
+
+
+def places_of(model: tf.keras.Model) -> Places:
+    """The places of a model."""
+    layers = _layers(model)
+    signs = _signs(layers)
+    thresholds: list[Named] = [
+        (sign.name, sign.layer, sign.quantizer.threshold.numpy)
+        for sign in signs
+        if isinstance(sign.quantizer, RSign) and sign.quantizer.built
+    ]
+    slopes: list[Named] = []
+    for layer in layers:
+        if isinstance(layer, LearnableBias) and layer.built:
+            thresholds.append((layer.name, layer, lambda bias=layer.bias: -bias.numpy()))
+        if isinstance(layer, RPReLU) and layer.built:
+            slopes.append((layer.name, layer, layer.slope.numpy))
+    return Places(
+        kernels=_kernels(layers),
+        signs=signs,
+        thresholds={name: read for name, _, read in _with_own_names(thresholds)},
+        slopes={name: read for name, _, read in _with_own_names(slopes)},
+    )
+
+
+def _kernels(layers: list[tf.keras.layers.Layer]) -> list[Kernel]:
+    found: list[Named] = []
+    for layer in layers:
         names = [key for key in KERNELS if getattr(_of(layer, key), "precision", None) == 1]
         names = [key for key in names if hasattr(_of(layer, key), "latent_variable")]
         for key in names:
@@ -88,12 +131,10 @@ def kernels_of(model: tf.keras.Model) -> list[Kernel]:
     return [Kernel(name, layer, kernel) for name, layer, kernel in _with_own_names(found)]
 
 
-def signs_of(model: tf.keras.Model) -> list[Sign]:
-    """The binary activations of a model, in the order of its layers."""
-    layers = _layers(model)
+def _signs(layers: list[tf.keras.layers.Layer]) -> list[Sign]:
     parts = ("input_quantizer", *KERNELS.values())
     owned = {id(_of(layer, part)) for layer in layers for part in parts}
-    found: list[tuple[str, tf.keras.layers.Layer, Any]] = []
+    found: list[Named] = []
     for layer in layers:
         quantizer = _of(layer, "input_quantizer")
         if is_binary_quantizer(quantizer):
@@ -102,31 +143,6 @@ def signs_of(model: tf.keras.Model) -> list[Sign]:
         if stands_alone and is_binary_quantizer(layer):
             found.append((layer.name, layer, layer))
     return [Sign(name, layer, quantizer) for name, layer, quantizer in _with_own_names(found)]
-
-
-def thresholds_of(model: tf.keras.Model) -> dict[str, Callable[[], np.ndarray]]:
-    """Functions that read the thresholds of every `RSign`, `(channels,)`.
-
-    The bias of a `LearnableBias`, which stands before a sign, is a threshold times -1.
-    """
-    found: list[tuple[str, tf.keras.layers.Layer, Any]] = []
-    for sign in signs_of(model):
-        if isinstance(sign.quantizer, RSign) and sign.quantizer.built:
-            found.append((sign.name, sign.layer, sign.quantizer.threshold.numpy))
-    for layer in _layers(model):
-        if isinstance(layer, LearnableBias) and layer.built:
-            found.append((layer.name, layer, lambda bias=layer.bias: -bias.numpy()))
-    return {name: read for name, _, read in _with_own_names(found)}
-
-
-def slopes_of(model: tf.keras.Model) -> dict[str, Callable[[], np.ndarray]]:
-    """Functions that read the slopes of every `RPReLU`, `(channels,)`."""
-    found = [
-        (layer.name, layer, layer.slope.numpy)
-        for layer in _layers(model)
-        if isinstance(layer, RPReLU) and layer.built
-    ]
-    return {name: read for name, _, read in _with_own_names(found)}
 
 
 def _layers(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
@@ -144,12 +160,10 @@ def _of(layer: tf.keras.layers.Layer, attribute: str) -> Any:
     return getattr(layer, attribute, None)
 
 
-def _with_own_names(
-    found: list[tuple[str, tf.keras.layers.Layer, Any]],
-) -> list[tuple[str, tf.keras.layers.Layer, Any]]:
+def _with_own_names(found: list[Named]) -> list[Named]:
     """The same, where a name that occurred before has a number behind it."""
     seen: dict[str, int] = {}
-    named = []
+    named: list[Named] = []
     for name, layer, what in found:
         seen[name] = seen.get(name, 0) + 1
         named.append((name if seen[name] == 1 else f"{name}#{seen[name]}", layer, what))

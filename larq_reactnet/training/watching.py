@@ -4,7 +4,7 @@ from typing import Any
 
 from larq_reactnet._insight.finite import not_finite
 from larq_reactnet._insight.held import Held, count_for
-from larq_reactnet._insight.places import kernels_of, signs_of
+from larq_reactnet._insight.places import places_of
 from larq_reactnet.callbacks import BinaryInsight
 from larq_reactnet.training.runs import Run
 from larq_reactnet.zoo.datasets import Dataset
@@ -21,7 +21,8 @@ def insights(
 
     The images that it holds are the first of the first epoch, also of a training that is resumed.
     """
-    if not kernels_of(model) and not signs_of(model):
+    places = places_of(model)
+    if not places.kernels and not places.signs:
         return []
     batch: Any = next(iter(data.train_from(0)))
     held = Held.of(batch, count_for(data.train_size, len(batch[0])))

@@ -321,15 +321,24 @@ def test_unwritable_file(tmp_path):
 
 def test_summaries(images, tmp_path):
     quantizer = lr.quantizers.RSign()
-    seen(with_softmax(input_quantizer=quantizer), images, epochs=2, log_dir=tmp_path, every=3)
+    model = with_softmax(input_quantizer=quantizer)
+    insight = seen(model, images, epochs=2, log_dir=tmp_path, every=3)
     (file,) = tmp_path.iterdir()
-    tags = {}
+    tags, values = {}, {}
     for event in tf.compat.v1.train.summary_iterator(str(file)):
         for value in event.summary.value:
             tags.setdefault(value.tag, []).append(event.step)
+            values[value.tag] = value
     assert tags["flips_per_step/binary"] == [1, 4, 5, 8]
     assert tags["kernels_flips/binary"] == tags["signs_mismatch/binary"] == [4, 8]
     assert tags["thresholds/binary"] == tags["latent_weights/binary"] == [4, 8]
+    kernel = insight.records[-1]["kernels"]["binary"]
+    assert values["kernels_flips/binary"].simple_value == pytest.approx(kernel["flips"])
+    histogram = tf.make_ndarray(values["latent_weights/binary"].tensor)
+    assert histogram.shape == (30, 3)
+    assert histogram[:, 2].sum() == 576
+    weights = places_of(insight.model).kernels[0].read()
+    np.testing.assert_allclose([histogram[0, 0], histogram[-1, 1]], [weights.min(), weights.max()])
 
 
 def test_number_of_held_images():

@@ -78,6 +78,9 @@ class BinaryInsight(tf.keras.callbacks.Callback):
     step below chance is found for the first time, a line says where, how much, and what to do.
     Once weights are NaN or infinite, the training is stopped.
 
+    A look at a network takes about as long as three steps of its training, so it is under 5 % of
+    the time where an epoch has more than 60 steps. `benchmarks/insight.py` measures it.
+
     Args:
         data: The held images: a batch `(images, labels)`, or `images` alone. They cost as much
             time in each epoch as training with them once. By default they are the first images of

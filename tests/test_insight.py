@@ -342,7 +342,8 @@ def test_summaries(images, tmp_path):
 
 
 def test_number_of_held_images():
-    assert count_for(1437, 32) == 22
+    assert count_for(1437, 32) == 16
+    assert count_for(8000, 128) == 62
     assert count_for(50_000, 256) == 256
     assert count_for(1_281_167, 64) == 64
     assert count_for(100, 32) == 16

@@ -78,13 +78,13 @@ class BinaryInsight(tf.keras.callbacks.Callback):
     step below chance is found for the first time, a line says where, how much, and what to do.
     Once weights are NaN or infinite, the training is stopped.
 
-    A look at a network takes about as long as three steps of its training, so it is under 5 % of
-    the time where an epoch has more than 60 steps. `benchmarks/insight.py` measures it.
+    A look takes about as long as a few steps of the training: it is a small part of an epoch of a
+    hundred steps or more, and a larger one of shorter epochs. `benchmarks/insight.py` measures it.
 
     Args:
         data: The held images: a batch `(images, labels)`, or `images` alone. They cost as much
             time in each epoch as training with them once. By default they are the first images of
-            the training, one of 64 and at most 256; under a strategy of several replicas, give
+            the training, one of 128 and at most 256; under a strategy of several replicas, give
             them, or signs are not looked at.
         path: File that gets a line of JSON for each epoch, with what is in the table. An
             interrupted training that goes on, with `initial_epoch`, goes on in it.

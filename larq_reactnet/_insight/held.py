@@ -8,7 +8,7 @@ import tensorflow as tf
 __all__ = ["Held", "count_for", "hold_first_batch"]
 
 LIMIT = 256  # images
-SHARE = 64  # of the images of an epoch, one in so many; each costs less than it does in training
+SHARE = 128  # of the images of an epoch, one in so many; each costs less than it does in training
 LEAST = 16  # images
 
 

@@ -9,7 +9,9 @@
 | `packed.safetensors` | the same weights, with one bit for each binary one |
 | `step1.h5` | the weights after step 1, if there were two |
 | `history.csv`, `history.png` | the metrics of every epoch |
-| `logs/` | the same metrics for TensorBoard |
+| `insight.jsonl` | what `callbacks.BinaryInsight` saw in every epoch |
+| `logs/` | all of that for TensorBoard |
+| `report.html` | the page that `larq-reactnet report` writes |
 | `checkpoint/` | what an interrupted training resumes from, or a longer one |
 """
 
@@ -44,6 +46,11 @@ class RunFolder:
     def history(self) -> Path:
         """The metrics of every epoch."""
         return self.folder / "history.csv"
+
+    @property
+    def insight(self) -> Path:
+        """What was seen of the binary layers in every epoch."""
+        return self.folder / "insight.jsonl"
 
     @property
     def checkpoints(self) -> Path:

@@ -1,4 +1,4 @@
-"""Callbacks for `model.fit`: a schedule for BNN+'s regularizers, and the history of a run."""
+"""Callbacks for `model.fit`: what a binary training schedules, records and looks at."""
 
 import csv
 import time
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from larq_reactnet._files import replacing
+from larq_reactnet._insight.callback import BinaryInsight
 from larq_reactnet._types import Logs
 from larq_reactnet.regularizers import ScaledRegularizer
 
@@ -16,7 +17,7 @@ import tensorflow as tf
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["RegularizerSchedule", "RunHistory", "figure_of"]
+__all__ = ["BinaryInsight", "RegularizerSchedule", "RunHistory", "figure_of"]
 
 
 class RegularizerSchedule(tf.keras.callbacks.Callback):

@@ -113,20 +113,33 @@ class Distiller(tf.keras.Model):
         """The logits of the student."""
         return self.student(inputs, training=training)
 
+    def teacher_logits(self, x: tf.Tensor) -> tf.Tensor:
+        """What the teacher gives for the inputs `x`, in inference mode."""
+        return _full_precision(self.teacher(x, training=False))
+
+    def distillation_loss(
+        self, teacher_logits: tf.Tensor, y: Any, logits: tf.Tensor, sample_weight: Any = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The loss without the student's regularizers, and its part that imitates the teacher."""
+        per_sample = self.distribution_loss.call(tf.stop_gradient(teacher_logits), logits)
+        distribution_loss = tf.nn.compute_average_loss(per_sample, sample_weight)
+        loss = distribution_loss
+        if self.label_loss_weight:
+            loss += self.label_loss_weight * self.compiled_loss(y, logits, sample_weight)
+        return loss, distribution_loss
+
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step of `fit`: the student learns from one batch."""
         x, y, sample_weight = tf.keras.utils.unpack_x_y_sample_weight(data)
-        teacher_logits = _full_precision(self.teacher(x, training=False))
+        teacher_logits = self.teacher_logits(x)
         with tf.GradientTape() as tape:
             logits = _full_precision(self.student(x, training=True))
-            per_sample = self.distribution_loss.call(tf.stop_gradient(teacher_logits), logits)
-            distribution_loss = tf.nn.compute_average_loss(per_sample, sample_weight)
-            loss = distribution_loss
+            loss, distribution_loss = self.distillation_loss(
+                teacher_logits, y, logits, sample_weight
+            )
             if self.student.losses:
                 penalties = [tf.cast(penalty, logits.dtype) for penalty in self.student.losses]
                 loss += tf.nn.scale_regularization_loss(tf.add_n(penalties))
-            if self.label_loss_weight:
-                loss += self.label_loss_weight * self.compiled_loss(y, logits, sample_weight)
         self.optimizer.minimize(loss, self.student.trainable_variables, tape=tape)
         for mean, value in zip(self._means, (loss, distribution_loss), strict=True):
             mean.update_state(value * tf.distribute.get_strategy().num_replicas_in_sync)

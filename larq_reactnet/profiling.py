@@ -16,7 +16,7 @@ import larq as lq
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["KERNELS", "Ops", "calls_of", "flat_layers", "is_binary", "ops"]
+__all__ = ["KERNELS", "Ops", "calls_of", "flat_layers", "is_binary", "is_binary_quantizer", "ops"]
 
 # Kernels and their quantizers.
 KERNELS = {
@@ -114,7 +114,7 @@ def ops(model: tf.keras.Model) -> Ops:
                 continue
             weights = int(np.prod(kernel.shape))
             macs = weights * _positions(layer, calls)
-            is_bits = _is_binary_quantizer(getattr(layer, quantizer, None))
+            is_bits = is_binary_quantizer(getattr(layer, quantizer, None))
             # The pointwise part of a separable convolution takes the sums that the depthwise part
             # gives, which are not binary.
             if is_bits and _has_binary_input(layer) and name != "pointwise_kernel":
@@ -128,7 +128,7 @@ def ops(model: tf.keras.Model) -> Ops:
 def is_binary(layer: tf.keras.layers.Layer) -> bool:
     """Whether inputs and kernel of `layer` are both binary."""
     kernel_quantizer = getattr(layer, "kernel_quantizer", None)
-    return _is_binary_quantizer(kernel_quantizer) and _has_binary_input(layer)
+    return is_binary_quantizer(kernel_quantizer) and _has_binary_input(layer)
 
 
 def flat_layers(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
@@ -139,7 +139,8 @@ def flat_layers(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
     return layers
 
 
-def _is_binary_quantizer(quantizer: object) -> bool:
+def is_binary_quantizer(quantizer: object) -> bool:
+    """Whether `quantizer` gives two values."""
     is_tag = isinstance(quantizer, lq.quantizers.NoOp)
     return getattr(quantizer, "precision", None) == 1 and not is_tag
 
@@ -149,7 +150,7 @@ def _has_binary_input(layer: tf.keras.layers.Layer) -> bool:
     quantizer = getattr(layer, "input_quantizer", None)
     if quantizer is None and layer.inbound_nodes:
         quantizer = layer.inbound_nodes[0].inbound_layers
-    return _is_binary_quantizer(quantizer)
+    return is_binary_quantizer(quantizer)
 
 
 def calls_of(model: tf.keras.Model) -> list[tuple[tf.keras.layers.Layer, int]]:

@@ -11,6 +11,7 @@ from larq_reactnet_cli._inspect import inspect
 from larq_reactnet_cli._models import import_torch, models, ops, summary
 from larq_reactnet_cli._predict import predict
 from larq_reactnet_cli._pull import pull
+from larq_reactnet_cli._report import report
 from larq_reactnet_cli._training import evaluate, recipes, train
 
 import click
@@ -30,6 +31,7 @@ def main() -> None:
       larq-reactnet models
       larq-reactnet train reactnet_a run --set width=0.25 --set stem_strides=1
       larq-reactnet evaluate run
+      larq-reactnet report run
       larq-reactnet export run model.tflite
       larq-reactnet predict model.tflite photo.jpg
       larq-reactnet benchmark model.tflite
@@ -40,6 +42,7 @@ COMMANDS = (
     train,
     recipes,
     evaluate,
+    report,
     check,
     export,
     inspect,

@@ -84,9 +84,10 @@ def train(
     Step 1 (--step1-epochs) trains with binary activations and real weights, step 2 (--epochs) goes
     on with binary weights. A recipe has its own steps, and its teacher is trained first if there is
     none; the result is exported too. The folder of the run gets weights.h5, packed.safetensors,
-    history.csv and .png, run.json and TensorBoard logs, and with a recipe model.tflite. Repeat the
-    command to resume it after an interruption. With --weights a trained network is fine-tuned; its
-    images are normalized as those that the weights know.
+    history.csv and .png, insight.jsonl, run.json and TensorBoard logs, and with a recipe
+    model.tflite. `larq-reactnet report` makes a page of it. Repeat the command to resume it after
+    an interruption. With --weights a trained network is fine-tuned; its images are normalized as
+    those that the weights know.
 
     \b
     Examples:

@@ -119,6 +119,7 @@ def test_export_of_a_file_and_its_options(tmp_path):
         "train",
         "recipes",
         "evaluate",
+        "report",
         "export",
         "predict",
         "benchmark",

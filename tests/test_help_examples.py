@@ -32,6 +32,7 @@ SHORTER = {
     "--dataset cifar10 --data-dir ~/tensorflow_datasets": "--dataset digits",
     "--dataset cifar10 --images 10000": "--dataset digits --images 50",
     "--runs 100": "--runs 2",
+    "run other_run": "run run",
     " > model.json": "",
     "train reactnet_a run": "train reactnet_18 other_run --image-size 16",
 }

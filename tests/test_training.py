@@ -9,7 +9,8 @@ import sys
 import time
 
 import larq_reactnet as lr
-from larq_reactnet.training import Run, load_model
+from larq_reactnet._insight import records
+from larq_reactnet.training import Run, load_model, loop
 from larq_reactnet.training.compiling import compiled
 from larq_reactnet.training.fine_tuning import with_defaults
 from larq_reactnet.training.resuming import continued
@@ -67,6 +68,13 @@ def epochs_of(folder):
         return [(int(row["step"]), int(row["epoch"])) for row in csv.DictReader(file)]
 
 
+def insight_of(folder):
+    """What was seen, but for what a process has not seen that was started in the middle."""
+    found = records.read(Run(folder).insight)
+    assert [(record["step"], record["epoch"]) for record in found] == epochs_of(folder)
+    return [(record["signs"], record["thresholds"], record["gradient_norm"]) for record in found]
+
+
 def weights_of(folder):
     return Run(folder).load_model().get_weights()
 
@@ -91,6 +99,7 @@ def test_folder(whole):
     assert epochs_of(whole) == [(1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
     assert (whole / "history.png").read_bytes().startswith(b"\x89PNG")
     assert list(whole.glob("logs/step2/validation/*"))
+    assert list(whole.glob("logs/step2/insight/*"))
     assert not list(whole.glob("checkpoint/*"))
 
 
@@ -123,6 +132,7 @@ def test_killed_and_resumed_equals_uninterrupted(whole, tmp_path):
 
     finish(start(folder))
     assert epochs_of(folder) == epochs_of(whole)
+    assert insight_of(folder) == insight_of(whole)
     for found, expected in zip(weights_of(folder), weights_of(whole), strict=True):
         np.testing.assert_array_equal(found, expected)
 
@@ -210,6 +220,30 @@ def test_every_value_reaches_a_run_and_its_folder(tmp_path, monkeypatch):
     (optimizer,) = optimizers
     assert isinstance(optimizer, tf.keras.optimizers.SGD)
     assert optimizer.get_config().items() >= {"momentum": 0.9, "nesterov": True}.items()
+
+
+def test_weights_that_are_not_numbers_are_not_kept(tmp_path, monkeypatch):
+    """The last good checkpoint is, from which the same command goes on."""
+    folder = tmp_path / "run"
+
+    def poison(epoch, logs):
+        if epoch == 1:
+            model = callback.model
+            model.get_layer("bn3").gamma.assign(model.get_layer("bn3").gamma * np.nan)
+
+    callback = tf.keras.callbacks.LambdaCallback(on_epoch_end=poison)
+    values = {"step1_epochs": 0, "epochs": 2, "batch_size": 512}
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "insights", lambda *arguments: [callback])
+        message = r"in step 1, epoch 2: .*gamma has values .*The checkpoint after epoch 1 is kept"
+        with pytest.raises(ValueError, match=message):
+            train(folder, **values)
+    assert not Run(folder).weights.exists()
+    train(folder, **values)
+    assert epochs_of(folder) == [(1, 0), (1, 1)]
+    assert all(np.isfinite(weight).all() for weight in weights_of(folder))
+    # The first epoch was trained without a look.
+    assert [record["epoch"] for record in records.read(Run(folder).insight)] == [1]
 
 
 # From weights.

@@ -20,6 +20,7 @@ from larq_reactnet.training.precision import fast_policy, trained_in
 from larq_reactnet.training.provenance import commit, hardware
 from larq_reactnet.training.resuming import continued
 from larq_reactnet.training.runs import Run
+from larq_reactnet.training.watching import check_finite, insights
 from larq_reactnet.two_step import carry_over
 from larq_reactnet.weights_files import load_weights
 from larq_reactnet.zoo.datasets import Dataset
@@ -283,6 +284,7 @@ def _fit(
         checkpoint.restore(manager.latest_checkpoint).assert_consumed()
 
     def keep(epoch: int, logs: Logs) -> None:
+        check_finite(model, run, number, epoch)
         done.assign(epoch + 1)
         manager.save()
 
@@ -301,6 +303,7 @@ def _fit(
         verbose=verbose,
         callbacks=[
             RunHistory(run.history, number),
+            *insights(model, run, number, data, verbose),
             tf.keras.callbacks.TensorBoard(str(run.folder / "logs" / f"step{number}")),
             tf.keras.callbacks.LambdaCallback(on_epoch_end=keep),
         ],

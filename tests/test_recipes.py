@@ -5,9 +5,10 @@ import json
 from dataclasses import fields
 
 import larq_reactnet as lr
-from larq_reactnet.training.compiling import compiled, schedule_of
+from larq_reactnet.training.compiling import compiled
 from larq_reactnet.training.optimizers import FusedAdam, TorchAdam
 from larq_reactnet.training.runs import Run
+from larq_reactnet.training.schedules import schedule_of
 from larq_reactnet.zoo import pretrained, recipes
 from larq_reactnet.zoo.recipes import Recipe, Step, two_step
 

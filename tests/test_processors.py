@@ -34,7 +34,7 @@ def emulator():
     names = ("qemu-x86_64", "qemu-x86_64-static")
     found = next((path for name in names if (path := shutil.which(name))), CACHE / names[0])
     if not Path(found).is_file():
-        pytest.skip("there is no qemu-x86_64: `make -C runtime check` fetches it")
+        pytest.skip("there is no qemu-x86_64: `make -C runtime aarch64` fetches it")
     return found
 
 

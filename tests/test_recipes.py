@@ -80,7 +80,9 @@ def test_with_values():
     assert [step.epochs for step in changed.steps] == [6, 20]
     assert [step.warmup for step in changed.steps] == [1, 0]
     assert TWO.options == {"width": 0.5}
-    for name in {field.name for field in fields(Recipe)} - {"model", "steps", "options"}:
+    assert TWO.with_values({"precision": "auto"}).precision == "auto"
+    checked = {"model", "steps", "options", "precision"}
+    for name in {field.name for field in fields(Recipe)} - checked:
         assert getattr(TWO.with_values({name: "new"}), name) == "new"
 
 

@@ -109,7 +109,8 @@ def programs_of(model: tf.keras.Model, batch_size: int) -> tuple[Program, Progra
     def inference(images: tf.Tensor) -> tuple[tf.Tensor]:
         return (network(images, training=False),)
 
-    return _program(step, [images, labels], 2), _program(inference, [images], 1)
+    train = _program(step, [images, labels], 2, optimizer.variables)
+    return train, _program(inference, [images], 1)
 
 
 def export_step(
@@ -182,11 +183,20 @@ def _network(model: tf.keras.Model) -> tf.keras.Model:
     return model.student if isinstance(model, Distiller) else model
 
 
-def _program(function: Callable[..., Any], inputs: list[tf.TensorSpec], results: int) -> Program:
-    """`function`, which returns as many values as `results` says, with its state made explicit."""
+def _program(
+    function: Callable[..., Any],
+    inputs: list[tf.TensorSpec],
+    results: int,
+    updated: Sequence[tf.Variable] = (),
+) -> Program:
+    """`function`, which returns as many values as `results` says, with its state made explicit.
+
+    `updated` are variables that it may only write, in operations that take their handles.
+    """
     compiled = tf.function(function, jit_compile=True, input_signature=inputs)
     concrete = compiled.get_concrete_function()
-    variables = {id(variable.handle): variable for variable in concrete.graph.variables}
+    known = (*concrete.graph.variables, *updated)
+    variables = {id(variable.handle): variable for variable in known}
     for tensor in concrete.captured_inputs:
         if id(tensor) not in variables:
             raise ValueError(

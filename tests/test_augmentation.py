@@ -275,6 +275,7 @@ def batches(data, first, count):
     return [(x.numpy(), y.numpy()) for x, y in data.train_from(first).take(count)]
 
 
+@pytest.mark.slow
 def test_everything_at_once_is_the_same_for_a_seed_and_after_a_resume():
     arguments = {"image_size": 12, "batch_size": 100, "holdout": 1200, "seed": 5, **EVERYTHING}
     data = load("digits", **arguments)

@@ -61,6 +61,7 @@ def test_step_is_a_gradient_step_of_the_loss(batch, are_soft, rng):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_fit_imitates_the_teacher_and_leaves_it_alone(batch):
     images, labels = batch
     student, teacher = binary_model(), float_model()

@@ -117,6 +117,7 @@ def test_figure(name):
     assert found == BINARY[name]
 
 
+@pytest.mark.slow
 def test_block_of_reactnet():
     block = _figures.FIGURES["reactnet_a"][1].block()
     labels = {name: lines[0] for name, lines in block.lines.items()}

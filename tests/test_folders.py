@@ -135,6 +135,7 @@ def test_unreadable_files_are_named_and_left_out(damaged, capsys):
     assert load(str(damaged), image_size=8, strict=True).train_size > data.train_size
 
 
+@pytest.mark.slow
 def test_the_command_trains_on_a_damaged_folder(damaged, tmp_path, monkeypatch):
     """A network for 32x32 takes these, although the photos are larger, and says so."""
     monkeypatch.chdir(tmp_path)

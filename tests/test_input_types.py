@@ -89,6 +89,7 @@ def test_bytes_in(tmp_path, model, pixels, kind, shift):
         predict_tflite(path, images, progress=False)
 
 
+@pytest.mark.slow
 def test_predict_with_each_type(tmp_path, model, pixels):
     photo = tmp_path / "photo.png"
     Image.fromarray(pixels[0]).save(photo)
@@ -144,6 +145,7 @@ def test_what_cannot_be_bytes(tmp_path, model, pixels):
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_command_line(tmp_path):
     data = lr.zoo.datasets.load("digits", image_size=8)
     stack = (

@@ -149,6 +149,7 @@ def test_gradients_and_mismatch(images):
 # It changes nothing.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [{}, {"run_eagerly": True}, {"steps_per_execution": 3}])
 def test_training_is_the_same_with_it(how, images):
     """The batch that is held is trained with too, and all in their order."""

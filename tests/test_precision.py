@@ -65,6 +65,7 @@ def test_training(policy, step1_epochs, tmp_path, digits):
         train(tmp_path / "run", step1_epochs=step1_epochs)
 
 
+@pytest.mark.slow
 def test_auto_goes_on_as_begun(tmp_path, monkeypatch):
     monkeypatch.setattr(lr.training.loop, "fast_policy", lambda: "mixed_bfloat16")
     train(tmp_path / "run", precision="auto")

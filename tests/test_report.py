@@ -56,6 +56,7 @@ def copied(folder, tmp_path):
     return copy
 
 
+@pytest.mark.slow
 def test_page_is_one_file_that_runs_nothing(page):
     assert page.startswith("<!doctype html>")
     assert page.endswith("</body></html>\n")
@@ -87,6 +88,7 @@ def test_page_has_what_the_run_has(page, folder):
     assert len(ran.insight[0]["signs"]) == len(ran.insight[2]["kernels"]) == 6
 
 
+@pytest.mark.slow
 def test_confusion_and_mistakes(folder, digits):
     ran = read_run(folder, "run")
     answers = answers_of(ran, digits)
@@ -205,6 +207,7 @@ def test_data_of_other_images_are_a_reason(folder):
     assert "Left out: The network takes images of (32, 32, 3)" in page
 
 
+@pytest.mark.slow
 def test_command(folder, tmp_path):
     def run(*arguments):
         return CliRunner().invoke(main, ["report", *map(str, arguments)])

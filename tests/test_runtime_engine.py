@@ -221,6 +221,7 @@ def test_corrupt_files(runtime, good):
 # Export.
 
 
+@pytest.mark.slow
 def test_report_names_the_engines(model, good, images, pretend, tmp_path, monkeypatch):
     monkeypatch.setattr(
         importlib.import_module("larq_reactnet.converters.exporting"),

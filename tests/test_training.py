@@ -143,6 +143,7 @@ def test_finished_run_is_not_trained_again(whole):
     assert (whole / "weights.h5").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_finished_run_says_so(whole, capsys):
     lr.training.train(two_step("bnn_plus_alexnet", **VALUES), whole)
     assert f"{whole} is already finished: there is nothing to train." in capsys.readouterr().out
@@ -195,6 +196,7 @@ def test_run_of_an_earlier_version(whole):
         continued(Run(whole), content, arguments)
 
 
+@pytest.mark.slow
 def test_every_value_reaches_a_run_and_its_folder(tmp_path, monkeypatch):
     """From the command line on: `--seed`, SGD with Nesterov, the augmentations."""
     optimizers = []
@@ -222,6 +224,7 @@ def test_every_value_reaches_a_run_and_its_folder(tmp_path, monkeypatch):
     assert optimizer.get_config().items() >= {"momentum": 0.9, "nesterov": True}.items()
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_numbers_are_not_kept(tmp_path, monkeypatch):
     """The last good checkpoint is, from which the same command goes on."""
     folder = tmp_path / "run"

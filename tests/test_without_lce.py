@@ -78,6 +78,7 @@ def test_commands_that_take_a_tflite(folder):
     assert "larq-reactnet-runtime" in outputs["benchmark"][1]
 
 
+@pytest.mark.slow
 def test_what_is_refused(folder):
     """A corrupt file is still called corrupt, and what needs LCE says so, with the cure."""
     wrong = {

@@ -108,6 +108,7 @@ def test_folders_are_shuffled_whole_and_mirrored(tmp_path, rng):
     assert mirrored > 0  # some of them are mirrored and not shifted
 
 
+@pytest.mark.slow
 def test_cifar10(cifar10_dir):
     data = load("cifar10", data_dir=cifar10_dir, batch_size=500)
     assert (data.train_size, data.test_size, data.num_classes) == (50_000, 10_000, 10)

@@ -48,6 +48,7 @@ def normalized(pixels, mean, std):
     return ((pixels - np.array(mean)) / np.array(std)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "shift"), [("uint8", 0), ("int8", 128)])
 def test_bytes_in(tmp_path, model, pixels, kind, shift):
     images, path = normalized(pixels, **PER_CHANNEL), tmp_path / "m.tflite"

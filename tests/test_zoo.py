@@ -35,7 +35,7 @@ SAVED_ALIKE = (
     "xnornet",
 )
 # All tests of these are in `make fast`, which takes none of another network.
-FAST = ("binarynet", "reactnet_18")
+FAST = ("binarynet", "bnn_plus_dorefanet")
 # Convolutions that `export` joins with another one.
 JOINED = {"reactnet_a": 5}
 REAL = ("mobilenet_v1", "resnet18", "resnet34")

@@ -100,6 +100,7 @@ def test_without_tf_keras(first):
     assert "pip install tf-keras~=" in last
 
 
+@pytest.mark.slow
 def test_import_loads_nothing_that_is_not_needed_and_knows_its_names():
     heavy = ["larq_zoo", "tensorflow_datasets", "larq_compute_engine", "sklearn", "matplotlib"]
     lazy = ["larq_reactnet.zoo", "larq_reactnet.converters"]

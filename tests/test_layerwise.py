@@ -345,6 +345,7 @@ def test_export_refuses_a_wrong_layer(chain, tmp_path, monkeypatch):
         assert "Nothing was written" in found
 
 
+@pytest.mark.slow
 def test_export_refuses_a_wrong_bit(chain, tmp_path, monkeypatch):
     path = tmp_path / "model.tflite"
     bad = edited(chain[1], 2, "weights", flip_bit)

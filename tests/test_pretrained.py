@@ -206,6 +206,7 @@ def test_without_head(head_of_10, images, capsys):
     np.testing.assert_array_equal(any_size(images), features(whole, images))
 
 
+@pytest.mark.slow
 def test_new_head(head_of_10, images, capsys):
     whole, weights = head_of_10
     for make in (create, lambda weights, **arguments: alexnet(weights=weights, **arguments)):

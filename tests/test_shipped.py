@@ -40,6 +40,7 @@ def logits(row):
     return rebuild(model, dtype="float64")(images(row.dataset)).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", SHIPPED, ids=lambda row: row.recipe)
 def test_logits(row):
     wanted = json.loads(LOGITS.read_text())[row.recipe]

@@ -60,6 +60,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_commands_that_take_a_tflite(folder):
     pytest.importorskip("larq_reactnet_runtime", reason=f"not installed: pip install {RUNTIME}")
     path = folder / "model.tflite"

@@ -63,7 +63,8 @@ __all__ = ["evaluate", "recipes", "train"]
 @click.option(
     "--precision",
     type=click.Choice(["auto", "float32", "mixed_bfloat16", "mixed_float16"]),
-    help="Dtype policy of the training; auto: the fastest one on this machine. [default: float32]",
+    help="Dtype policy of the training; auto: the short type that this machine multiplies in, if "
+    "any. [default: float32]",
 )
 @user_errors
 def train(

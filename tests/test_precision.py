@@ -42,9 +42,9 @@ def machine(monkeypatch, flags="fpu", capabilities=()):
         ("fpu", [(9, 0), (7, 0)], "mixed_float16"),
     ],
 )
-def test_fast_policy(flags, capabilities, policy, monkeypatch):
+def test_native_policy(flags, capabilities, policy, monkeypatch):
     machine(monkeypatch, flags, capabilities)
-    assert precision.fast_policy() == policy
+    assert precision.native_policy() == policy
 
 
 @pytest.mark.slow
@@ -67,10 +67,10 @@ def test_training(policy, step1_epochs, tmp_path, digits):
 
 @pytest.mark.slow
 def test_auto_goes_on_as_begun(tmp_path, monkeypatch):
-    monkeypatch.setattr(lr.training.loop, "fast_policy", lambda: "mixed_bfloat16")
+    monkeypatch.setattr(lr.training.loop, "native_policy", lambda: "mixed_bfloat16")
     train(tmp_path / "run", precision="auto")
     assert Run(tmp_path / "run").read()["arguments"]["precision"] == "mixed_bfloat16"
-    monkeypatch.setattr(lr.training.loop, "fast_policy", lambda: "float32")
+    monkeypatch.setattr(lr.training.loop, "native_policy", lambda: "float32")
     train(tmp_path / "run", precision="auto")  # on another machine
 
 

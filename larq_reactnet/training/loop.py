@@ -16,7 +16,7 @@ from larq_reactnet.callbacks import RunHistory
 from larq_reactnet.packed import save_packed
 from larq_reactnet.training.compiling import compiled
 from larq_reactnet.training.fine_tuning import freeze, with_defaults
-from larq_reactnet.training.precision import fast_policy, trained_in
+from larq_reactnet.training.precision import native_policy, trained_in
 from larq_reactnet.training.provenance import commit, hardware
 from larq_reactnet.training.resuming import continued
 from larq_reactnet.training.runs import Run
@@ -162,10 +162,10 @@ def train(
 
 
 def _precision_of(run: Run) -> str:
-    """The precision with which a run was begun, or the fast one of this machine for a new run."""
+    """The precision with which a run was begun, or that of this machine for a new run."""
     if run.exists():
         return str(run.read()["arguments"].get("precision", "float32"))
-    return fast_policy()
+    return native_policy()
 
 
 def network_of(recipe: Recipe, step: Step, data: Dataset) -> tf.keras.Model:

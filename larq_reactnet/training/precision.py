@@ -1,4 +1,4 @@
-"""The precision in which a network is trained: which policies there are, and which one is fast."""
+"""The precision in which a network is trained, and which one a machine has."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,14 +6,16 @@ from pathlib import Path
 
 import tensorflow as tf
 
-__all__ = ["fast_policy", "trained_in"]
+__all__ = ["native_policy", "trained_in"]
 
 # What the kernel calls the instructions by which a processor multiplies matrices of bfloat16.
 _CPU_FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
 
 
-def fast_policy() -> str:
-    """The name of the dtype policy of Keras that trains fastest on this machine.
+def native_policy() -> str:
+    """The name of the dtype policy of Keras whose products this machine computes by itself.
+
+    Wide networks train faster in it. Those of few channels may not.
 
     `"mixed_bfloat16"` on a TPU, on a GPU of compute capability 8.0 or more, and without a GPU on a
     processor with AMX-BF16, AVX512-BF16 or Arm's BF16; `"mixed_float16"` on a GPU of compute

@@ -109,8 +109,9 @@ class Recipe:
         normalization: Name of the data set with whose mean and deviation images are normalized. By
             default it is the one that `weights` were trained on, and without them `dataset`.
         precision: Dtype policy of Keras in which the network is trained: `"float32"`,
-            `"mixed_bfloat16"` or `"mixed_float16"`; or `"auto"`, the fastest one on the machine.
-            Its weights are of float32 in all of them, and so is the network that is kept.
+            `"mixed_bfloat16"` or `"mixed_float16"`; or `"auto"`, the one that the machine
+            multiplies in. Its weights are of float32 in all of them, and so is the network that is
+            kept.
         seed: Seed of the weights, the shuffling and the augmentation.
     """
 

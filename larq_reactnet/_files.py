@@ -35,7 +35,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which becomes `path` if nothing is raised.
 
     The name keeps the suffix of `path`, by which Keras tells formats apart. Whatever happens,
-    `path` holds either what it held before or the whole new content.
+    `path` holds either what it held before or the whole new content. Errors name it.
     """
     path = check_writable(path)
     descriptor, name = tempfile.mkstemp(
@@ -51,5 +51,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # what `open` gives; mkstemp gives 0o600
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        # Of a write, Python does not say into which file.
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)

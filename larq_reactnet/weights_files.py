@@ -1,18 +1,20 @@
-"""Loads files of weights, which may come from anywhere.
+"""Loads files of weights, which may come from anywhere, and saves them.
 
 A file is checked before it is used: a corrupt one gives an error instead of a crash.
 """
 
+import os
 from pathlib import Path
 
 from larq_reactnet import _hdf5, _hdf5_weights
+from larq_reactnet._files import replacing
 from larq_reactnet._fitting import OtherHeadError
 from larq_reactnet.layers import rotates
 from larq_reactnet.packed import read_into
 
 import tensorflow as tf
 
-__all__ = ["OtherHeadError", "load_weights"]
+__all__ = ["OtherHeadError", "load_weights", "save_weights"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"  # how every HDF5 file begins
 
@@ -50,6 +52,26 @@ def load_weights(model: tf.keras.Model, path: str | Path, *, other_head: bool = 
         reason = str(error) if is_list else f" {str(error).strip().split(chr(10))[0]}"
         kind = OtherHeadError if isinstance(error, OtherHeadError) else ValueError
         raise kind(f"{path} does not hold the weights of {model.name}:{reason}") from error
+
+
+def save_weights(model: tf.keras.Model, path: str | Path) -> None:
+    """Save the weights of a model in HDF5 format; the file is there whole, or as it was before.
+
+    Args:
+        model: The model.
+        path: The file.
+
+    Raises:
+        OSError: If it cannot be written, also for want of space.
+    """
+    size = sum(weight.dtype.size * weight.shape.num_elements() for weight in model.weights)
+    with replacing(path) as temporary:
+        if hasattr(os, "posix_fallocate"):
+            # The HDF5 library crashes the process where a disk is full, so it is tried before. Each
+            # weight has a few kB beside its values.
+            with temporary.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, size + 8192 * (len(model.weights) + 1))
+        model.save_weights(str(temporary))
 
 
 def _refuse_other_padding(model: tf.keras.Model, path: Path) -> None:

@@ -112,7 +112,8 @@ def import_torch(
           --set binary_weights=false
     """
     import larq_reactnet as lr
-    from larq_reactnet._files import check_writable, replacing
+    from larq_reactnet._files import check_writable
+    from larq_reactnet.weights_files import save_weights
 
     output = required(output)
     if output.suffix not in (".h5", ".safetensors"):
@@ -128,8 +129,7 @@ def import_torch(
     for warning in said:
         click.echo(warning.message, err=True)
     if output.suffix == ".h5":
-        with replacing(output) as temporary:
-            keras_model.save_weights(str(temporary))
+        save_weights(keras_model, output)
     else:
         lr.save_packed(keras_model, output)
     click.echo(

@@ -13,6 +13,7 @@
 | `logs/` | all of that for TensorBoard |
 | `report.html` | the page that `larq-reactnet report` writes |
 | `checkpoint/` | what an interrupted training resumes from, or a longer one |
+| `.lock` | held by the process that trains |
 """
 
 import csv

@@ -79,16 +79,19 @@ class RunHistory(tf.keras.callbacks.Callback):
             one for each metric. The picture has the same name with `.png`: one panel for each
             metric, training and validation.
         step: Number of the step that is being trained, in a run of several steps.
+        seconds: What the first epoch took before it was interrupted.
     """
 
-    def __init__(self, path: str | Path, step: int = 1):
+    def __init__(self, path: str | Path, step: int = 1, seconds: float = 0.0):
         super().__init__()
         self.path = Path(path)
         self.step = step
+        self.seconds = seconds
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Note the time."""
-        self._start = time.monotonic()
+        self._start = time.monotonic() - self.seconds
+        self.seconds = 0.0
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Add the epoch to the file and draw the picture."""

@@ -66,6 +66,38 @@ __all__ = ["evaluate", "recipes", "train"]
     help="Dtype policy of the training; auto: the short type that this machine multiplies in, if "
     "any. [default: float32]",
 )
+@click.option(
+    "--keep-best",
+    is_flag=True,
+    default=None,
+    help="End each step with the weights of its best epoch. Choose it by other images than those "
+    "of the test, with --set holdout=5000.",
+)
+@click.option(
+    "--ema",
+    type=float,
+    help="Share of their moving average that weights keep in each batch, such as 0.999; the "
+    "averages are the result. [default: 0, no averages]",
+)
+@click.option(
+    "--early-stopping",
+    metavar="EPOCHS",
+    type=click.IntRange(min=0),
+    help="End a step after so many epochs without a better accuracy. [default: 0, never]",
+)
+@click.option(
+    "--strategy",
+    type=click.Choice(["mirrored", "multi_worker"]),
+    help="mirrored: on all GPUs of this machine. multi_worker: on all machines that the variable "
+    "TF_CONFIG of the environment lists; start the same command on each.",
+)
+@click.option(
+    "--sync-batch-norm/--no-sync-batch-norm",
+    default=True,
+    show_default=True,
+    help="With --strategy, whether batch normalization sees the whole batch or only the part that "
+    "is on the same processor.",
+)
 @user_errors
 def train(
     model: str | None,
@@ -74,6 +106,8 @@ def train(
     output: Path | None,
     data_dir: str | None,
     teacher: Path | None,
+    strategy: str | None,
+    sync_batch_norm: bool,
     strict: bool,
     **flags: Any,
 ) -> None:
@@ -86,9 +120,12 @@ def train(
     on with binary weights. A recipe has its own steps, and its teacher is trained first if there is
     none; the result is exported too. The folder of the run gets weights.h5, packed.safetensors,
     history.csv and .png, insight.jsonl, run.json and TensorBoard logs, and with a recipe
-    model.tflite. `larq-reactnet report` makes a page of it. Repeat the command to resume it after
-    an interruption. With --weights a trained network is fine-tuned; its images are normalized as
-    those that the weights know.
+    model.tflite. `larq-reactnet report` makes a page of it. Ctrl-C and SIGTERM stop it as soon as
+    it is saved; repeat the command to go on, also after it was killed. With --weights a trained
+    network is fine-tuned; its images are normalized as those that the weights know.
+
+    With --strategy, batch size and learning rate are those of all processors together. Of several
+    workers, the first writes the folder, which all must see.
 
     \b
     Examples:
@@ -97,9 +134,11 @@ def train(
           --epochs 50 --batch-size 256 --learning-rate 1e-3 --set regularizer=r2
       larq-reactnet train bnn_plus_dorefanet_cifar10 run --set beta=10
       larq-reactnet train bnn_plus_dorefanet tuned --weights cifar10 --freeze-until bn3
+      larq-reactnet train reactnet_a run --set width=0.25 --batch-size 256 --strategy mirrored
     """
     import larq_reactnet as lr
     from larq_reactnet.training import Run
+    from larq_reactnet.training.distributing import is_chief, strategy_of
     from larq_reactnet.zoo.recipes import two_step
 
     if recipe and model and output is None:  # `train --recipe NAME OUTPUT`
@@ -115,7 +154,19 @@ def train(
     else:
         raise click.UsageError("Give either WHAT or --recipe.")
     chosen = chosen.with_values(dict(values))
-    network = lr.training.train(chosen, output, data_dir=data_dir, teacher=teacher, strict=strict)
+    where = strategy_of(strategy)
+    network = lr.training.train(
+        chosen,
+        output,
+        data_dir=data_dir,
+        teacher=teacher,
+        strategy=where,
+        sync_batch_norm=sync_batch_norm,
+        strict=strict,
+    )
+    if not is_chief(where):
+        click.echo("Finished. The first worker writes the results.")
+        return
     results = Run(output).read()["results"]
     click.echo(f"Test accuracy {results['accuracy']:.2%} after {results['hours']:.2f} hours")
     click.echo(f"The run is in {output}")

@@ -81,7 +81,8 @@ def test_with_values():
     assert [step.warmup for step in changed.steps] == [1, 0]
     assert TWO.options == {"width": 0.5}
     assert TWO.with_values({"precision": "auto"}).precision == "auto"
-    checked = {"model", "steps", "options", "precision"}
+    assert TWO.with_values({"ema": 0.9, "early_stopping": 3}).ema == 0.9
+    checked = {"model", "steps", "options", "precision", "ema", "early_stopping"}
     for name in {field.name for field in fields(Recipe)} - checked:
         assert getattr(TWO.with_values({name: "new"}), name) == "new"
 

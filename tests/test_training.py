@@ -10,7 +10,7 @@ import time
 
 import larq_reactnet as lr
 from larq_reactnet._insight import records
-from larq_reactnet.training import Run, load_model, loop
+from larq_reactnet.training import Run, fitting, load_model
 from larq_reactnet.training.compiling import compiled
 from larq_reactnet.training.fine_tuning import with_defaults
 from larq_reactnet.training.resuming import continued
@@ -237,7 +237,7 @@ def test_weights_that_are_not_numbers_are_not_kept(tmp_path, monkeypatch):
     callback = tf.keras.callbacks.LambdaCallback(on_epoch_end=poison)
     values = {"step1_epochs": 0, "epochs": 2, "batch_size": 512}
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "insights", lambda *arguments: [callback])
+        patch.setattr(fitting, "insights", lambda *arguments: [callback])
         message = r"in step 1, epoch 2: .*gamma has values .*The checkpoint after epoch 1 is kept"
         with pytest.raises(ValueError, match=message):
             train(folder, **values)

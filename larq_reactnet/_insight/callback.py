@@ -168,7 +168,7 @@ class BinaryInsight(tf.keras.callbacks.Callback):
                 names = [kernel.name for kernel in self._kernels]
                 flips = dict(zip(names, self._flips[-1], strict=True))
                 summaries.write_step(self._writer, self._count, flips)
-        is_finite = logs is None or bool(np.isfinite(float(logs.get("loss", 0.0))))
+        is_finite = not isinstance(logs, dict) or bool(np.isfinite(float(logs.get("loss", 0.0))))
         if not is_finite and not_finite(self.model):
             self.model.stop_training = True
 

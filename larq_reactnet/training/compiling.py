@@ -32,7 +32,7 @@ def compiled(
     """
     if step.weight_decay:
         decay_weights(network, step.weight_decay, step.decay_classifier)
-    optimizer = optimizer_of(step, steps_per_epoch)
+    optimizer = optimizer_of(step, steps_per_epoch, recipe.ema)
     from_logits = teacher is not None
     loss: tf.keras.losses.Loss
     metric: str | tf.keras.metrics.Metric
@@ -46,17 +46,22 @@ def compiled(
     if teacher is not None:
         model = Distiller(network, teacher, label_loss_weight=recipe.label_loss_weight)
     model.compile(optimizer, loss, metrics=[metric])
+    # What each of several replicas says of a step is the mean of all. By default Keras adds it up.
+    model.distribute_reduction_method = "first"
     return model
 
 
-def optimizer_of(step: Step, steps_per_epoch: int) -> tf.keras.optimizers.Optimizer:
-    """The optimizer of a step, with its schedule."""
+def optimizer_of(
+    step: Step, steps_per_epoch: int, ema: float = 0.0
+) -> tf.keras.optimizers.Optimizer:
+    """The optimizer of a step, with its schedule, and with moving averages of weights for `ema`."""
     rate = schedule_of(step, steps_per_epoch)
+    averages = {"use_ema": True, "ema_momentum": ema} if ema else {}
     if step.optimizer == "sgd":
-        return tf.keras.optimizers.SGD(rate, momentum=0.9, nesterov=step.nesterov)
+        return tf.keras.optimizers.SGD(rate, momentum=0.9, nesterov=step.nesterov, **averages)
     if step.optimizer == "torch_adam":
-        return TorchAdam(rate)
-    return FusedAdam(rate)
+        return TorchAdam(rate, **averages)
+    return FusedAdam(rate, **averages)
 
 
 def decay_weights(network: tf.keras.Model, strength: float, classifier: bool = True) -> None:

@@ -7,7 +7,7 @@ from larq_reactnet.training.runs import Run
 from larq_reactnet.zoo.datasets import absolute
 from larq_reactnet.zoo.recipes import Recipe, Step
 
-__all__ = ["continued"]
+__all__ = ["continued", "flat", "state_of"]
 
 _DEFAULTS: dict[str, Any] = {
     **{field.name: field.default for field in fields(Recipe)},
@@ -31,7 +31,7 @@ def continued(run: Run, content: dict[str, Any], arguments: dict[str, Any]) -> d
     Raises:
         ValueError: If they are others; the message names the first that differs.
     """
-    old, new = _flat(content["arguments"]), _flat(arguments)
+    old, new = flat(content["arguments"]), flat(arguments)
     differing = [name for name in new if old.get(name, _default(name)) != new[name]]
     if not differing:
         return content
@@ -71,7 +71,7 @@ def _check_longer(run: Run, name: str, old: Any, new: Any, steps: list[dict[str,
         raise ValueError(f"{another}: the state of its optimizer was not kept; {way_out}.")
 
 
-def _flat(arguments: dict[str, Any]) -> dict[str, Any]:
+def flat(arguments: dict[str, Any]) -> dict[str, Any]:
     """The values by the names that `Recipe.with_values` takes; `data_dir` may differ."""
     flat = {key: arguments[key] for key in arguments if key not in ("steps", "options", "data_dir")}
     for number, step in enumerate(arguments["steps"], 1):
@@ -79,6 +79,13 @@ def _flat(arguments: dict[str, Any]) -> dict[str, Any]:
     # Earlier versions kept the path of a folder as it was given.
     flat["dataset"] = absolute(flat["dataset"])
     return {"steps": len(arguments["steps"]), **flat, **arguments["options"]}
+
+
+def state_of(run: Run) -> dict[str, Any]:
+    """What a training that goes on finds in its folder, by names in words."""
+    weights = [(file.name, file.stat().st_size) for file in sorted(run.folder.glob("*.h5"))]
+    checkpoints = [file.read_text() for file in sorted(run.checkpoints.glob("*/checkpoint"))]
+    return {f"what {run.folder} holds": [weights, checkpoints]}
 
 
 def _default(name: str) -> Any:

@@ -28,6 +28,7 @@ STATISTICS = {
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 Pair: TypeAlias = tuple[tf.Tensor, tf.Tensor]  # image and label
 Triple: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # and what was random
+InputContext = tf.distribute.InputContext
 
 _NOT_MIRRORED = ("digits", "mnist", "svhn_cropped", "emnist")  # a mirrored digit is not a digit
 
@@ -40,10 +41,13 @@ class Dataset:
         name: As given to `load`; of a folder, its absolute path.
         train: The batches of one epoch, shuffled and augmented anew each time. The last, smaller
             batch is kept. With mixup or cutmix, labels are distributions over the classes.
-        train_from: Function of the number of an epoch. It gives the endless sequence of batches
-            from that epoch on, with `steps_per_epoch` batches in each. So a resumed training sees
-            the same batches as an uninterrupted one.
+        train_from: Function of the number of an epoch, and of a batch in it (0). It gives the
+            endless sequence of batches from there on, with `steps_per_epoch` batches in each epoch.
+            So a resumed training sees the same batches as an uninterrupted one. Given a
+            `tf.distribute.InputContext` too, it gives the part of one input pipeline: images are
+            dealt out in turn, and only its own ones are decoded.
         test: The batches of test images, in a fixed order, not augmented.
+        test_part: Function of a `tf.distribute.InputContext`: the part of one input pipeline.
         image_shape: `(height, width, 3)`.
         class_names: One name for each label.
         mean: Mean of each channel of the pixels, 0 to 255. Images are `(pixels - mean) / std`.
@@ -53,12 +57,14 @@ class Dataset:
         train_size: Number of training images.
         test_size: Number of test images.
         steps_per_epoch: Number of training batches.
+        test_steps: Number of test batches.
     """
 
     name: str
     train: tf.data.Dataset
-    train_from: Callable[[int], tf.data.Dataset]
+    train_from: Callable[..., tf.data.Dataset]
     test: tf.data.Dataset
+    test_part: Callable[[tf.distribute.InputContext], tf.data.Dataset]
     image_shape: tuple[int, int, int]
     class_names: list[str]
     mean: tuple[float, ...]
@@ -68,6 +74,7 @@ class Dataset:
     train_size: int
     test_size: int
     steps_per_epoch: int
+    test_steps: int
 
     @property
     def num_classes(self) -> int:
@@ -206,19 +213,33 @@ def load(
     buffer = sizes["train"] if source.is_small else SHUFFLE_BUFFER
     steps_per_epoch = -(-sizes["train"] // batch_size)
 
-    def train(first: int, repeat: int) -> tf.data.Dataset:
+    def train(
+        epoch: int, batch: int = 0, context: InputContext | None = None, repeat: int = -1
+    ) -> tf.data.Dataset:
         # Made anew for every call, because each iteration of one object shuffles differently.
         data = source.splits["train"].shuffle(buffer, seed=seed)
         random = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
         data = tf.data.Dataset.zip((data.repeat(repeat), random))
-        data = data.skip(first * steps_per_epoch * batch_size)
-        return _batches(data.map(train_triple, cores()), batch_size, train_batch)
+        data = data.skip((epoch * steps_per_epoch + batch) * batch_size)
+        data, size = _part(data, context)
+        return _batches(data.map(train_triple, cores()), size, train_batch)
+
+    def test(context: InputContext | None = None) -> tf.data.Dataset:
+        data, size = _part(source.splits["test"], context)
+        return _batches(data.map(test_pair, cores()), size)
+
+    def _part(data: tf.data.Dataset, context: InputContext | None) -> tuple[tf.data.Dataset, int]:
+        if context is None:
+            return data, batch_size
+        data = data.shard(context.num_input_pipelines, context.input_pipeline_id)
+        return data, context.get_per_replica_batch_size(batch_size)
 
     return Dataset(
         name=name,
         train=train(0, repeat=1),
-        train_from=lambda first: train(first, repeat=-1),
-        test=_batches(source.splits["test"].map(test_pair, cores()), batch_size),
+        train_from=train,
+        test=test(),
+        test_part=test,
         image_shape=(size, size, 3),
         class_names=source.class_names,
         mean=means,
@@ -228,6 +249,7 @@ def load(
         train_size=sizes["train"],
         test_size=sizes["test"],
         steps_per_epoch=steps_per_epoch,
+        test_steps=-(-sizes["test"] // batch_size),
     )
 
 

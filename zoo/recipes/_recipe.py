@@ -112,6 +112,13 @@ class Recipe:
             `"mixed_bfloat16"` or `"mixed_float16"`; or `"auto"`, the one that the machine
             multiplies in. Its weights are of float32 in all of them, and so is the network that is
             kept.
+        ema: Share of their moving average that weights keep in each batch, such as 0.999. Then
+            these averages are what is validated, and what a step ends with. 0 for none.
+        keep_best: Whether a step ends with the weights of the epoch that had the highest accuracy
+            in validation, and not with those of its last epoch. With test images for validation,
+            this accuracy is too good to be true: set `holdout` to choose by other images.
+        early_stopping: Number of epochs without a better accuracy in validation after which a step
+            ends. 0 for never.
         seed: Seed of the weights, the shuffling and the augmentation.
     """
 
@@ -136,6 +143,9 @@ class Recipe:
     freeze_until: str | None = None
     normalization: str | None = None
     precision: str = "float32"
+    ema: float = 0.0
+    keep_best: bool = False
+    early_stopping: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -145,6 +155,12 @@ class Recipe:
             raise ValueError("A recipe needs at least one step.")
         if self.precision not in PRECISIONS:
             raise ValueError(f"`precision` must be one of {PRECISIONS}, got {self.precision!r}.")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"`ema` must be at least 0 and below 1, got {self.ema}.")
+        if self.early_stopping < 0:
+            raise ValueError(
+                f"`early_stopping` is a number of epochs, or 0, got {self.early_stopping}."
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """All values, for JSON: `Recipe(**recipe.as_dict())` is the same recipe."""

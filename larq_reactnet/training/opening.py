@@ -1,0 +1,98 @@
+"""The folder of a run is opened: made, locked, and its `run.json` written or compared."""
+
+import contextlib
+import datetime
+import importlib.metadata
+import platform
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from larq_reactnet._version import __version__
+from larq_reactnet.training.distributing import is_chief
+from larq_reactnet.training.locking import locked
+from larq_reactnet.training.provenance import commit, hardware
+from larq_reactnet.training.resuming import continued
+from larq_reactnet.training.runs import Run
+
+import tensorflow as tf
+
+__all__ = ["now", "opened"]
+
+_PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-zoo", "numpy")
+
+
+@contextlib.contextmanager
+def opened(
+    folder: Path,
+    arguments: dict[str, Any],
+    class_names: Sequence[str],
+    strategy: tf.distribute.Strategy,
+) -> Iterator[tuple[Run, dict[str, Any]]]:
+    """The run in `folder`, new or resumed, and the content of its `run.json`.
+
+    No other process can open it meanwhile. Of several workers, the chief alone does.
+
+    Args:
+        folder: The folder. A new one is made; its parent must exist.
+        arguments: What is asked for.
+        class_names: The names of the classes.
+        strategy: Where it is trained.
+
+    Raises:
+        ValueError: If the folder holds something else, or a run with other values.
+        OSError: If it cannot be made, or another process trains in it.
+    """
+    run = Run(folder)
+    if not is_chief(strategy):
+        yield run, {}
+        return
+    is_new = not run.exists()
+    if is_new:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ValueError(f"{folder} exists and is not the folder of a run: give another one.")
+        folder.mkdir(exist_ok=True)
+    with locked(folder):
+        _remove_unfinished(folder)
+        if is_new:
+            content = _begun(arguments, class_names, strategy)
+            run.write(content)
+        else:
+            content = continued(run, run.read(), arguments)
+        yield run, content
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove the temporary files of a process that was killed while it wrote."""
+    for path in folder.glob(".*.*"):
+        path.unlink(missing_ok=True)
+
+
+def _begun(
+    arguments: dict[str, Any], class_names: Sequence[str], strategy: tf.distribute.Strategy
+) -> dict[str, Any]:
+    """The content of `run.json` of a new run."""
+    return {
+        "arguments": arguments,
+        "class_names": list(class_names),
+        "started": now(),
+        "larq_reactnet": __version__,
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "hardware": hardware(),
+        "replicas": strategy.num_replicas_in_sync,
+        "commit": commit(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+    }
+
+
+def now() -> str:
+    """The time, for people and programs."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

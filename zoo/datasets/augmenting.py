@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from larq_reactnet.zoo.datasets.mixing import mixed
-from larq_reactnet.zoo.datasets.pixels import random_crop, shifted
+from larq_reactnet.zoo.datasets.pixels import shifted
 from larq_reactnet.zoo.datasets.recoloring import MAX_MAGNITUDE, lighting, recolored
 
 import tensorflow as tf
@@ -56,7 +56,7 @@ class Augmentation:
         encoded: tf.Tensor,
         seeds: tf.Tensor,
         *,
-        decode: Callable[[tf.Tensor], tf.Tensor],
+        crop: Callable[[tf.Tensor, int, tf.Tensor], tf.Tensor],
         whole: Callable[[tf.Tensor], tf.Tensor],
         size: int,
     ) -> tf.Tensor:
@@ -65,14 +65,11 @@ class Augmentation:
         Args:
             encoded: As the source has it.
             seeds: Two integers, which decide all that is random.
-            decode: Function that gives its pixels.
+            crop: Function that gives a random part of it, of a size, by seeds.
             whole: Function that gives all of it as a square.
             size: Height and width.
         """
-        if self.augmentation == "crop":
-            image = random_crop(decode(encoded), size, seeds)
-        else:
-            image = whole(encoded)
+        image = crop(encoded, size, seeds) if self.augmentation == "crop" else whole(encoded)
         if self.augmentation == "shift":
             image = shifted(image, seeds)
         if self.flip:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from larq_reactnet._shared.photos import RESIZES
 from larq_reactnet.zoo.datasets.augmenting import Augmentation
 from larq_reactnet.zoo.datasets.folders import folder_classes, folder_source, is_folder, say
+from larq_reactnet.zoo.datasets.ordering import once, sequence
 from larq_reactnet.zoo.datasets.pixels import center
 from larq_reactnet.zoo.datasets.sources import Source, cores, digits, tfds_builder, tfds_source
 
@@ -17,7 +18,6 @@ import tensorflow as tf
 __all__ = ["STATISTICS", "Dataset", "absolute", "class_names", "load", "statistics"]
 
 CENTER = 224 / 256  # of the shorter side, for tests, where training images are random crops
-SHUFFLE_BUFFER = 10_000  # encoded images, for sets that do not fit in memory
 
 # Mean and standard deviation of the pixels, 0 to 255.
 STATISTICS = {
@@ -191,7 +191,7 @@ def load(
         return (whole(image) - means) / stds, label
 
     def train_triple(pair: Pair, seeds: tf.Tensor) -> Triple:
-        image = changes.image(pair[0], seeds, decode=source.decode, whole=whole, size=size)
+        image = changes.image(pair[0], seeds, crop=source.random_crop, whole=whole, size=size)
         return (image - means) / stds, pair[1], seeds
 
     def train_batch(images: tf.Tensor, labels: tf.Tensor, seeds: tf.Tensor) -> Pair:
@@ -199,25 +199,22 @@ def load(
             return changes.batch(images, labels, seeds, len(source.class_names))
         return images, labels
 
-    sizes = {split: int(data.cardinality()) for split, data in source.splits.items()}
+    sizes = {split: source.size(split) for split in source.splits}
     for split, count in sizes.items():
         if count < 1:
             raise ValueError(f"The {split} split of {name!r} has no images.")
-    buffer = sizes["train"] if source.is_small else SHUFFLE_BUFFER
     steps_per_epoch = -(-sizes["train"] // batch_size)
 
-    def train(first: int, repeat: int) -> tf.data.Dataset:
-        # Made anew for every call, because each iteration of one object shuffles differently.
-        data = source.splits["train"].shuffle(buffer, seed=seed)
-        random = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
-        data = tf.data.Dataset.zip((data.repeat(repeat), random))
-        data = data.skip(first * steps_per_epoch * batch_size)
+    def train(data: tf.data.Dataset) -> tf.data.Dataset:
         return _batches(data.map(train_triple, cores()), batch_size, train_batch)
+
+    def train_from(first: int) -> tf.data.Dataset:
+        return train(sequence(source, seed, first * steps_per_epoch * batch_size))
 
     return Dataset(
         name=name,
-        train=train(0, repeat=1),
-        train_from=lambda first: train(first, repeat=-1),
+        train=train(once(source, seed)),
+        train_from=train_from,
         test=_batches(source.splits["test"].map(test_pair, cores()), batch_size),
         image_shape=(size, size, 3),
         class_names=source.class_names,

@@ -44,7 +44,7 @@ class LargeFolder:
         count = len(self.labels)
 
         def pair(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            key = tf.stack([tf.constant(seed, tf.int64), epoch, 0])
+            key = tf.stack([tf.constant(seed, tf.int64), epoch])
             chosen = tf.random.experimental.index_shuffle(place, tf.cast(key, tf.int32), count - 1)
             return tf.gather(self.paths, chosen), tf.gather(self.labels, chosen)
 

@@ -129,6 +129,8 @@ def train(
     if recipe.freeze_until:
         freeze(network, recipe.freeze_until)
     run, content = _open(Path(output), arguments, data.class_names)
+    if verbose and "results" not in content:
+        print(zoo.datasets.overview(data).short(), flush=True)
     if "results" in content and verbose:
         print(f"{run.folder} is already finished: there is nothing to train.", flush=True)
     imitated = None

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from larq_reactnet.zoo.datasets.mixing import mixed
 from larq_reactnet.zoo.datasets.pixels import shifted
@@ -45,6 +46,14 @@ class Augmentation:
             if not isinstance(value, int) or not 0 <= value <= most:
                 upper = "on" if most == math.inf else f"to {most}"
                 raise ValueError(f"`{name}` must be an integer from 0 {upper}, got {value!r}.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is done, without what is left out."""
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if value and (self.randaugment or name != "randaugment_magnitude")
+        }
 
     @property
     def mixes(self) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-__all__ = ["crop_of", "random_crop_of"]
+__all__ = ["crop_of", "random_crop_of", "size_of"]
 
 MARGIN = 16  # pixels; 1 is enough, and 16 is the side of libjpeg's usual blocks
 ORIENTATION = 0x0112  # in EXIF data; 5 to 8 are those in which height and width are swapped
@@ -81,6 +81,11 @@ def crop_of(
     whole = photos.decode(picture, 3)
     right, bottom = min(left + width, whole.width), min(top + height, whole.height)
     return whole.crop((left, top, right, bottom))
+
+
+def size_of(encoded: bytes, *, is_path: bool) -> tuple[int, int]:
+    """Height and width of an image when it is upright, from the header of its file."""
+    return _header(_picture(encoded, is_path))[:2]
 
 
 def _decoded_part(

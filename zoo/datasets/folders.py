@@ -109,7 +109,8 @@ def folder_source(folder: Path, image_size: int, *, strict: bool) -> Source:
         LargeFolder(paths["train"], tf.constant(labels["train"])) if is_large else None,
         functools.partial(random_crop_of, is_path=True),
         labels,
-        left_out,
+        is_path=True,
+        left_out=left_out,
     )
 
 

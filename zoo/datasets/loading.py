@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from larq_reactnet._shared.photos import RESIZES
 from larq_reactnet.zoo.datasets.augmenting import Augmentation
@@ -53,6 +53,11 @@ class Dataset:
         train_size: Number of training images.
         test_size: Number of test images.
         steps_per_epoch: Number of training batches.
+        augmentations: What is done to training images, with its values.
+        left_out: What is said of each file of a folder that cannot be read.
+        source: Encoded images, as they are before anything is done to them.
+        test_image: Function that gives of an encoded image that of the tests, 0 to 255.
+        train_image: Function that gives of an encoded image and of two integers an augmented one.
     """
 
     name: str
@@ -68,6 +73,11 @@ class Dataset:
     train_size: int
     test_size: int
     steps_per_epoch: int
+    augmentations: dict[str, Any]
+    left_out: tuple[str, ...]
+    source: Source
+    test_image: Callable[[tf.Tensor], tf.Tensor]
+    train_image: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
     @property
     def num_classes(self) -> int:
@@ -190,9 +200,11 @@ def load(
     def test_pair(image: tf.Tensor, label: tf.Tensor) -> Pair:
         return (whole(image) - means) / stds, label
 
+    def augmented(image: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        return changes.image(image, seeds, crop=source.random_crop, whole=whole, size=size)
+
     def train_triple(pair: Pair, seeds: tf.Tensor) -> Triple:
-        image = changes.image(pair[0], seeds, crop=source.random_crop, whole=whole, size=size)
-        return (image - means) / stds, pair[1], seeds
+        return (augmented(pair[0], seeds) - means) / stds, pair[1], seeds
 
     def train_batch(images: tf.Tensor, labels: tf.Tensor, seeds: tf.Tensor) -> Pair:
         if changes.mixes:
@@ -225,6 +237,11 @@ def load(
         train_size=sizes["train"],
         test_size=sizes["test"],
         steps_per_epoch=steps_per_epoch,
+        augmentations=changes.as_dict(),
+        left_out=source.left_out,
+        source=source,
+        test_image=whole,
+        train_image=augmented,
     )
 
 

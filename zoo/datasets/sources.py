@@ -36,6 +36,7 @@ class Source:
         crop: Function that gives a random part of an encoded image, of a size, by seeds; by default
             that of the decoded image.
         labels: Those of the images of each split, where they are known without reading images.
+        is_path: Whether an encoded image is the path of a file.
         left_out: What is said of each file that cannot be read.
     """
 
@@ -46,6 +47,7 @@ class Source:
     large: Large | None = None
     crop: Callable[[tf.Tensor, int, tf.Tensor], tf.Tensor] | None = None
     labels: Mapping[str, np.ndarray] | None = None
+    is_path: bool = False
     left_out: tuple[str, ...] = ()
 
     def size(self, split: str) -> int:

@@ -122,14 +122,13 @@ class Records:
 
 
 def seeds_of(seed: int, epoch: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
-    """Two integers, which decide all that is random in the image at a place of an epoch.
+    """Two integers from 0 on, which decide all that is random in the image at a place of an epoch.
 
     Two rounds, because TensorFlow takes two integers where there are three.
     """
-    key = tf.random.stateless_uniform(
-        (2,), tf.stack([tf.constant(seed, tf.int64), epoch]), None, None, tf.int64
-    )
-    return tf.random.stateless_uniform((2,), key + place, None, None, tf.int64)
+    key = tf.stack([tf.constant(seed, tf.int64), epoch])
+    key = tf.random.stateless_uniform((2,), key, 0, 2**32, tf.int64)
+    return tf.random.stateless_uniform((2,), key + place, 0, 2**32, tf.int64)
 
 
 def _records(path: tf.Tensor, skip: tf.Tensor, take: tf.Tensor) -> tf.data.Dataset:

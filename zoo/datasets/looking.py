@@ -48,8 +48,8 @@ def reasons_against(paths: Sequence[str], folder: Path, threads: int) -> Iterato
         ) as bar,
     ):
         place = 0
-        for chunk in _chunks(paths):
-            keys = np.array([*pool.map(_key, chunk)], np.uint64)
+        for chunk in _chunks(paths, CHUNK):
+            keys = np.concatenate([*pool.map(_keys, _chunks(chunk, len(chunk) // threads + 1))])
             known = np.isin(keys, remembered, kind="sort") & (keys > 0)
             unknown = [path for path, found in zip(chunk, known, strict=True) if not found]
             reasons = pool.map(_reason, unknown)
@@ -64,10 +64,14 @@ def reasons_against(paths: Sequence[str], folder: Path, threads: int) -> Iterato
         _remember(folder, readable[readable > 0])
 
 
-def _chunks(paths: Iterable[str]) -> Iterator[list[str]]:
+def _chunks(paths: Iterable[str], size: int) -> Iterator[list[str]]:
     rest = iter(paths)
-    while chunk := [*islice(rest, CHUNK)]:
+    while chunk := [*islice(rest, size)]:
         yield chunk
+
+
+def _keys(paths: Sequence[str]) -> np.ndarray:
+    return np.array([_key(path) for path in paths], np.uint64)
 
 
 def _key(path: str) -> int:

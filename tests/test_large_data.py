@@ -53,15 +53,15 @@ def test_a_window_of_a_jpeg_has_the_pixels_of_the_whole(rng, subsampling, progre
     for _ in range(25):
         height, width = rng.integers(1, 132), rng.integers(1, 191)
         top, left = rng.integers(0, 132 - height), rng.integers(0, 191 - width)
-        box = [int(number) for number in (top, left, height, width)]
-        part = cropping._decoded_part(content, *box)
+        box = [int(number) for number in (left, top, left + width, top + height)]
+        part = cropping._decoded_part(content, tuple(box), 131, 190)
         np.testing.assert_array_equal(part, whole[top : top + height, left : left + width])
 
 
 def test_of_a_plain_jpeg_the_rest_is_not_decoded(rng, monkeypatch):
     content = encoded(picture(rng, 100, 100))
     monkeypatch.setattr(photos, "decode", None)
-    assert cropping.crop_of(content, 3, 4, 20, 30, True).size == (30, 20)
+    assert cropping.crop_of(content, (4, 3, 34, 23), (100, 100)).size == (30, 20)
 
 
 FILES = {
@@ -113,13 +113,13 @@ def test_a_file_that_went_bad_is_named(rng, tmp_path):
     path.write_bytes(content[: len(content) // 2])
     assert cropping._header(str(path))[2]
     with pytest.raises(ValueError, match=r"half\.jpg is truncated or corrupt"):
-        cropping.crop_of(str(path), 60, 0, 30, 70, True)
+        cropping.crop_of(str(path), (0, 60, 70, 90), (90, 70))
     path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"half\.jpg is not a JPEG"):
         cropping.size_of(str(path).encode(), is_path=True)
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"There is no file .*half\.jpg"):
-        cropping.crop_of(str(path), 60, 0, 30, 70, True)
+        cropping.crop_of(str(path), (0, 60, 70, 90), (90, 70))
 
 
 # Orders.

@@ -25,7 +25,7 @@ from larq_reactnet.zoo.datasets.loading import (
     load,
     statistics,
 )
-from larq_reactnet.zoo.datasets.overview import Overview, overview
+from larq_reactnet.zoo.datasets.surveying import Overview, overview
 
 __all__ = [
     "STATISTICS",

@@ -11,6 +11,8 @@ be turned (EXIF) or have four channels (CMYK), and those that TensorFlow refuses
 """
 
 from io import BytesIO
+from pathlib import Path
+from typing import TypeAlias
 
 from larq_reactnet._shared import photos
 from larq_reactnet.zoo.datasets.pixels import window
@@ -21,7 +23,8 @@ from PIL import Image
 
 __all__ = ["crop_of", "random_crop_of", "size_of"]
 
-MARGIN = 16  # pixels; 1 is enough, and 16 is the side of libjpeg's usual blocks
+Box: TypeAlias = tuple[int, int, int, int]
+MARGIN = 2  # pixels: a color that is stored for two of them is interpolated with its neighbors
 ORIENTATION = 0x0112  # in EXIF data; 5 to 8 are those in which height and width are swapped
 
 
@@ -45,42 +48,37 @@ def random_crop_of(
         height, width, is_plain = _header(_picture(content, is_path))
         return np.array((height, width, 3, is_plain), np.int32)
 
-    def cut(content: bytes, begin: np.ndarray, extent: np.ndarray, is_plain: bool) -> np.ndarray:
-        box = (*begin[:2], *extent[:2])
-        return photos.resized(crop_of(_picture(content, is_path), *box, is_plain), size, size)
+    def cut(content: bytes, found: np.ndarray, begin: np.ndarray, extent: np.ndarray) -> np.ndarray:
+        top, left, height, width = (int(number) for number in (*begin[:2], *extent[:2]))
+        height, width = min(height, int(found[0]) - top), min(width, int(found[1]) - left)
+        box = left, top, left + width, top + height
+        plain = (int(found[0]), int(found[1])) if found[3] else None
+        return photos.resized(crop_of(_picture(content, is_path), box, plain), size, size)
 
     found = tf.numpy_function(shape, [encoded], tf.int32, stateful=False)
     found = tf.ensure_shape(found, (4,))
     begin, extent = window(found[:3], seeds)
-    arguments = [encoded, begin, extent, found[3] > 0]
-    pixels = tf.numpy_function(cut, arguments, tf.float32, stateful=False)
+    pixels = tf.numpy_function(cut, [encoded, found, begin, extent], tf.float32, stateful=False)
     return tf.ensure_shape(pixels, (size, size, 3))
 
 
-def crop_of(
-    picture: str | bytes, top: int, left: int, height: int, width: int, is_plain: bool
-) -> Image.Image:
+def crop_of(picture: str | bytes, box: Box, plain: tuple[int, int] | None) -> Image.Image:
     """A part of a picture, upright and in color.
 
     Args:
         picture: Path or content of a file.
-        top: First row.
-        left: First column.
-        height: Number of rows. Those below the picture are not counted.
-        width: Number of columns, likewise.
-        is_plain: Whether it is a JPEG file of which a part can be decoded.
+        box: Left, top, right and bottom of the part.
+        plain: Height and width of a JPEG file of which a part can be decoded, `None` for others.
 
     Raises:
         ValueError: If it cannot be decoded. Of a JPEG file, only what is decoded is looked at.
     """
-    if is_plain:
+    if plain:
         try:
-            return _decoded_part(picture, top, left, height, width)
+            return _decoded_part(picture, box, *plain)
         except (tf.errors.InvalidArgumentError, OSError):
             pass  # Pillow can do more, or knows better what is wrong
-    whole = photos.decode(picture, 3)
-    right, bottom = min(left + width, whole.width), min(top + height, whole.height)
-    return whole.crop((left, top, right, bottom))
+    return photos.decode(picture, 3).crop(box)
 
 
 def size_of(encoded: bytes, *, is_path: bool) -> tuple[int, int]:
@@ -88,19 +86,12 @@ def size_of(encoded: bytes, *, is_path: bool) -> tuple[int, int]:
     return _header(_picture(encoded, is_path))[:2]
 
 
-def _decoded_part(
-    picture: str | bytes, top: int, left: int, height: int, width: int
-) -> Image.Image:
-    """A part of a JPEG file, by TensorFlow."""
-    if isinstance(picture, bytes):
-        content = picture
-    else:
-        with open(picture, "rb") as file:
-            content = file.read()
-    full_height, full_width, _ = _header(content)
-    first, start = max(top - MARGIN, 0), max(left - MARGIN, 0)
-    last = min(top + height + MARGIN, full_height)
-    end = min(left + width + MARGIN, full_width)
+def _decoded_part(picture: str | bytes, box: Box, height: int, width: int) -> Image.Image:
+    """A part of a JPEG file of a height and width, by TensorFlow."""
+    content = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+    left, top, right, bottom = box
+    start, first = max(left - MARGIN, 0), max(top - MARGIN, 0)
+    end, last = min(right + MARGIN, width), min(bottom + MARGIN, height)
     with tf.device("cpu"):
         pixels = tf.image.decode_and_crop_jpeg(
             content,
@@ -108,8 +99,8 @@ def _decoded_part(
             channels=3,
             dct_method="INTEGER_ACCURATE",
         ).numpy()
-    top, left = top - first, left - start
-    return Image.fromarray(pixels[top : top + height, left : left + width])
+    # `fromarray` is slow with a slice.
+    return Image.fromarray(pixels).crop((left - start, top - first, right - start, bottom - first))
 
 
 def _header(picture: str | bytes) -> tuple[int, int, bool]:

@@ -7,7 +7,7 @@ from html import escape
 
 from larq_reactnet._page import page
 from larq_reactnet._pictures import address
-from larq_reactnet.zoo.datasets.overview import Overview
+from larq_reactnet.zoo.datasets.surveying import Overview
 
 import numpy as np
 

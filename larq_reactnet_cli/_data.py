@@ -63,8 +63,7 @@ def data(
     Examples:
       larq-reactnet data digits
       larq-reactnet data photos/ --html photos.html
-      larq-reactnet data photos/ --image-size 64 --set augmentation=crop --set randaugment=2 \\
-          --html photos.html
+      larq-reactnet data photos/ --image-size 64 --set augmentation=crop --html photos.html
       larq-reactnet data imagenet2012 --data-dir ~/tensorflow_datasets --set augmentation=crop
     """
     import larq_reactnet as lr

@@ -21,7 +21,7 @@ NOT_RUN = {
     "larq-reactnet pull quicknet": "it downloads weights: tests of pull have a server of their own",
     "larq-reactnet import-torch": "the official checkpoints cannot be had here: "
     "tests/test_torch_checkpoint.py runs the command with others of the same form",
-    "larq-reactnet data imagenet2012": "it needs ImageNet: tests/test_large_data.py has another set",
+    "larq-reactnet data imagenet2012": "it needs ImageNet: tests/test_large_data.py has another",
     "larq-reactnet train bnn_plus_dorefanet_cifar10": "it trains for hours: "
     "tests/test_cli.py runs another recipe",
 }

@@ -153,7 +153,9 @@ def measure(kind: str, folder: Path, cores: int, args: argparse.Namespace) -> di
         stdout=subprocess.PIPE,
         check=True,
     )
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    found = dict(json.loads(done.stdout.splitlines()[-1]))
+    print(f"{kind}, {cores} cores: {found}", flush=True)
+    return found
 
 
 def rows(folder: Path, side: int, cores: list[int], args: argparse.Namespace) -> Iterator[Any]:

@@ -83,8 +83,14 @@ FILES = {
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_random_crops_are_those_of_the_decoded_image(kind, rng, tmp_path):
+@pytest.mark.parametrize("worth", [0, 10**9])
+def test_random_crops_are_those_of_the_decoded_image(kind, worth, rng, tmp_path, monkeypatch):
     """Whatever the file is called, its content decides."""
+    monkeypatch.setattr(cropping, "WORTH", worth)
+    parts, real = [], cropping._decoded_part
+    monkeypatch.setattr(
+        cropping, "_decoded_part", lambda *arguments: (parts.append(1), real(*arguments))[1]
+    )
     plain, make = FILES[kind]
     content = make(picture(rng, 90, 70))
     path = tmp_path / "x.jpg"
@@ -105,6 +111,7 @@ def test_random_crops_are_those_of_the_decoded_image(kind, rng, tmp_path):
         wanted, *found = crops(tf.constant([3, number], tf.int64))
         for crop in found:
             np.testing.assert_array_equal(crop, wanted)
+    assert len(parts) == (10 if plain and not worth else 0)
 
 
 def test_a_file_that_went_bad_is_named(rng, tmp_path):

@@ -7,7 +7,8 @@ the window, because libjpeg interpolates colors differently at the borders of wh
 A test compares both for all ways in which colors are subsampled.
 
 Pillow decodes all others, and then they are cropped: files of other formats, JPEG files that are to
-be turned (EXIF) or have four channels (CMYK), and those that TensorFlow refuses.
+be turned (EXIF) or have four channels (CMYK), those that TensorFlow refuses, and small ones, for
+which that is faster.
 """
 
 from io import BytesIO
@@ -25,6 +26,8 @@ __all__ = ["crop_of", "random_crop_of", "size_of"]
 
 Box: TypeAlias = tuple[int, int, int, int]
 MARGIN = 2  # pixels: a color that is stored for two of them is interpolated with its neighbors
+# Pixels of a file from which on decoding a part is faster than all: benchmarks/input_pipeline.py.
+WORTH = 300 * 300
 ORIENTATION = 0x0112  # in EXIF data; 5 to 8 are those in which height and width are swapped
 
 
@@ -52,7 +55,9 @@ def random_crop_of(
         top, left, height, width = (int(number) for number in (*begin[:2], *extent[:2]))
         height, width = min(height, int(found[0]) - top), min(width, int(found[1]) - left)
         box = left, top, left + width, top + height
-        plain = (int(found[0]), int(found[1])) if found[3] else None
+        plain = None
+        if found[3] and found[0] * found[1] >= WORTH:
+            plain = int(found[0]), int(found[1])
         return photos.resized(crop_of(_picture(content, is_path), box, plain), size, size)
 
     found = tf.numpy_function(shape, [encoded], tf.int32, stateful=False)

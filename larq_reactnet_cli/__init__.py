@@ -6,6 +6,7 @@ It is a package of its own, and its modules import the library inside of functio
 
 from larq_reactnet_cli._benchmark import benchmark
 from larq_reactnet_cli._check import check
+from larq_reactnet_cli._data import data
 from larq_reactnet_cli._export import export
 from larq_reactnet_cli._inspect import inspect
 from larq_reactnet_cli._models import import_torch, models, ops, summary
@@ -29,6 +30,7 @@ def main() -> None:
     \b
     Examples:
       larq-reactnet models
+      larq-reactnet data digits
       larq-reactnet train reactnet_a run --set width=0.25 --set stem_strides=1
       larq-reactnet evaluate run
       larq-reactnet report run
@@ -39,6 +41,7 @@ def main() -> None:
 
 
 COMMANDS = (
+    data,
     train,
     recipes,
     evaluate,

@@ -21,6 +21,7 @@ __all__ = [
     "dataset_of",
     "engine_option",
     "output_argument",
+    "place_options",
     "required",
     "set_option",
     "user_errors",
@@ -74,12 +75,12 @@ set_option = click.option(
     multiple=True,
     help="Argument of the model's constructor, such as width=0.25. May be repeated.",
 )
-_data = [
-    click.option(
-        "--dataset",
-        help="'digits', a name in tensorflow-datasets, or a folder with images in CLASS/, or in "
-        "train/CLASS/ and test/CLASS/.",
-    ),
+_dataset = click.option(
+    "--dataset",
+    help="'digits', a name in tensorflow-datasets, or a folder with images in CLASS/, or in "
+    "train/CLASS/ and test/CLASS/.",
+)
+_place = [
     click.option("--data-dir", help="Where tensorflow-datasets keeps its data."),
     click.option("--image-size", type=click.IntRange(min=1), help="Height and width of images."),
     click.option(
@@ -91,8 +92,14 @@ _data = [
 ]
 
 
+def place_options(command: Command) -> Command:
+    """Where a data set is, and how its images are read."""
+    return functools.reduce(lambda decorated, option: option(decorated), reversed(_place), command)
+
+
 def data_options(command: Command) -> Command:
-    return functools.reduce(lambda decorated, option: option(decorated), reversed(_data), command)
+    """`place_options`, and which data set it is."""
+    return _dataset(place_options(command))
 
 
 def output_argument(text: str) -> Callable[[Command], Command]:

@@ -117,6 +117,7 @@ def test_export_of_a_file_and_its_options(tmp_path):
     [
         "",
         "train",
+        "data",
         "recipes",
         "evaluate",
         "report",

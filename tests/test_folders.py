@@ -3,6 +3,7 @@
 import os
 
 import larq_reactnet as lr
+from larq_reactnet._shared import photos
 from larq_reactnet.training import Run
 from larq_reactnet.zoo.datasets import folders
 from larq_reactnet_cli import main
@@ -29,7 +30,7 @@ def save(folder, count, rng, size=(12, 12)):
 
 
 @pytest.fixture
-def photos(tmp_path, rng):
+def pictures(tmp_path, rng):
     """Twenty photos of each of three classes, not split."""
     for name in ("cat", "dog", "hen"):
         save(tmp_path / "photos" / name, 20, rng)
@@ -39,11 +40,9 @@ def photos(tmp_path, rng):
 def files(data, monkeypatch):
     """The paths of the test images of a data set."""
     seen = []
-    real = folders.photos.decode
+    real = photos.decode
     with monkeypatch.context() as context:
-        context.setattr(
-            folders.photos, "decode", lambda path, n: (seen.append(path), real(path, n))[1]
-        )
+        context.setattr(photos, "decode", lambda path, n: (seen.append(path), real(path, n))[1])
         data.test_arrays()
     return {os.path.relpath(path, data.name) for path in seen}
 
@@ -52,21 +51,23 @@ def run(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def test_a_folder_of_classes_is_split(photos, rng, monkeypatch, capsys):
-    data = load(str(photos), image_size=8)
+def test_a_folder_of_classes_is_split(pictures, rng, monkeypatch, capsys):
+    data = load(str(pictures), image_size=8)
     assert data.class_names == ["cat", "dog", "hen"]
     assert data.train_size + data.test_size == 60
     assert 3 <= data.test_size <= 24
     said = capsys.readouterr().err
-    assert f"{photos} is not split into train/ and test/: {data.test_size} of its 60 images" in said
+    assert (
+        f"{pictures} is not split into train/ and test/: {data.test_size} of its 60 images" in said
+    )
     _, labels = data.test_arrays()
     assert set(labels) == {0, 1, 2}
 
     before = files(data, monkeypatch)
     assert len(before) == data.test_size
     # It stays the same when other photos come, and when the folder moves.
-    Image.new("RGB", (9, 9)).save(photos / "cat" / "new.png")
-    moved = photos.rename(photos.with_name("moved"))
+    Image.new("RGB", (9, 9)).save(pictures / "cat" / "new.png")
+    moved = pictures.rename(pictures.with_name("moved"))
     assert files(load(str(moved), image_size=8), monkeypatch) - {"cat/new.png"} == before
 
 
@@ -105,15 +106,15 @@ def test_a_folder_that_exists_is_never_no_data_set(tmp_path, rng, monkeypatch):
 
 
 @pytest.fixture
-def damaged(photos):
-    content = (photos / "cat" / "0.jpg").read_bytes()
-    (photos / "cat" / "half.jpg").write_bytes(content[: len(content) // 2])
-    (photos / "dog" / "text.png").write_text("no image")
-    (photos / "hen" / "empty.jpg").write_bytes(b"")
-    (photos / "hen" / "notes.txt").write_text("seen in the garden")
-    (photos / "hen" / ".hidden.jpg").write_text("of another program")
-    (photos / ".cache").mkdir()
-    return photos
+def damaged(pictures):
+    content = (pictures / "cat" / "0.jpg").read_bytes()
+    (pictures / "cat" / "half.jpg").write_bytes(content[: len(content) // 2])
+    (pictures / "dog" / "text.png").write_text("no image")
+    (pictures / "hen" / "empty.jpg").write_bytes(b"")
+    (pictures / "hen" / "notes.txt").write_text("seen in the garden")
+    (pictures / "hen" / ".hidden.jpg").write_text("of another program")
+    (pictures / ".cache").mkdir()
+    return pictures
 
 
 def test_unreadable_files_are_named_and_left_out(damaged, capsys):
@@ -172,8 +173,8 @@ def test_the_command_trains_on_a_damaged_folder(damaged, tmp_path, monkeypatch):
     assert "(cat, dog, hen)" in result.output
 
 
-def test_data_of_other_classes_are_refused(photos, tmp_path):
-    data = load(str(photos), image_size=8)
+def test_data_of_other_classes_are_refused(pictures, tmp_path):
+    data = load(str(pictures), image_size=8)
     Known(class_names=("cat", "dog", "hen"), num_classes=3).check_classes("run", data)
     Known().check_classes("model.h5", data)
     with pytest.raises(ValueError, match=r"has 3 classes \(cat, dog, hen\), and run has 10"):
@@ -182,6 +183,6 @@ def test_data_of_other_classes_are_refused(photos, tmp_path):
         Known(class_names=("dog", "cat", "hen")).check_classes("run", data)
     known = known_of("bnn_plus_dorefanet_cifar10_short")
     assert known.class_names[:3] == ("airplane", "automobile", "bird")
-    result = run("evaluate", "bnn_plus_dorefanet_cifar10_short", "--dataset", photos)
+    result = run("evaluate", "bnn_plus_dorefanet_cifar10_short", "--dataset", pictures)
     assert result.exit_code == 1
     assert "(cat, dog, hen) are not those of bnn_plus_dorefanet_cifar10_short (air" in result.output

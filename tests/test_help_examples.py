@@ -21,6 +21,7 @@ NOT_RUN = {
     "larq-reactnet pull quicknet": "it downloads weights: tests of pull have a server of their own",
     "larq-reactnet import-torch": "the official checkpoints cannot be had here: "
     "tests/test_torch_checkpoint.py runs the command with others of the same form",
+    "larq-reactnet data imagenet2012": "it needs ImageNet: tests/test_large_data.py has another",
     "larq-reactnet train bnn_plus_dorefanet_cifar10": "it trains for hours: "
     "tests/test_cli.py runs another recipe",
 }
@@ -87,6 +88,9 @@ def folder(tmp_path_factory):
     lr.training.load_model(folder / "run").save(folder / "model.h5")
     pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "photo.jpg")
+    for name in ("photos/train/cat", "photos/train/dog", "photos/test/cat", "photos/test/dog"):
+        (folder / name).mkdir(parents=True)
+        Image.fromarray(pixels).save(folder / name / "1.jpg")
     return folder
 
 

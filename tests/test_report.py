@@ -4,7 +4,6 @@ import json
 import math
 import re
 import shutil
-import subprocess
 from html import escape
 
 import larq_reactnet as lr
@@ -18,10 +17,8 @@ from larq_reactnet_cli import main
 
 import numpy as np
 import pytest
+from browser import SCHEMES, measured, needs_browser
 from click.testing import CliRunner
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 @pytest.fixture(scope="module")
@@ -250,39 +247,12 @@ def test_lines_have_gaps_where_there_is_no_number():
 
 # In a browser.
 
-MEASURE = """
-<iframe id="frame" style="width:390px;height:2000px" srcdoc="{page}"></iframe><script>
-frame.onload = () => {{
-  const page = frame.contentDocument, all = [...page.querySelectorAll("body *")];
-  const wide = all.filter(e => !e.closest(".scroll, svg") && e.getBoundingClientRect().right > 391);
-  document.body.textContent = JSON.stringify({{
-    width: page.documentElement.scrollWidth,
-    wide: wide.map(e => e.outerHTML.slice(0, 80)),
-    images: [...page.images].map(i => i.naturalWidth),
-    background: getComputedStyle(page.body).backgroundColor,
-    small: all.filter(e => e.childElementCount == 0 && e.textContent.trim() &&
-      !e.closest("svg, title") && parseFloat(getComputedStyle(e).fontSize) < 11).length,
-    curves: [...page.querySelectorAll("svg .line")].filter(e => e.getTotalLength() > 20).length,
-  }});
-}};
-</script>
-"""
 
-
-@pytest.mark.skipif(BROWSER is None, reason=f"none of {', '.join(BROWSERS)} is installed")
-@pytest.mark.parametrize(
-    ("scheme", "background"), [(1, "rgb(251, 251, 250)"), (0, "rgb(21, 23, 26)")]
-)
+@needs_browser
+@pytest.mark.parametrize(("scheme", "background"), SCHEMES)
 def test_browser(page, tmp_path, scheme, background):
     """At the width of a phone, light and dark: nothing is cut off, all pictures are shown."""
-    (tmp_path / "measure.html").write_text(MEASURE.format(page=escape(page)), encoding="utf-8")
-    command = [
-        *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
-        *(f"--user-data-dir={tmp_path / 'profile'}", "--window-size=600,2100"),
-        *(f"--blink-settings=preferredColorScheme={scheme}", f"file://{tmp_path}/measure.html"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    found = json.loads(re.search(r"<body[^>]*>(\{.*\})</body>", done.stdout, re.DOTALL)[1])
+    found = measured(page, tmp_path, scheme)
     assert found["wide"] == []
     assert found["width"] <= 390
     assert len(found["images"]) > 12

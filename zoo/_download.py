@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pooch
 
-__all__ = ["PLACE", "DownloadError", "fetch", "file_name", "found"]
+__all__ = ["PLACE", "DownloadError", "cache_folder", "fetch", "file_name", "found"]
 
 PLACE = "LARQ_REACTNET_WEIGHTS"
 RETRIES = 2
@@ -38,7 +38,7 @@ def file_name(url: str) -> str:
 
 def found(url: str, sha256: str) -> Path | None:
     """The file of `url` on this machine, if it is in the cache or in the folder that is named."""
-    cached = _cache() / _cached_name(url, sha256)
+    cached = cache_folder() / _cached_name(url, sha256)
     place = os.environ.get(PLACE, "")
     paths = [cached] if not place or _is_address(place) else [cached, Path(place) / file_name(url)]
     return next((path for path in paths if path.is_file()), None)
@@ -102,7 +102,7 @@ def _of_network(url: str, sha256: str) -> Path:
     mirror = os.environ.get(PLACE, "")
     address = f"{mirror.rstrip('/')}/{file_name(url)}" if _is_address(mirror) else url
     cache = pooch.create(
-        path=_cache(),
+        path=cache_folder(),
         base_url="",
         registry={name: f"sha256:{sha256}"},
         urls={name: address},
@@ -134,6 +134,7 @@ def _is_address(place: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Folder of this library in Keras' cache."""
     home = os.environ.get("KERAS_HOME")
     return (Path(home) if home else Path.home() / ".keras") / "larq_reactnet"

@@ -126,6 +126,8 @@ def _train(
         with together(strategy):
             folder = opened(Path(output), arguments, data.class_names, strategy)
             run, content = stack.enter_context(folder)
+        if verbose and "results" not in content:
+            print(zoo.datasets.overview(data).short(), flush=True)
         if "results" in content and verbose:
             print(f"{run.folder} is already finished: there is nothing to train.", flush=True)
         imitated = None

@@ -10,6 +10,8 @@
 - the path of a folder with `CLASS/*.jpg`, which is split by a hash of the paths, or with
   `train/CLASS/*.jpg` and `test/CLASS/*.jpg`.
 
+`overview` tells what is in it.
+
 Images come out as float32 `(height, width, 3)`, normalized per channel, labels as integers. A
 picture becomes such an image in the way in which `predict` prepares it: turned upright as its EXIF
 data say, cropped around its center, and resized with antialiasing.
@@ -23,5 +25,15 @@ from larq_reactnet.zoo.datasets.loading import (
     load,
     statistics,
 )
+from larq_reactnet.zoo.datasets.surveying import Overview, overview
 
-__all__ = ["STATISTICS", "Dataset", "absolute", "class_names", "load", "statistics"]
+__all__ = [
+    "STATISTICS",
+    "Dataset",
+    "Overview",
+    "absolute",
+    "class_names",
+    "load",
+    "overview",
+    "statistics",
+]

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from larq_reactnet.zoo.datasets.mixing import mixed
-from larq_reactnet.zoo.datasets.pixels import random_crop, shifted
+from larq_reactnet.zoo.datasets.pixels import shifted
 from larq_reactnet.zoo.datasets.recoloring import MAX_MAGNITUDE, lighting, recolored
 
 import tensorflow as tf
@@ -46,6 +47,14 @@ class Augmentation:
                 upper = "on" if most == math.inf else f"to {most}"
                 raise ValueError(f"`{name}` must be an integer from 0 {upper}, got {value!r}.")
 
+    def as_dict(self) -> dict[str, Any]:
+        """What is done, without what is left out."""
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if value and (self.randaugment or name != "randaugment_magnitude")
+        }
+
     @property
     def mixes(self) -> bool:
         """Whether images are mixed, so that labels are distributions."""
@@ -56,7 +65,7 @@ class Augmentation:
         encoded: tf.Tensor,
         seeds: tf.Tensor,
         *,
-        decode: Callable[[tf.Tensor], tf.Tensor],
+        crop: Callable[[tf.Tensor, int, tf.Tensor], tf.Tensor],
         whole: Callable[[tf.Tensor], tf.Tensor],
         size: int,
     ) -> tf.Tensor:
@@ -65,14 +74,11 @@ class Augmentation:
         Args:
             encoded: As the source has it.
             seeds: Two integers, which decide all that is random.
-            decode: Function that gives its pixels.
+            crop: Function that gives a random part of it, of a size, by seeds.
             whole: Function that gives all of it as a square.
             size: Height and width.
         """
-        if self.augmentation == "crop":
-            image = random_crop(decode(encoded), size, seeds)
-        else:
-            image = whole(encoded)
+        image = crop(encoded, size, seeds) if self.augmentation == "crop" else whole(encoded)
         if self.augmentation == "shift":
             image = shifted(image, seeds)
         if self.flip:

@@ -6,13 +6,15 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from larq_reactnet._shared import photos
+from larq_reactnet.zoo.datasets.cropping import random_crop_of
+from larq_reactnet.zoo.datasets.large import LargeFolder
+from larq_reactnet.zoo.datasets.looking import reasons_against
 from larq_reactnet.zoo.datasets.pixels import decoded
 from larq_reactnet.zoo.datasets.sources import Source, cores
 
+import numpy as np
 import tensorflow as tf
 
 __all__ = ["folder_classes", "folder_source", "is_folder", "say"]
@@ -21,8 +23,12 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 TEST_FOLDERS = ("test", "validation", "val")
 TEST_SHARE = 0.2  # of a folder that is not split
 NAMED = 10  # files that are named of those that cannot be read
+# Training images from which on an order is used that need not be gone through to be resumed. Below,
+# it is the one that earlier versions had.
+LARGE = 100_000
 
-Files = list[tuple[Path, int]]  # with their labels
+# Paths with their labels. A million of them as `Path` would take gigabytes.
+Files = list[tuple[str, int]]
 
 
 def is_folder(name: str) -> bool:
@@ -70,27 +76,42 @@ def folder_source(folder: Path, image_size: int, *, strict: bool) -> Source:
         unknown = sorted({*_classes(test)} - {*names})
         if unknown:
             raise ValueError(f"{test} has classes that are not in train/: {', '.join(unknown)}.")
-        splits = {"train": _files(folder / "train", names), "test": _files(test, names)}
-        readable = _readable([*splits["train"], *splits["test"]], folder, strict)
-        splits = {key: [x for x in files if x in readable] for key, files in splits.items()}
+        found = {"train": _files(folder / "train", names), "test": _files(test, names)}
+        files, left_out = _readable([*found["train"], *found["test"]], folder, strict)
+        start = os.path.join(folder, "train", "")
+        splits = {
+            "train": [x for x in files if x[0].startswith(start)],
+            "test": [x for x in files if not x[0].startswith(start)],
+        }
     else:
-        files = [*_readable(_files(folder, names), folder, strict)]
+        files, left_out = _readable(_files(folder, names), folder, strict)
         splits = _split(files, folder, len(names))
         say(
             f"{folder} is not split into train/ and test/: {len(splits['test']):,} of its "
             f"{len(files):,} images are for tests, always the same, chosen by a hash of their paths"
         )
-    for key, files in splits.items():
-        if not files:
+    for key, chosen in splits.items():
+        if not chosen:
             raise ValueError(f"{folder} has no images in {key}/CLASS/ that can be read.")
-    data = {
-        key: tf.data.Dataset.from_tensor_slices(
-            ([os.fsencode(path) for path, _ in files], [label for _, label in files])
-        )
-        for key, files in splits.items()
+    paths = {
+        key: tf.constant([os.fsencode(path) for path, _ in chosen])
+        for key, chosen in splits.items()
     }
-    decode = functools.partial(decoded, is_path=True)
-    return Source(data, decode, names, image_size, is_small=True)
+    labels = {
+        key: np.array([label for _, label in chosen], np.int32) for key, chosen in splits.items()
+    }
+    is_large = len(labels["train"]) > LARGE
+    return Source(
+        {key: tf.data.Dataset.from_tensor_slices((paths[key], labels[key])) for key in splits},
+        functools.partial(decoded, is_path=True),
+        names,
+        image_size,
+        LargeFolder(paths["train"], tf.constant(labels["train"])) if is_large else None,
+        functools.partial(random_crop_of, is_path=True),
+        labels,
+        is_path=True,
+        left_out=left_out,
+    )
 
 
 @functools.cache
@@ -101,26 +122,40 @@ def say(text: str) -> None:
 
 def _classes(folder: Path) -> list[str]:
     """The names of the folders in `folder` that have images in them."""
-    return sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.is_dir() and not path.name.startswith(".") and any(map(_is_image, path.iterdir()))
-    )
+    with os.scandir(folder) as entries:
+        names = [x.name for x in entries if x.is_dir() and not x.name.startswith(".")]
+    return sorted(name for name in names if _has_images(folder / name))
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+def _has_images(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(_is_image(entry.name) for entry in entries)
+
+
+def _is_image(name: str) -> bool:
+    return _suffix(name) in SUFFIXES and not name.startswith(".")
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
 
 
 def _files(folder: Path, names: Sequence[str]) -> Files:
     """The images of each class, in a fixed order. Other files are counted."""
     found, others = [], Counter[str]()
     for label, name in enumerate(names):
-        for path in sorted((folder / name).glob("[!.]*")):
-            if _is_image(path):
-                found.append((path, label))
-            elif path.is_file():
-                others[path.suffix.lower() or "no suffix"] += 1
+        place = folder / name
+        if not place.is_dir():  # of a class without test images
+            continue
+        with os.scandir(place) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+        images = sorted(entry.name for entry in visible if _is_image(entry.name))
+        found += [(os.path.join(place, image), label) for image in images]
+        others.update(
+            _suffix(entry.name) or "no suffix"
+            for entry in visible
+            if not _is_image(entry.name) and entry.is_file()
+        )
     if others:
         counts = ", ".join(f"{count:,} of {suffix}" for suffix, count in sorted(others.items()))
         say(f"{folder} has files that are not read as images: {counts}")
@@ -133,14 +168,18 @@ def _split(files: Files, folder: Path, classes: int) -> dict[str, Files]:
     An image is for tests if the hash of its path in the folder is small. So it stays where it is
     when others come or go, and when the folder moves.
     """
+    start = len(os.path.join(folder, ""))
 
-    def position(path: Path) -> float:
-        name = path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")
+    def position(path: str) -> float:
+        name = path[start:].encode("utf-8", "surrogateescape")
         return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") / 2**64
 
+    of_class: list[list[str]] = [[] for _ in range(classes)]
+    for path, label in files:
+        of_class[label].append(path)
     splits: dict[str, Files] = {"train": [], "test": []}
-    for label in range(classes):
-        ranked = sorted((position(path), path) for path, other in files if other == label)
+    for label, paths in enumerate(of_class):
+        ranked = sorted((position(path), path) for path in paths)
         small = sum(value < TEST_SHARE for value, _ in ranked)
         count = min(max(small, 1), len(ranked) - 1) if ranked else 0
         for number, (_, path) in enumerate(ranked):
@@ -148,14 +187,13 @@ def _split(files: Files, folder: Path, classes: int) -> dict[str, Files]:
     return {key: sorted(found, key=lambda x: (x[1], x[0])) for key, found in splits.items()}
 
 
-def _readable(files: Files, folder: Path, strict: bool) -> dict[tuple[Path, int], None]:
-    """Those of the files that can be read, in their order. The others are named.
+def _readable(files: Files, folder: Path, strict: bool) -> tuple[Files, tuple[str, ...]]:
+    """Those of the files that can be read, in their order, and what is said of the others.
 
     Without this, a training would end at the first one of them, perhaps after hours.
     """
-    with ThreadPoolExecutor(cores()) as pool:
-        reasons = [*pool.map(_reason, [path for path, _ in files])]
-    broken = [reason for reason in reasons if reason]
+    reasons = [*reasons_against([path for path, _ in files], folder, cores())]
+    broken = tuple(reason for reason in reasons if reason)
     if broken:
         left = [f"and {len(broken) - NAMED:,} more"] if len(broken) > NAMED else []
         listed = "\n  ".join([*broken[:NAMED], *left])
@@ -163,23 +201,4 @@ def _readable(files: Files, folder: Path, strict: bool) -> dict[tuple[Path, int]
         if strict:
             raise ValueError(f"{text}:\n  {listed}")
         say(f"{text}, and are left out:\n  {listed}")
-    return {x: None for x, reason in zip(files, reasons, strict=True) if not reason}
-
-
-def _reason(path: Path) -> str:
-    """Why an image cannot be read, or nothing."""
-    try:
-        state = path.stat()
-    except OSError as error:
-        return f"{path}: {error.strerror}"
-    return _reason_of(path, state.st_size, state.st_mtime_ns)
-
-
-@functools.cache
-def _reason_of(path: Path, size: int, modified: int) -> str:
-    """`_reason`, which is found out again only for a file that has changed."""
-    try:
-        photos.check(path)
-    except (OSError, ValueError) as error:
-        return str(error)
-    return ""
+    return [x for x, reason in zip(files, reasons, strict=True) if not reason], broken

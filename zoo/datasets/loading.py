@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from larq_reactnet._shared.photos import RESIZES
 from larq_reactnet.zoo.datasets.augmenting import Augmentation
 from larq_reactnet.zoo.datasets.folders import folder_classes, folder_source, is_folder, say
+from larq_reactnet.zoo.datasets.ordering import once, sequence
 from larq_reactnet.zoo.datasets.pixels import center
 from larq_reactnet.zoo.datasets.sources import Source, cores, digits, tfds_builder, tfds_source
 
@@ -17,7 +18,6 @@ import tensorflow as tf
 __all__ = ["STATISTICS", "Dataset", "absolute", "class_names", "load", "statistics"]
 
 CENTER = 224 / 256  # of the shorter side, for tests, where training images are random crops
-SHUFFLE_BUFFER = 10_000  # encoded images, for sets that do not fit in memory
 
 # Mean and standard deviation of the pixels, 0 to 255.
 STATISTICS = {
@@ -58,6 +58,11 @@ class Dataset:
         test_size: Number of test images.
         steps_per_epoch: Number of training batches.
         test_steps: Number of test batches.
+        augmentations: What is done to training images, with its values.
+        left_out: What is said of each file of a folder that cannot be read.
+        source: Encoded images, as they are before anything is done to them.
+        test_image: Function that gives of an encoded image that of the tests, 0 to 255.
+        train_image: Function that gives of an encoded image and of two integers an augmented one.
     """
 
     name: str
@@ -75,6 +80,11 @@ class Dataset:
     test_size: int
     steps_per_epoch: int
     test_steps: int
+    augmentations: dict[str, Any]
+    left_out: tuple[str, ...]
+    source: Source
+    test_image: Callable[[tf.Tensor], tf.Tensor]
+    train_image: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
     @property
     def num_classes(self) -> int:
@@ -197,47 +207,47 @@ def load(
     def test_pair(image: tf.Tensor, label: tf.Tensor) -> Pair:
         return (whole(image) - means) / stds, label
 
+    def augmented(image: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        return changes.image(image, seeds, crop=source.random_crop, whole=whole, size=size)
+
     def train_triple(pair: Pair, seeds: tf.Tensor) -> Triple:
-        image = changes.image(pair[0], seeds, decode=source.decode, whole=whole, size=size)
-        return (image - means) / stds, pair[1], seeds
+        return (augmented(pair[0], seeds) - means) / stds, pair[1], seeds
 
     def train_batch(images: tf.Tensor, labels: tf.Tensor, seeds: tf.Tensor) -> Pair:
         if changes.mixes:
             return changes.batch(images, labels, seeds, len(source.class_names))
         return images, labels
 
-    sizes = {split: int(data.cardinality()) for split, data in source.splits.items()}
+    sizes = {split: source.size(split) for split in source.splits}
     for split, count in sizes.items():
         if count < 1:
             raise ValueError(f"The {split} split of {name!r} has no images.")
-    buffer = sizes["train"] if source.is_small else SHUFFLE_BUFFER
     steps_per_epoch = -(-sizes["train"] // batch_size)
 
-    def train(
-        epoch: int, batch: int = 0, context: InputContext | None = None, repeat: int = -1
-    ) -> tf.data.Dataset:
-        # Made anew for every call, because each iteration of one object shuffles differently.
-        data = source.splits["train"].shuffle(buffer, seed=seed)
-        random = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
-        data = tf.data.Dataset.zip((data.repeat(repeat), random))
-        data = data.skip((epoch * steps_per_epoch + batch) * batch_size)
-        data, size = _part(data, context)
+    def train(data: tf.data.Dataset, context: InputContext | None = None) -> tf.data.Dataset:
+        data, size = part(data, context)
         return _batches(data.map(train_triple, cores()), size, train_batch)
 
     def test(context: InputContext | None = None) -> tf.data.Dataset:
-        data, size = _part(source.splits["test"], context)
+        data, size = part(source.splits["test"], context)
         return _batches(data.map(test_pair, cores()), size)
 
-    def _part(data: tf.data.Dataset, context: InputContext | None) -> tuple[tf.data.Dataset, int]:
+    def part(data: tf.data.Dataset, context: InputContext | None) -> tuple[tf.data.Dataset, int]:
         if context is None:
             return data, batch_size
         data = data.shard(context.num_input_pipelines, context.input_pipeline_id)
         return data, context.get_per_replica_batch_size(batch_size)
 
+    def train_from(
+        epoch: int, batch: int = 0, context: InputContext | None = None
+    ) -> tf.data.Dataset:
+        start = (epoch * steps_per_epoch + batch) * batch_size
+        return train(sequence(source, seed, start), context)
+
     return Dataset(
         name=name,
-        train=train(0, repeat=1),
-        train_from=train,
+        train=train(once(source, seed)),
+        train_from=train_from,
         test=test(),
         test_part=test,
         image_shape=(size, size, 3),
@@ -250,6 +260,11 @@ def load(
         test_size=sizes["test"],
         steps_per_epoch=steps_per_epoch,
         test_steps=-(-sizes["test"] // batch_size),
+        augmentations=changes.as_dict(),
+        left_out=source.left_out,
+        source=source,
+        test_image=whole,
+        train_image=augmented,
     )
 
 

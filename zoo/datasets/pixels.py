@@ -2,9 +2,9 @@
 
 `larq_reactnet._shared.photos` defines how an image becomes an input. Here it is called from
 TensorFlow's pipelines by `tf.numpy_function`, so that training sees exactly what `predict` makes of
-the same file: TensorFlow decodes JPEG with another transformation, and does not know EXIF, WebP and
-GIF of other channels. Pillow works outside of Python's lock, so that several images are prepared
-at once.
+the same file: TensorFlow decodes JPEG with another transformation by default, and does not know
+EXIF, WebP and GIF of other channels. Pillow works outside of Python's lock, so that several images
+are prepared at once. `cropping.py` has the one case in which TensorFlow decodes JPEG files.
 
 Images of a fixed size that are not larger than wanted, such as those of CIFAR-10 and the digits,
 are decoded and enlarged by TensorFlow's own operators, which give the same numbers and are faster.
@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-__all__ = ["center", "decoded", "random_crop", "shifted"]
+__all__ = ["center", "decoded", "random_crop", "shifted", "window"]
 
 PADDING = 4  # pixels on each side before the random crop, for images of 32x32
 # A random crop has a share of the image's area, and a ratio of width to height, in these ranges.
@@ -52,8 +52,24 @@ def center(image: tf.Tensor, size: int, crop: float, resize: str) -> tf.Tensor:
 
 def random_crop(image: tf.Tensor, size: int, seeds: tf.Tensor) -> tf.Tensor:
     """A part of `image`, of random place, size and form, as a square."""
+    begin, extent = window(tf.shape(image), seeds)
+    if image.shape[:2].is_fully_defined():
+        # In color first: of a slice, TensorFlow does not know the number of channels.
+        return _enlarged(tf.slice(_in_color(image), begin, extent), size)
+
+    def cut(pixels: np.ndarray, begin: np.ndarray, extent: np.ndarray) -> np.ndarray:
+        (top, left, _), (bottom, right, _) = begin, begin + np.minimum(extent, pixels.shape)
+        part = Image.fromarray(pixels).crop((left, top, right, bottom))  # slow with a slice
+        return photos.resized(part, size, size)
+
+    pixels = tf.numpy_function(cut, [image, begin, extent], tf.float32, stateful=False)
+    return tf.ensure_shape(pixels, (size, size, 3))
+
+
+def window(shape: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """A part of an image of a shape, of random place, size and form: its first pixel, its shape."""
     begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
-        tf.shape(image),
+        shape,
         tf.zeros((0, 0, 4)),
         seeds,
         area_range=CROP_AREA,
@@ -61,16 +77,7 @@ def random_crop(image: tf.Tensor, size: int, seeds: tf.Tensor) -> tf.Tensor:
         max_attempts=10,
         use_image_if_no_bounding_boxes=True,
     )
-    if image.shape[:2].is_fully_defined():
-        # In color first: of a slice, TensorFlow does not know the number of channels.
-        return _enlarged(tf.slice(_in_color(image), begin, extent), size)
-
-    def cut(pixels: np.ndarray, begin: np.ndarray, extent: np.ndarray) -> np.ndarray:
-        (top, left, _), (bottom, right, _) = begin, begin + np.minimum(extent, pixels.shape)
-        return photos.resized(Image.fromarray(pixels[top:bottom, left:right]), size, size)
-
-    pixels = tf.numpy_function(cut, [image, begin, extent], tf.float32, stateful=False)
-    return tf.ensure_shape(pixels, (size, size, 3))
+    return begin, extent
 
 
 def shifted(image: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:

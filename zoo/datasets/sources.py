@@ -3,19 +3,22 @@
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from larq_reactnet.zoo.datasets.pixels import decoded
+from larq_reactnet.zoo.datasets.cropping import random_crop_of
+from larq_reactnet.zoo.datasets.large import Large, Records
+from larq_reactnet.zoo.datasets.pixels import decoded, random_crop
 
 import numpy as np
 import tensorflow as tf
 
 __all__ = ["Source", "cores", "digits", "tfds_builder", "tfds_source"]
 
-CACHE_LIMIT = 2**30  # bytes of encoded images up to which a set is kept in memory, fully shuffled
+CACHE_LIMIT = 2**30  # bytes of encoded images that are in memory: a whole set, or to shuffle it
+SHUFFLE_BUFFER = 10_000  # encoded images, for sets that do not fit in memory
 PATIENCE = 5  # seconds for the first answer of the network
 
 
@@ -29,22 +32,48 @@ class Source:
             and not larger than wanted, or else is not known and has three channels.
         class_names: One name for each label.
         image_size: Height and width that the images are to get.
-        is_small: Whether all of `train` fits in memory.
+        large: The training images once more, if not all of `train` fits in memory.
+        crop: Function that gives a random part of an encoded image, of a size, by seeds; by default
+            that of the decoded image.
+        labels: Those of the images of each split, where they are known without reading images.
+        is_path: Whether an encoded image is the path of a file.
+        left_out: What is said of each file that cannot be read.
     """
 
     splits: dict[str, tf.data.Dataset]
     decode: Callable[[tf.Tensor], tf.Tensor]
     class_names: list[str]
     image_size: int
-    is_small: bool
+    large: Large | None = None
+    crop: Callable[[tf.Tensor, int, tf.Tensor], tf.Tensor] | None = None
+    labels: Mapping[str, np.ndarray] | None = None
+    is_path: bool = False
+    left_out: tuple[str, ...] = ()
+
+    def size(self, split: str) -> int:
+        """Number of images in a split."""
+        return int(self.splits[split].cardinality())
+
+    def random_crop(self, encoded: tf.Tensor, size: int, seeds: tf.Tensor) -> tf.Tensor:
+        """A random part of an encoded image as a square: float32, 0 to 255."""
+        if self.crop is not None:
+            return self.crop(encoded, size, seeds)
+        return random_crop(self.decode(encoded), size, seeds)
 
     def held_out(self, count: int) -> "Source":
         """This data set with the first `count` training images as its test images."""
-        train = self.splits["train"]
-        size = int(train.cardinality())
+        train, size = self.splits["train"], self.size("train")
         if not 0 < count < size:
             raise ValueError(f"`holdout` must leave some of {size:,} training images, got {count}.")
-        return replace(self, splits={"train": train.skip(count), "test": train.take(count)})
+        labels = self.labels and {
+            "train": self.labels["train"][count:],
+            "test": self.labels["train"][:count],
+        }
+        first, large = train.take(count), None
+        if self.large is not None:
+            first, large = self.large.held_out(count)
+        splits = {"train": train.skip(count), "test": first}
+        return replace(self, splits=splits, large=large, labels=labels)
 
 
 def cores() -> int:
@@ -62,20 +91,22 @@ def digits(image_size: int) -> Source:
     images = np.round(found.images[..., None] * (255 / 16)).astype(np.uint8)
     order = np.argsort(found.target, kind="stable")
     is_test = np.arange(len(order)) % 5 == 0
+    chosen = {"train": order[~is_test], "test": order[is_test]}
+    labels = {split: found.target[numbers] for split, numbers in chosen.items()}
     splits = {
-        split: tf.data.Dataset.from_tensor_slices((images[chosen], found.target[chosen]))
-        for split, chosen in (("train", order[~is_test]), ("test", order[is_test]))
+        split: tf.data.Dataset.from_tensor_slices((images[numbers], labels[split]))
+        for split, numbers in chosen.items()
     }
     names = [str(digit) for digit in found.target_names]
     if image_size >= images.shape[1]:
-        return Source(splits, lambda image: image, names, image_size, is_small=True)
+        return Source(splits, lambda image: image, names, image_size, labels=labels)
 
     # Smaller ones are made by Pillow, from images whose size TensorFlow does not know.
     splits = {
         split: data.map(lambda image, label: (tf.io.encode_png(image), label))
         for split, data in splits.items()
     }
-    return Source(splits, decoded, names, image_size, is_small=True)
+    return Source(splits, decoded, names, image_size, labels=labels)
 
 
 def tfds_builder(name: str, data_dir: str | Path | None) -> Any:
@@ -129,15 +160,36 @@ def tfds_source(
         )
         for key, split in (("train", "train"), ("test", test))
     }
+    large = None
     if is_small:
         splits = {key: data.cache() for key, data in splits.items()}
+    else:
+        large = _records(builder)
     image, label = builder.info.features["image"], builder.info.features["label"]
     height, width = image.shape[:2]
     if image_size is None:
         image_size = height if height is not None and height == width else default_size
     is_fixed = height is not None and width is not None and max(height, width) <= image_size
-    decode = image.decode_example if is_fixed else decoded
-    return Source(splits, decode, label.names, image_size, is_small)
+    if is_fixed:
+        return Source(splits, image.decode_example, label.names, image_size, large)
+    return Source(splits, decoded, label.names, image_size, large, random_crop_of)
+
+
+def _records(builder: Any) -> Records:
+    """The training images of a set that does not fit in memory.
+
+    Raises:
+        ValueError: If they are not in TFRecord files.
+    """
+    info = builder.info
+    if info.file_format.value != "tfrecord":
+        raise ValueError(
+            f"{info.name!r} is prepared in {builder.data_dir} as {info.file_format.value}: a set "
+            "of this size is read from tfrecord files only. Prepare it with file_format='tfrecord'."
+        )
+    count = sum(split.num_examples for split in info.splits.values())
+    buffer = min(SHUFFLE_BUFFER, max(1, CACHE_LIMIT * count // info.dataset_size))
+    return Records(builder, "train", buffer)
 
 
 def _check_network(builder: Any) -> None:

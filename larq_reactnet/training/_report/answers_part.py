@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
+from larq_reactnet._pictures import address
 from larq_reactnet.training._report.answers import Answers
-from larq_reactnet.training._report.pictures import address
 
 import numpy as np
 

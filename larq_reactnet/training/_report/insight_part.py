@@ -6,8 +6,8 @@ from html import escape
 from typing import Any
 
 from larq_reactnet._insight.records import Record, shares
+from larq_reactnet._pictures import heat
 from larq_reactnet.training._report.charts import COLORS, Band, Line, chart, spark
-from larq_reactnet.training._report.pictures import heat
 from larq_reactnet.training._report.reading import Ran
 
 import numpy as np

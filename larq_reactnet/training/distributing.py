@@ -150,9 +150,9 @@ def together(strategy: tf.distribute.Strategy) -> Iterator[None]:
     except (ValueError, TypeError, OSError, ImportError) as error:
         told(strategy, str(error))
         raise
-    for number, error in enumerate(told(strategy, None)):
-        if error is not None:
-            raise ValueError(f"Worker {number} cannot take part: {error}")
+    for number, reason in enumerate(told(strategy, None)):
+        if reason is not None:
+            raise ValueError(f"Worker {number} cannot take part: {reason}")
 
 
 def check_divisible(strategy: tf.distribute.Strategy, batch_size: int) -> None:

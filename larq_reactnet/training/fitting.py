@@ -138,10 +138,11 @@ def _told_why(model: tf.keras.Model, run: Run, number: int, kept: Checkpoints) -
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        is_of_tensorflow = isinstance(error, tf.errors.OpError)
-        if is_of_tensorflow and is_loss(model.distribute_strategy, error):
-            raise
-        reason = _reason(error.message) if is_of_tensorflow else str(error)
+        reason = str(error)
+        if isinstance(error, tf.errors.OpError):
+            if is_loss(model.distribute_strategy, error):
+                raise
+            reason = _reason(error.message)
         after = kept.progress
         is_new = not after.epochs and not after.batches
         checkpoint = "Nothing was kept yet" if is_new else f"The checkpoint after {after} is kept"

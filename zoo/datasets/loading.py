@@ -28,7 +28,7 @@ STATISTICS = {
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 Pair: TypeAlias = tuple[tf.Tensor, tf.Tensor]  # image and label
 Triple: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # and what was random
-InputContext = tf.distribute.InputContext
+InputContext: TypeAlias = tf.distribute.InputContext
 
 _NOT_MIRRORED = ("digits", "mnist", "svhn_cropped", "emnist")  # a mirrored digit is not a digit
 

@@ -24,6 +24,7 @@ from larq_reactnet import (  # noqa: E402
     regularizers,
 )
 from larq_reactnet._public import show_public  # noqa: E402
+from larq_reactnet.binarizing.rewriting import binarize_model  # noqa: E402
 from larq_reactnet.distillation import Distiller  # noqa: E402
 from larq_reactnet.packed import load_packed, save_packed  # noqa: E402
 from larq_reactnet.two_step import binarize_weights  # noqa: E402
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Distiller",
     "__version__",
+    "binarize_model",
     "binarize_weights",
     "callbacks",
     "converters",

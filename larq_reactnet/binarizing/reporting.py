@@ -83,10 +83,10 @@ class Binarization(Shown):
 
     def html(self) -> str:
         """A page for the browser."""
-        numbers = []
-        if self.before is not None and self.after is not None:
-            for name, before, after, unit in self._totals():
-                numbers.append((name, short(after, unit), f"{short(before, unit)} before"))
+        numbers = [
+            (name, short(after, unit), f"{short(before, unit)} before")
+            for name, before, after, unit in self._totals()
+        ]
         head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
         lines = []
         for layer, row in zip(self.layers, self._rows(), strict=True):
@@ -114,11 +114,10 @@ class Binarization(Shown):
         ]
         binary = sum(bool(layer.became) for layer in self.layers)
         lines.append(f"{binary} of {len(self.layers)} layers became binary ({self.style}).")
-        if self.before is not None and self.after is not None:
-            lines += [
-                f"{name:<15} {short(before, unit)} -> {short(after, unit)}"
-                for name, before, after, unit in self._totals()
-            ]
+        lines += [
+            f"{name:<15} {short(before, unit)} -> {short(after, unit)}"
+            for name, before, after, unit in self._totals()
+        ]
         return "\n".join(lines)
 
     def _rows(self) -> list[tuple[str, ...]]:
@@ -137,7 +136,8 @@ class Binarization(Shown):
         ]
 
     def _totals(self) -> list[tuple[str, float, float, str]]:
-        assert self.before is not None and self.after is not None
+        if self.before is None or self.after is None:
+            return []
         return [
             ("BOPs", self.before.bops, self.after.bops, ""),
             ("FLOPs", self.before.flops, self.after.flops, ""),

@@ -52,10 +52,10 @@ def binarize_model(
     | `"bnn_plus"` | `SwishSign(5)` | `BNNPlusSign(5, R1(1e-6))` | none | those of the model |
     | `"plain"` | `ste_sign` | `ste_sign` | none | those of the model |
 
-    A shortcut has no parameters: it is the identity, the 2x2 average at stride 2, and that twice in a
-    row where channels double. Where none of these fits, there is none. The basic block of a ResNet
-    gets one around each convolution in place of that around both, with average pooling before a real
-    1x1 convolution in place of the strided one, in the first two styles.
+    A shortcut has no parameters: it is the identity, the 2x2 average at stride 2, and that twice
+    side by side where channels double. Where none of these fits, there is none. In the first two
+    styles, the basic block of a ResNet gets one around each convolution in place of that around
+    both, with average pooling before a real 1x1 convolution in place of the strided one.
 
     A depthwise convolution becomes a full one, as in ReActNet, but stays real behind a layer that
     makes more than twice as many channels of what it takes, as in MobileNetV2.
@@ -70,20 +70,20 @@ def binarize_model(
         ```
 
     Args:
-        model: Functional or sequential model, trained or not. It is not changed. The layers of inner
-            models are layers of the new one.
+        model: Functional or sequential model, trained or not. It is not changed. The layers of
+            inner models are layers of the new one.
         style: One of those above.
         skip: Names of layers, or of inner models, that stay real.
         shortcuts: Whether convolutions get shortcuts that `model` does not have; by default as the
             style says.
         binary_weights: `False` for step 1 of two-step training, where weights are real.
-        input_quantizer: Name, instance or config of a binary quantizer in place of the style's. Each
-            layer gets its own.
+        input_quantizer: Name, instance or config of a binary quantizer in place of the style's.
+            Each layer gets its own.
         kernel_quantizer: The same for kernels.
         activation: `"rprelu"`, `"prelu"` or `None`, in place of the style's.
         widen: `True` makes every depthwise convolution a full one, `False` none.
-        report: Function that gets the `Binarization`, a table of what every layer became; by default it
-            is printed. `None` for silence.
+        report: Function that gets the `Binarization`, a table of what every layer became; by
+            default it is printed. `None` for silence.
 
     Raises:
         ValueError: If `model` is not functional or sequential, or has binary layers already, or no
@@ -166,7 +166,7 @@ def _skipped(model: tf.keras.Model, skip: Iterable[str]) -> set[str]:
 
 
 def _names(model: tf.keras.Model, prefix: str) -> dict[str, set[str]]:
-    """The names of layers and inner models, each with those that its layers may get by flattening."""
+    """The names of layers and inner models, each with what flattening may make of it."""
     names: dict[str, set[str]] = {}
     for layer in model.layers:
         if isinstance(layer, tf.keras.Model) and layer.inputs:

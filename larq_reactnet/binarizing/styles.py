@@ -27,7 +27,7 @@ class Style:
         branches: Whether twice the channels are two convolutions whose results are concatenated,
             as in ReActNet-A, and the shared sign of these, with a learnable shift before it.
         basic_blocks: Whether the basic block of a ResNet becomes two convolutions with a shortcut
-            each, and average pooling with a real 1x1 convolution takes the place of the strided one.
+            each, with average pooling and a real 1x1 convolution in place of a strided one.
         pad_values: What a convolution pads with.
         batch_norm: Constants of all batch normalizations. They are changed so that the function
             stays as it is.

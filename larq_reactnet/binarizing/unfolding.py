@@ -30,8 +30,9 @@ _KERNELS = (
 def unfolded(model: tf.keras.Model) -> tf.keras.Model:
     """A copy of `model` that computes the same.
 
-    The layers of inner models are its own. The activation of a convolution or dense layer is a layer
-    behind it, and a separable convolution is a depthwise and a 1x1 convolution, unless it is shared.
+    The layers of inner models are its own. The activation of a convolution or dense layer is a
+    layer behind it, and a separable convolution is a depthwise and a 1x1 convolution, unless it is
+    shared.
 
     Raises:
         ValueError: If a layer cannot be copied.

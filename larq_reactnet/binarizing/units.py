@@ -56,8 +56,8 @@ class Plan:
     Attributes:
         units: The units that become binary, by their calls.
         reasons: For the other layers with weights: the call, and why it stays real.
-        around: For the first unit of a basic block, the projection in the shortcut around both; None
-            for the identity. For the second unit it is None.
+        around: For the first unit of a basic block, the projection in the shortcut around both;
+            None for the identity. For the second unit it is None.
         sums: The additions of these blocks, which are left out, with what is in their place.
         replaced: The activations that become that of the style.
         omitted: The activations that are left out.
@@ -88,9 +88,8 @@ def planned(network: Network, style: Style, choice: Choice, activation: str | No
                 plan.units[call] = _unit(call, network)
             else:
                 plan.reasons.append((call, reason))
-        elif any(weight.shape.rank > 1 for weight in call.layer.trainable_weights):
-            if not is_activation(call.layer):
-                plan.reasons.append((call, f"{type(call.layer).__name__} has no binary form"))
+        elif _multiplies(call.layer):
+            plan.reasons.append((call, f"{type(call.layer).__name__} has no binary form"))
     if style.basic_blocks:
         for call in network.calls:
             _find_block(call, network, plan)
@@ -98,6 +97,12 @@ def planned(network: Network, style: Style, choice: Choice, activation: str | No
         if is_activation(call.layer):
             _find_activation(call, network, plan, activation)
     return plan
+
+
+def _multiplies(layer: tf.keras.layers.Layer) -> bool:
+    """Whether `layer` has weights that are no numbers of channels, in no kernel of its own."""
+    has_matrix = any(weight.shape.rank > 1 for weight in layer.trainable_weights)
+    return has_matrix and not is_activation(layer)
 
 
 def _unit(call: Call, network: Network) -> Unit:
@@ -195,8 +200,8 @@ def _projected(tensor: KerasTensor, network: Network) -> Unit | None:
 def _find_activation(call: Call, network: Network, plan: Plan, activation: str | None) -> None:
     """Say what becomes of an activation.
 
-    Behind a binary convolution it becomes that of the style. Behind a real one it is left out if only
-    signs follow: a sign is an activation itself, and it would be +1 everywhere behind a ReLU.
+    Behind a binary convolution it becomes that of the style. Behind a real one it is left out if
+    only signs follow: a sign is an activation itself, and behind a ReLU it would always be +1.
     """
     behind = list(network.kernels_behind(call))
     projections = {unit.call for unit in plan.around.values() if unit is not None}

@@ -16,8 +16,8 @@ _BESIDE = 0.01
 def kernel_of(layer: tf.keras.layers.Layer, kind: str, image: Shape) -> np.ndarray:
     """The kernel of a full convolution, of shape (height, width, channels in, channels out).
 
-    That of a depthwise convolution is the diagonal, with small random numbers beside it: zeros would
-    all become +1 when they become binary. That of a dense layer covers the whole of an `image`.
+    That of a depthwise convolution is the diagonal, with small random numbers beside it: zeros
+    would all become +1 when they become binary. That of a dense layer covers the whole of an `image`.
 
     Args:
         layer: The real layer.
@@ -61,7 +61,7 @@ class Norm:
 def norm_of(
     layer: tf.keras.layers.Layer | None, bias: np.ndarray | None, channels: int, epsilon: float
 ) -> Norm:
-    """The weights of a batch normalization that has `epsilon`, and a convolution without bias before.
+    """The weights of a batch normalization with `epsilon`, behind a convolution without bias.
 
     Args:
         layer: The batch normalization that does the same behind a convolution with `bias`; None for
@@ -81,8 +81,8 @@ def norm_of(
 def restyled(layer: tf.keras.layers.Layer, epsilon: float) -> Norm:
     r"""The weights with which a batch normalization that has `epsilon` computes what `layer` does.
 
-    The variance becomes \\(\max(0, \sigma^2 + \epsilon - \epsilon')\\), and what is cut off goes into
-    the scale.
+    The variance becomes \\(\max(0, \sigma^2 + \epsilon - \epsilon')\\), and what is cut off goes
+    into the scale.
     """
     variance = np.asarray(layer.moving_variance)
     before = variance.astype(np.float64) + layer.epsilon

@@ -23,8 +23,8 @@ class Recalibration(Shown):
     Attributes:
         batches: Number of batches that they were estimated on.
         layers: For each batch normalization its name; how far its mean has moved, in standard
-            deviations as they were, averaged over channels; and by what factor its standard deviation
-            has changed, as the geometric mean over channels.
+            deviations as they were, averaged over channels; and by what factor its standard
+            deviation has changed, as the geometric mean over channels.
     """
 
     batches: int
@@ -135,10 +135,10 @@ class _Statistics:
 
 def _batches(model: tf.keras.Model, data: Any, limit: int | None) -> Iterator[list[Any]]:
     """The inputs of each batch."""
-    if isinstance(data, np.ndarray | tf.Tensor):
-        data = (data[start : start + _BATCH] for start in range(0, len(data), _BATCH))
     several = len(model.inputs) > 1
     batches: Iterable[Any] = data
+    if isinstance(data, np.ndarray | tf.Tensor):
+        batches = (data[start : start + _BATCH] for start in range(0, len(data), _BATCH))
     for index, batch in enumerate(batches):
         if index == limit:
             return

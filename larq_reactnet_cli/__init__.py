@@ -5,6 +5,7 @@ It is a package of its own, and its modules import the library inside of functio
 """
 
 from larq_reactnet_cli._benchmark import benchmark
+from larq_reactnet_cli._binarize import binarize
 from larq_reactnet_cli._check import check
 from larq_reactnet_cli._export import export
 from larq_reactnet_cli._inspect import inspect
@@ -43,6 +44,7 @@ COMMANDS = (
     recipes,
     evaluate,
     report,
+    binarize,
     check,
     export,
     inspect,

@@ -50,7 +50,7 @@ def test_the_papers_networks(real, paper, style, options, rng):
     """The same operations and weights and, given these, the same outputs."""
     shape = (64, 64, 3)
     arguments = {"input_shape": shape, "num_classes": 10, **options}
-    mine, report = binarized(lr.zoo.create(real, **arguments), style)
+    mine, _ = binarized(lr.zoo.create(real, **arguments), style)
     theirs = lr.zoo.create(paper, **arguments)
     assert ops(mine) == ops(theirs)
     assert mine.count_params() == theirs.count_params()
@@ -120,7 +120,7 @@ def test_every_style_and_both_steps(style):
 
 
 def test_weights_are_carried_over(rng):
-    """Kernels as they are, a bias as part of the mean, and constants without changing the function."""
+    """Kernels as they are, a bias in the mean, and other constants for the same function."""
     inputs = layers.Input((8, 8, 4))
     x = layers.Conv2D(4, 3, padding="same", name="stem")(inputs)
     x = layers.Conv2D(4, 3, padding="same", name="conv")(x)

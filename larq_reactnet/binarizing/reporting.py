@@ -153,7 +153,7 @@ def described(
     network: Network, plan: Plan, writer: Writer, binary: tf.keras.Model, style: str
 ) -> Binarization:
     """What became of the layers of `network` in the model `binary`."""
-    reasons = {call: reason for call, reason in plan.reasons}
+    reasons = dict(plan.reasons)
     rows = []
     for call in network.calls:
         if call in plan.units:

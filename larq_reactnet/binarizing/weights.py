@@ -17,7 +17,7 @@ def kernel_of(layer: tf.keras.layers.Layer, kind: str, image: Shape) -> np.ndarr
     """The kernel of a full convolution, of shape (height, width, channels in, channels out).
 
     That of a depthwise convolution is the diagonal, with small random numbers beside it: zeros
-    would all become +1 when they become binary. That of a dense layer covers the whole of an `image`.
+    would all become +1 when they become binary. That of a dense layer covers a whole `image`.
 
     Args:
         layer: The real layer.

@@ -188,8 +188,8 @@ class Writer:
             pad_values=1.0 if is_tiny else style.pad_values,
             dilation_rate=getattr(layer, "dilation_rate", 1),
             use_bias=False,
-            input_quantizer=input_quantizer,
-            kernel_quantizer=self._form.kernel_quantizer(),
+            input_quantizer=_of_policy(input_quantizer, layer),
+            kernel_quantizer=_of_policy(self._form.kernel_quantizer(), layer),
             kernel_initializer=_initializer(layer),
             kernel_regularizer=getattr(layer, "kernel_regularizer", None),
             # The papers' code does not clip. There, a weight outside of [-1, 1] gets no gradient.
@@ -310,6 +310,14 @@ def _flat(unit: Unit, x: KerasTensor) -> KerasTensor:
     return layers.Flatten(name=f"{layer.name}_flat", dtype=layer.dtype_policy)(x)
 
 
+def _of_policy(quantizer: Quantizer, layer: tf.keras.layers.Layer) -> Quantizer:
+    """The quantizer with the policy of `layer`, not that of the moment."""
+    found = lq.quantizers.get(quantizer)
+    if not isinstance(found, tf.keras.layers.Layer):
+        return found
+    return clone(found, dtype=layer.dtype_policy.name)
+
+
 def _like(layer: tf.keras.layers.Layer, call: Call) -> tf.keras.layers.Layer:
     """`layer` with the policy of another."""
-    return type(layer).from_config({**layer.get_config(), "dtype": call.layer.dtype_policy})
+    return clone(layer, dtype=call.layer.dtype_policy.name)

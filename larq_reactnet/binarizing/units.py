@@ -161,7 +161,11 @@ def _find_block(call: Call, network: Network, plan: Plan) -> None:
         if activation is None or not is_activation(activation.layer):
             continue
         first = ends.get(id(origin(activation.inputs[0])))
-        if first is None or network.graph.only_taker(activation) != _start(second, network):
+        if (
+            second is None
+            or first is None
+            or network.graph.only_taker(activation) != _start(second, network)
+        ):
             continue
         projection = _projected(beside, network)
         start = beside if projection is None else projection.source
@@ -174,10 +178,8 @@ def _find_block(call: Call, network: Network, plan: Plan) -> None:
         return
 
 
-def _start(unit: Unit | None, network: Network) -> Call | None:
+def _start(unit: Unit, network: Network) -> Call:
     """The first call of a unit."""
-    if unit is None:
-        return None
     return network.graph.source(unit.call.inputs[0]) if unit.is_padded else unit.call
 
 

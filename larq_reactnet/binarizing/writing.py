@@ -211,7 +211,7 @@ class Writer:
             return x
         old = None if unit.norm is None else unit.norm.layer
         name = self._new_name(f"{layer.name}{end}_bn") if old is None else old.name + end
-        constants = {"name": name, **self._constants(old)}
+        constants: dict[str, Any] = {"name": name, **self._constants(old)}
         if old is None:
             norm = layers.BatchNormalization(**constants, dtype=layer.dtype_policy)
         else:
@@ -227,7 +227,8 @@ class Writer:
         old: tf.keras.layers.Layer,
     ) -> KerasTensor:
         """A batch normalization of the model with the constants of the style."""
-        norm = clone(old, **self._constants(old))
+        constants: dict[str, Any] = self._constants(old)
+        norm = clone(old, **constants)
         x = norm(x)
         norm.set_weights(restyled(old, norm.epsilon).weights())
         return x

@@ -59,19 +59,18 @@ def naive(model: tf.keras.Model) -> tf.keras.Model:
     return twin
 
 
-def accuracy(
-    model: tf.keras.Model, train: tf.data.Dataset, test: tf.data.Dataset, epochs: int
-) -> float:
+def accuracy(model: tf.keras.Model, data: lr.zoo.datasets.Dataset, epochs: int) -> float:
     """The accuracy on the test images after `epochs`."""
-    steps = epochs * int(train.cardinality())
+    steps = epochs * data.steps_per_epoch
     rate = tf.keras.optimizers.schedules.CosineDecay(1e-3, max(1, steps))
     loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(tf.keras.optimizers.Adam(rate), loss, metrics=["accuracy"])
-    model.fit(train, epochs=epochs, verbose=0)
-    return float(model.evaluate(test, verbose=0)[1])
+    model.fit(data.train, epochs=epochs, verbose=0)
+    return float(model.evaluate(data.test, verbose=0)[1])
 
 
 def main() -> None:
+    """Measure, print and write."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -93,11 +92,11 @@ def main() -> None:
     found: dict[str, list[float]] = {name: [] for name in ("float", *ways)}
     for seed in tqdm(range(arguments.seeds), unit="seed"):
         tf.keras.utils.set_random_seed(seed)
-        model = float_network(data.image_shape, data.num_classes, arguments.width)
-        found["float"].append(accuracy(model, data.train, data.test, arguments.epochs))
+        model = float_network(data.image_shape, len(data.class_names), arguments.width)
+        found["float"].append(accuracy(model, data, arguments.epochs))
         for name, way in tqdm(ways.items(), leave=False):
             tf.keras.utils.set_random_seed(seed)
-            found[name].append(accuracy(way(model), data.train, data.test, arguments.epochs))
+            found[name].append(accuracy(way(model), data, arguments.epochs))
     rows = [
         {"network": name, **{f"seed {i}": f"{100 * a:.1f} %" for i, a in enumerate(numbers)}}
         | {"mean": f"{100 * np.mean(numbers):.1f} %"}

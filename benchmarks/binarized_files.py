@@ -1,8 +1,8 @@
 """Keras's own applications made binary: what becomes of them, and whether they become files.
 
-Each is built with random weights, made binary, trained for one step, checked and exported. The table
-says how many of its layers became binary, how many weights got no gradient or one that is not finite,
-how many findings of `check` are left to the user, and how many convolutions of the file are
+Each is built with random weights, made binary, differentiated, checked and exported. The table
+says how many of its layers became binary, how many weights got no gradient or one that is not
+finite, how many findings of `check` are left to the user, and how many convolutions of the file are
 binary ones of Larq Compute Engine: it must be the number of binary convolutions in the model.
 """
 
@@ -70,6 +70,7 @@ def measured(name: str, style: str, size: int, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Measure, print and write."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -20,6 +20,7 @@ SHAPE = (32, 32, 3)
 PAPERS = [
     ("mobilenet_v1", "reactnet_a", "reactnet", {"width": 0.25}),
     ("resnet18", "reactnet_18", "reactnet", {"width": 0.125}),
+    ("resnet34", "reactnet_34", "reactnet", {"width": 0.125}),
     ("resnet34", "birealnet34", "birealnet", {"width": 0.125}),
     ("resnet18", "bnn_plus_resnet18", "bnn_plus", {"width": 0.125}),
 ]

@@ -6,13 +6,13 @@ operators, which are up to 32 times larger, and does not say so. It gets some la
 example, it takes a ternary input quantizer for a sign.
 """
 
+from larq_reactnet._graph.graph import graphs
+from larq_reactnet._graph.parts import is_functional
 from larq_reactnet._keras import refuse_keras_3
 from larq_reactnet.converters._faults.costs import costs
 from larq_reactnet.converters._faults.finding import Finding
 from larq_reactnet.converters._faults.kernels import missing_kernels
 from larq_reactnet.converters._faults.rules import faults, is_binary_convolution
-from larq_reactnet.converters._keras.graph import graphs
-from larq_reactnet.converters._keras.parts import is_functional
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.match import match, oddly_fused
 from larq_reactnet.converters.curing import cure

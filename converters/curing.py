@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from larq_reactnet._graph.calls import Call, KerasTensor, Tensors, rebuild, run_call
+from larq_reactnet._graph.graph import Graph
 from larq_reactnet.converters._faults.finding import Fault
 from larq_reactnet.converters._faults.kernels import missing_kernels
 from larq_reactnet.converters._faults.loops import as_loop, unrolled
@@ -31,8 +33,6 @@ from larq_reactnet.converters._faults.rewrites import (
 from larq_reactnet.converters._faults.rules import faults
 from larq_reactnet.converters._faults.signs import gives_one, is_sign
 from larq_reactnet.converters._faults.steps import as_signs
-from larq_reactnet.converters._keras.calls import Call, KerasTensor, Tensors, rebuild, run_call
-from larq_reactnet.converters._keras.graph import Graph
 
 import larq as lq
 import tensorflow as tf

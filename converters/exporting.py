@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from larq_reactnet._files import check_writable, replacing
-from larq_reactnet.converters._keras.calls import flattened
+from larq_reactnet._graph.calls import flattened
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.match import match
 from larq_reactnet.converters.checking import Finding, binary_convolutions, check

@@ -23,6 +23,17 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from larq_reactnet._graph.calls import (
+    Call,
+    KerasTensor,
+    Tensors,
+    calls_in,
+    clone,
+    consumers,
+    model_of,
+    new_inputs,
+    run_call,
+)
 from larq_reactnet.converters._folding.join import join
 from larq_reactnet.converters._folding.layers import (
     absorber,
@@ -44,17 +55,6 @@ from larq_reactnet.converters._folding.values import (
     Sum,
     Value,
     WithBias,
-)
-from larq_reactnet.converters._keras.calls import (
-    Call,
-    KerasTensor,
-    Tensors,
-    calls_in,
-    clone,
-    consumers,
-    model_of,
-    new_inputs,
-    run_call,
 )
 from larq_reactnet.layers import LearnableBias, RPReLU
 

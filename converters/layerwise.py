@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from larq_reactnet._latent import binary_kernel
-from larq_reactnet.converters._keras.calls import (
+from larq_reactnet._graph.calls import (
     Call,
     calls_in,
     consumers,
@@ -20,6 +19,7 @@ from larq_reactnet.converters._keras.calls import (
     rebuild,
     run_call,
 )
+from larq_reactnet._latent import binary_kernel
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.alone import alone
 from larq_reactnet.converters._tflite.match import BinaryOp, binary_ops, match, unpack

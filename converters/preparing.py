@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from larq_reactnet._graph.calls import call_again, flattened, model_of, new_inputs
+from larq_reactnet._graph.float32 import in_float32, other_policies
+from larq_reactnet._graph.parts import hidden_parts, is_functional
 from larq_reactnet._latent import latent
 from larq_reactnet.converters._faults.finding import Finding
-from larq_reactnet.converters._keras.calls import call_again, flattened, model_of, new_inputs
-from larq_reactnet.converters._keras.float32 import in_float32, other_policies
-from larq_reactnet.converters._keras.parts import hidden_parts, is_functional
 from larq_reactnet.converters.converting import ExportError
 
 import numpy as np

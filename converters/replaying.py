@@ -23,10 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from larq_reactnet._latent import latent
-from larq_reactnet._tables import Shown
-from larq_reactnet.converters._faults.signs import is_sign
-from larq_reactnet.converters._keras.calls import (
+from larq_reactnet._graph.calls import (
     Call,
     KerasTensor,
     Quantizer,
@@ -38,7 +35,10 @@ from larq_reactnet.converters._keras.calls import (
     new_inputs,
     run_call,
 )
-from larq_reactnet.converters._keras.graph import Graph
+from larq_reactnet._graph.graph import Graph
+from larq_reactnet._latent import latent
+from larq_reactnet._tables import Shown
+from larq_reactnet.converters._faults.signs import is_sign
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.match import BinaryOp
 from larq_reactnet.converters._tflite.signs import with_signs

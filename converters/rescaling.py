@@ -7,7 +7,7 @@ and the file is compared with it.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from larq_reactnet.converters._keras.calls import new_inputs
+from larq_reactnet._graph.calls import new_inputs
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters.metadata import Metadata
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from larq_reactnet.converters._keras.endings import endings
+from larq_reactnet._graph.endings import endings
 from larq_reactnet.distillation import Distiller
 
 import numpy as np

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from larq_reactnet.converters._keras.calls import float64_errors, rebuild
+from larq_reactnet._graph.calls import float64_errors, rebuild
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters.agreement import Agreement
 from larq_reactnet.converters.feeding import Inputs, batches, listed, of_types

@@ -24,8 +24,10 @@ from larq_reactnet import (  # noqa: E402
     regularizers,
 )
 from larq_reactnet._public import show_public  # noqa: E402
+from larq_reactnet.binarizing.rewriting import binarize_model  # noqa: E402
 from larq_reactnet.distillation import Distiller  # noqa: E402
 from larq_reactnet.packed import load_packed, save_packed  # noqa: E402
+from larq_reactnet.recalibrating import recalibrate  # noqa: E402
 from larq_reactnet.two_step import binarize_weights  # noqa: E402
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Distiller",
     "__version__",
+    "binarize_model",
     "binarize_weights",
     "callbacks",
     "converters",
@@ -44,6 +47,7 @@ __all__ = [
     "metrics",
     "profiling",
     "quantizers",
+    "recalibrate",
     "regularizers",
     "save_packed",
     "training",

@@ -5,6 +5,7 @@ It is a package of its own, and its modules import the library inside of functio
 """
 
 from larq_reactnet_cli._benchmark import benchmark
+from larq_reactnet_cli._binarize import binarize
 from larq_reactnet_cli._check import check
 from larq_reactnet_cli._data import data
 from larq_reactnet_cli._export import export
@@ -46,6 +47,7 @@ COMMANDS = (
     recipes,
     evaluate,
     report,
+    binarize,
     check,
     export,
     inspect,

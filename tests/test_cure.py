@@ -195,7 +195,7 @@ def test_one_dimension_that_cannot_be_a_plane():
 
 
 def test_map_of_constants_in_a_model_that_is_built_again(rng):
-    from larq_reactnet.converters._keras.calls import rebuild
+    from larq_reactnet._graph.calls import rebuild
 
     model = randomized(model_of(conv(padding="same"), shape=(2, 2, 4)), rng)
     images = noise(model, rng)

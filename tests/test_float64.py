@@ -1,8 +1,8 @@
 """Two networks in float64, where rounding decides nothing."""
 
 import larq_reactnet as lr
+from larq_reactnet._graph.calls import rebuild
 from larq_reactnet.converters import convert, export, fold, verify_in_float64, verify_layers
-from larq_reactnet.converters._keras.calls import rebuild
 
 import numpy as np
 import pytest

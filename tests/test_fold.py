@@ -1,8 +1,8 @@
 """Folding is exact: in float64, on networks of the zoo and on random graphs of their layers."""
 
 import larq_reactnet as lr
+from larq_reactnet._graph.calls import rebuild
 from larq_reactnet.converters import count_operators, fold
-from larq_reactnet.converters._keras.calls import rebuild
 
 import larq as lq
 import numpy as np

@@ -1,7 +1,7 @@
 """How outputs are compared, against NumPy and SciPy; and that rounding stays below its bound."""
 
 import larq_reactnet as lr  # noqa: F401
-from larq_reactnet.converters._keras.calls import rebuild
+from larq_reactnet._graph.calls import rebuild
 from larq_reactnet.converters.judging import (
     compare,
     is_close,

@@ -3,6 +3,7 @@
 import importlib
 
 import larq_reactnet as lr
+from larq_reactnet._graph.calls import flattened, rebuild
 from larq_reactnet.converters import (
     ExportError,
     LayerError,
@@ -14,7 +15,6 @@ from larq_reactnet.converters import (
     predict_tflite,
     verify_layers,
 )
-from larq_reactnet.converters._keras.calls import flattened, rebuild
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.match import binary_ops
 

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import larq_reactnet as lr
-from larq_reactnet.converters._keras.calls import rebuild
+from larq_reactnet._graph.calls import rebuild
 from larq_reactnet.zoo import pretrained
 from larq_reactnet_cli import main
 

@@ -1,9 +1,9 @@
 """Binary convolutions that are right, but slower or larger than need be."""
 
+from larq_reactnet._graph.calls import Call
+from larq_reactnet._graph.graph import Graph
 from larq_reactnet.converters._faults.finding import Finding
 from larq_reactnet.converters._faults.padding import same, sizes_of, window_of
-from larq_reactnet.converters._keras.calls import Call
-from larq_reactnet.converters._keras.graph import Graph
 from larq_reactnet.converters._lce import WORD
 
 import tensorflow as tf

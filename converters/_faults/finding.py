@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from larq_reactnet.converters._keras.calls import Call
+from larq_reactnet._graph.calls import Call
 
 import tensorflow as tf
 

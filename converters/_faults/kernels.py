@@ -13,6 +13,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from larq_reactnet._graph.calls import Call, KerasTensor, run_in_inference
+from larq_reactnet._graph.graph import Graph
 from larq_reactnet.converters._faults.finding import Fault, Finding
 from larq_reactnet.converters._faults.known import (
     GOOD_ACTIVATIONS,
@@ -29,8 +31,6 @@ from larq_reactnet.converters._faults.loops import (
 from larq_reactnet.converters._faults.parts import by_parts
 from larq_reactnet.converters._faults.rules import is_binary_convolution
 from larq_reactnet.converters._faults.trying import Trial, try_function
-from larq_reactnet.converters._keras.calls import Call, KerasTensor, run_in_inference
-from larq_reactnet.converters._keras.graph import Graph
 from larq_reactnet.converters._lce import BCONV2D, BMAXPOOL2D, DEQUANTIZE, QUANTIZE
 
 import larq as lq

@@ -1,6 +1,6 @@
 """Layers and functions of real numbers that LCE is known to convert rightly."""
 
-from larq_reactnet.converters._keras.calls import Call
+from larq_reactnet._graph.calls import Call
 from larq_reactnet.layers import LearnableBias, Rotate180, RPReLU
 
 import larq as lq

@@ -13,7 +13,7 @@ computes other numbers after the first input. Recurrent layers that are unrolled
 
 from typing import Any
 
-from larq_reactnet.converters._keras.calls import clone
+from larq_reactnet._graph.calls import clone
 
 import tensorflow as tf
 

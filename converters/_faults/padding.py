@@ -9,7 +9,7 @@ if the last rows of a padding are never read, the fused convolution starts at an
 import inspect
 from dataclasses import dataclass
 
-from larq_reactnet.converters._keras.calls import Call, KerasTensor
+from larq_reactnet._graph.calls import Call, KerasTensor
 
 import numpy as np
 import tensorflow as tf

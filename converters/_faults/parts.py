@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from larq_reactnet._graph.calls import Call, KerasTensor
 from larq_reactnet.converters._faults.rewrites import again
-from larq_reactnet.converters._keras.calls import Call, KerasTensor
 
 import larq as lq
 import numpy as np

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from larq_reactnet._graph.calls import KerasTensor, clone, functions_of
 from larq_reactnet._latent import binary_kernel, latent
 from larq_reactnet.converters._faults.padding import (
     Amounts,
@@ -11,7 +12,6 @@ from larq_reactnet.converters._faults.padding import (
     sizes_of,
     window_of,
 )
-from larq_reactnet.converters._keras.calls import KerasTensor, clone, functions_of
 
 import larq as lq
 import numpy as np

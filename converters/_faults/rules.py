@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from larq_reactnet._graph.calls import Call, KerasTensor, run_in_inference
+from larq_reactnet._graph.graph import Graph
 from larq_reactnet.converters._faults.finding import Fault, Finding
 from larq_reactnet.converters._faults.padding import (
     is_shifted,
@@ -30,8 +32,6 @@ from larq_reactnet.converters._faults.signs import (
     is_sign,
 )
 from larq_reactnet.converters._faults.steps import as_signs, threshold_of
-from larq_reactnet.converters._keras.calls import Call, KerasTensor, run_in_inference
-from larq_reactnet.converters._keras.graph import Graph
 from larq_reactnet.converters._lce import WORD
 
 import larq as lq

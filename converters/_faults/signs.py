@@ -5,9 +5,9 @@ These are inputs that are signs, and kernels with one magnitude in each filter.
 
 from typing import Any, NamedTuple
 
+from larq_reactnet._graph.calls import Quantizer
 from larq_reactnet._latent import binary_kernel
 from larq_reactnet.converters._faults.trying import try_function
-from larq_reactnet.converters._keras.calls import Quantizer
 from larq_reactnet.converters._lce import BCONV2D, SAME_MAGNITUDE
 from larq_reactnet.profiling import KERNELS
 from larq_reactnet.quantizers import BNNPlusSwishSign, RSign, swish_sign

@@ -12,9 +12,9 @@ The last sum is a binary convolution, and the rest is a batch normalization of i
 
 from typing import Any
 
+from larq_reactnet._graph.calls import KerasTensor, Quantizer, clone
 from larq_reactnet._latent import binary_kernel, latent
 from larq_reactnet.converters._faults.rewrites import activated, plain_sign, without_bias
-from larq_reactnet.converters._keras.calls import KerasTensor, Quantizer, clone
 
 import larq as lq
 import tensorflow as tf

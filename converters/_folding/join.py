@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from larq_reactnet._graph.calls import clone
 from larq_reactnet.converters._folding.layers import (
     absorber,
     bias_of,
@@ -13,7 +14,6 @@ from larq_reactnet.converters._folding.layers import (
     with_bias,
 )
 from larq_reactnet.converters._folding.values import Concat, Ref, Sum, Value, WithBias
-from larq_reactnet.converters._keras.calls import clone
 
 import larq as lq
 import numpy as np

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from larq_reactnet._graph.calls import Call, KerasTensor
 from larq_reactnet._latent import latent
-from larq_reactnet.converters._keras.calls import Call, KerasTensor
 from larq_reactnet.layers import RPReLU
 from larq_reactnet.quantizers import RSign
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from larq_reactnet._graph.calls import KerasTensor, clone
 from larq_reactnet.converters._folding.layers import (
     bias_of,
     other_weights,
@@ -17,7 +18,6 @@ from larq_reactnet.converters._folding.layers import (
     value_of,
     with_bias,
 )
-from larq_reactnet.converters._keras.calls import KerasTensor, clone
 from larq_reactnet.layers import LearnableBias
 
 import numpy as np

@@ -6,7 +6,7 @@ XLA runs what is exported as a function of values only, without the model.
 import json
 
 import larq_reactnet as lr
-from larq_reactnet.converters._keras.calls import rebuild
+from larq_reactnet._graph.calls import rebuild
 from larq_reactnet.training.compiling import compiled
 from larq_reactnet.zoo.recipes import Recipe, Step
 

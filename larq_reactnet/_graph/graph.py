@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from larq_reactnet._graph.calls import Call, KerasTensor, calls_in, consumers
 from larq_reactnet._keras import refuse_keras_3
-from larq_reactnet.converters._keras.calls import Call, KerasTensor, calls_in, consumers
 
 import tensorflow as tf
 

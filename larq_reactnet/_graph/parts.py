@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from larq_reactnet.converters._keras.calls import calls_in
+from larq_reactnet._graph.calls import calls_in
 from larq_reactnet.profiling import KERNELS
 
 import larq as lq

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from larq_reactnet.converters._keras.calls import KerasTensor
-from larq_reactnet.converters._keras.graph import Graph
+from larq_reactnet._graph.calls import KerasTensor
+from larq_reactnet._graph.graph import Graph
 
 import tensorflow as tf
 

@@ -40,7 +40,7 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One call of a layer in a model.
+    """One call of a layer in a model. Two are equal if they give the same tensors.
 
     Attributes:
         layer: The layer; one that is shared has several calls.
@@ -53,6 +53,12 @@ class Call:
     inputs: tuple[Any, ...]
     outputs: tuple[Any, ...]
     arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Call) and self.outputs[0] is other.outputs[0]
+
+    def __hash__(self) -> int:
+        return id(self.outputs[0])
 
 
 def calls_in(model: tf.keras.Model) -> list[Call]:

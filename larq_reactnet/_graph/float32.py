@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from larq_reactnet.converters._keras.calls import Call, Tensors, flattened, rebuild, run_call
+from larq_reactnet._graph.calls import Call, Tensors, flattened, rebuild, run_call
 
 import tensorflow as tf
 

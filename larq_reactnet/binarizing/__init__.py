@@ -1,0 +1,7 @@
+"""Real networks as binary ones."""
+
+from larq_reactnet.binarizing.reporting import Binarization, BinarizedLayer
+from larq_reactnet.binarizing.rewriting import binarize_model
+from larq_reactnet.binarizing.styles import STYLES
+
+__all__ = ["STYLES", "Binarization", "BinarizedLayer", "binarize_model"]

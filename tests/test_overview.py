@@ -109,7 +109,7 @@ def test_training_says_it_first(photos, tmp_path, capsys, monkeypatch):
     def stop(*arguments, **options):
         raise StopError
 
-    monkeypatch.setattr("larq_reactnet.training.loop._fit", stop)
+    monkeypatch.setattr("larq_reactnet.training.loop.fit", stop)
     recipe = two_step("bnn_plus_dorefanet", dataset=str(photos), options={"width": 0.1})
     with pytest.raises(StopError):
         lr.training.train(recipe, tmp_path / "run")

@@ -11,6 +11,7 @@
 | `history.csv`, `history.png` | the metrics of every epoch |
 | `insight.jsonl` | what `callbacks.BinaryInsight` saw in every epoch |
 | `logs/` | all of that for TensorBoard |
+| `teacher_logits.safetensors` | what the teacher says of each image, if no image is augmented |
 | `report.html` | the page that `larq-reactnet report` writes |
 | `checkpoint/` | what an interrupted training resumes from, or a longer one |
 | `.lock` | held by the process that trains |

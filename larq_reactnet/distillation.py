@@ -30,6 +30,8 @@ class Distiller(tf.keras.Model):
     validation, metrics and what is saved concern the student alone, and the teacher is frozen and
     runs in inference mode.
 
+    Where the teacher's logits are known, batches `(x, (y, logits))` save computing them.
+
     !!! example
         ```python
         distiller = lr.Distiller(student, teacher)
@@ -131,7 +133,10 @@ class Distiller(tf.keras.Model):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step of `fit`: the student learns from one batch."""
         x, y, sample_weight = tf.keras.utils.unpack_x_y_sample_weight(data)
-        teacher_logits = self.teacher_logits(x)
+        if isinstance(y, tuple):
+            y, teacher_logits = y
+        else:
+            teacher_logits = self.teacher_logits(x)
         with tf.GradientTape() as tape:
             logits = _full_precision(self.student(x, training=True))
             loss, distribution_loss = self.distillation_loss(

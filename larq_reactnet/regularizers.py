@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from larq_reactnet._fused import at_least_float32
+from larq_reactnet._penalties import absolute, squared
 
 import larq as lq
 import numpy as np
@@ -42,6 +43,9 @@ class ScaledRegularizer(tf.keras.regularizers.Regularizer, tf.Module):
     # of the layer, also not of a frozen one, of which Keras takes all variables.
     variables = trainable_variables = non_trainable_variables = ()
 
+    # The sum of all penalties in one loop over the weights, for one alpha or one for each filter.
+    _summed: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
+
     def __init__(self, strength: float = 1e-6, alpha: Alpha = 1.0):
         super().__init__()
         if not 0 <= strength < float("inf"):
@@ -67,8 +71,12 @@ class ScaledRegularizer(tf.keras.regularizers.Regularizer, tf.Module):
         x = tf.cast(x, at_least_float32(x.dtype))
         if alpha is None:
             alpha = self._value_of_alpha()
-        distance = tf.cast(alpha, x.dtype) - tf.abs(x)
-        return tf.cast(self.strength, x.dtype) * tf.reduce_sum(self.penalty(distance))
+        alpha = tf.cast(alpha, x.dtype)
+        if self._summed is not None and alpha.shape in (tf.TensorShape(()), x.shape[-1:]):
+            total = self._summed(x, alpha)
+        else:
+            total = tf.reduce_sum(self.penalty(alpha - tf.abs(x)))
+        return tf.cast(self.strength, x.dtype) * total
 
     def get_config(self) -> dict[str, Any]:
         """The strength and the scale; an external scale is saved by its present value."""
@@ -95,6 +103,8 @@ class R1(ScaledRegularizer):
         - [BNN+: Improved Binary Network Training](https://arxiv.org/abs/1812.11800)
     """
 
+    _summed = staticmethod(absolute)
+
     def penalty(self, distance: tf.Tensor) -> tf.Tensor:
         """The absolute value."""
         return tf.abs(distance)
@@ -107,6 +117,8 @@ class R2(ScaledRegularizer):
     References:
         - [BNN+: Improved Binary Network Training](https://arxiv.org/abs/1812.11800)
     """
+
+    _summed = staticmethod(squared)
 
     def penalty(self, distance: tf.Tensor) -> tf.Tensor:
         """The square."""

@@ -47,6 +47,24 @@ def test_gradient_of_alpha(kind, rng):
 
 
 @pytest.mark.parametrize("kind", PENALTIES)
+@pytest.mark.parametrize("shape", [(), (5,), (4, 5), (1, 5)])
+def test_loops_give_what_operations_give(kind, shape, rng):
+    """One loop where there is one alpha, or one for each filter; else the operations themselves."""
+
+    def by_operations(w, alpha):
+        return np.float32(0.3) * tf.reduce_sum(regularizer.penalty(alpha - tf.abs(w)))
+
+    regularizer = kind(0.3)
+    w, alpha = rng.normal(size=(3, 3, 4, 5)), np.asarray(0.5 + rng.random(shape))
+    for found, expected in zip(
+        gradient(lambda w, alpha: regularizer(w, alpha=alpha), w, alpha),
+        gradient(by_operations, w, alpha),
+        strict=True,
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", PENALTIES)
 def test_external_alpha(kind, rng):
     w, alpha = rng.normal(size=(3, 3, 4, 5)), 0.5 + rng.random(5)
     variable = tf.Variable(alpha)

@@ -20,13 +20,15 @@ from larq_reactnet.training.fine_tuning import freeze
 from larq_reactnet.training.fitting import fit
 from larq_reactnet.training.opening import now, opened
 from larq_reactnet.training.precision import trained_in
-from larq_reactnet.training.preparing import prepared, shape_of
+from larq_reactnet.training.preparing import data_of, prepared, shape_of
 from larq_reactnet.training.resuming import flat, state_of
 from larq_reactnet.training.runs import Run
+from larq_reactnet.training.teaching import can_be_kept, kept_logits
 from larq_reactnet.two_step import carry_over
 from larq_reactnet.zoo.datasets import Dataset
 from larq_reactnet.zoo.recipes import Recipe, Step
 
+import numpy as np
 import tensorflow as tf
 
 __all__ = ["network_of", "train"]
@@ -135,6 +137,9 @@ def _train(
             imitated = _teacher(
                 recipe.teacher, recipe, run, data_dir, teacher, strategy, strict, verbose
             )
+            if can_be_kept(data) and "results" not in content:
+                logits = _logits(imitated, data, run, strategy, verbose)
+                data = data_of(recipe, data_dir, strict, beside=logits)
         for number, step in enumerate(recipe.steps, 1):
             if number > 1:
                 new = network_for(step)
@@ -195,3 +200,18 @@ def _teacher(
         tf.keras.utils.set_random_seed(recipe.seed)
     with strategy.scope():
         return Run(Path(given)).load_model(classifier_activation=None)
+
+
+def _logits(
+    teacher: tf.keras.Model,
+    data: Dataset,
+    run: Run,
+    strategy: tf.distribute.Strategy,
+    verbose: int,
+) -> np.ndarray:
+    """The teacher's logits of all training images. The chief computes them; others read them."""
+    path = run.folder / "teacher_logits.safetensors"
+    if is_chief(strategy):
+        kept_logits(teacher, data, path, verbose)
+    wait_for_all(strategy)
+    return kept_logits(teacher, data, path, verbose)

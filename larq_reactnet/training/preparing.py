@@ -11,9 +11,10 @@ from larq_reactnet.training.runs import Run
 from larq_reactnet.zoo.datasets import Dataset
 from larq_reactnet.zoo.recipes import Recipe
 
+import numpy as np
 import tensorflow as tf
 
-__all__ = ["prepared", "shape_of"]
+__all__ = ["data_of", "prepared", "shape_of"]
 
 # Arguments of a constructor that follow from the data, the loss and the steps.
 _GIVEN = {
@@ -52,9 +53,29 @@ def prepared(
         recipe = recipe.with_values({"precision": _precision_of(run)})
     _check(recipe)
     check_divisible(strategy, recipe.batch_size)
+    data = data_of(recipe, data_dir, strict)
+    return (
+        recipe,
+        data,
+        {
+            **recipe.as_dict(),
+            "dataset": data.name,
+            "options": {**shape_of(data), **recipe.options},
+            "data_dir": None if data_dir is None else str(Path(data_dir).expanduser().resolve()),
+        },
+    )
+
+
+def data_of(
+    recipe: Recipe,
+    data_dir: str | Path | None,
+    strict: bool,
+    beside: np.ndarray | None = None,
+) -> Dataset:
+    """The data of a recipe, with numbers beside the labels if there are any."""
     normalization = recipe.normalization or recipe.dataset
     mean, std = zoo.datasets.statistics(normalization)
-    data = zoo.datasets.load(
+    return zoo.datasets.load(
         recipe.dataset,
         batch_size=recipe.batch_size,
         image_size=recipe.image_size,
@@ -66,16 +87,7 @@ def prepared(
         std=std,
         default_size=_own_size(recipe.model),
         strict=strict,
-    )
-    return (
-        recipe,
-        data,
-        {
-            **recipe.as_dict(),
-            "dataset": data.name,
-            "options": {**shape_of(data), **recipe.options},
-            "data_dir": None if data_dir is None else str(Path(data_dir).expanduser().resolve()),
-        },
+        beside=beside,
     )
 
 

@@ -25,7 +25,10 @@ def insights(
     if not places.kernels and not places.signs:
         return []
     batch: Any = next(iter(data.train_from(0)))
-    held = Held.of(batch, count_for(data.train_size, len(batch[0])))
+    images, labels = batch
+    if isinstance(labels, tuple):  # with logits of a teacher
+        labels = labels[0]
+    held = Held.of((images, labels), count_for(data.train_size, len(images)))
     options: dict[str, Any] = {} if verbose else {"print_fn": None}
     logs = run.folder / "logs" / f"step{step}" / "insight"
     return [

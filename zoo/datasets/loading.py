@@ -121,6 +121,7 @@ def load(
     std: Sequence[float] | None = None,
     default_size: int = 224,
     strict: bool = False,
+    beside: np.ndarray | None = None,
 ) -> Dataset:
     """Load a data set.
 
@@ -169,6 +170,8 @@ def load(
         std: See `mean`.
         default_size: See `image_size`.
         strict: Whether files of a folder that cannot be read are refused, and not left out.
+        beside: Numbers that come beside the label of each training image, `(images, ...)` in the
+            order of `source`; batches are `(images, (labels, numbers))` then.
 
     Raises:
         ValueError: If there is no such data set, it is not one of labelled images, or a value is
@@ -199,6 +202,10 @@ def load(
     source = _source(name, image_size, default_size, data_dir, strict)
     if holdout:
         source = source.held_out(holdout)
+    if beside is not None:
+        if changes.mixes:
+            raise ValueError("Images are mixed, so there can be no numbers beside their labels.")
+        source = source.beside(beside)
     size = source.image_size
 
     def whole(image: tf.Tensor) -> tf.Tensor:

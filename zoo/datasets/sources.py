@@ -75,6 +75,19 @@ class Source:
         splits = {"train": train.skip(count), "test": first}
         return replace(self, splits=splits, large=large, labels=labels)
 
+    def beside(self, numbers: np.ndarray) -> "Source":
+        """This data set, where the label of each training image is a pair of it and of numbers."""
+        if len(numbers) != self.size("train") or self.large is not None:
+            raise ValueError(
+                f"`beside` needs a row for each of {self.size('train'):,} training images of a set "
+                f"that fits in memory, got {len(numbers):,}."
+            )
+        pairs = tf.data.Dataset.zip(
+            (self.splits["train"], tf.data.Dataset.from_tensor_slices(numbers))
+        )
+        train = pairs.map(lambda pair, row: (pair[0], (pair[1], row)))
+        return replace(self, splits={**self.splits, "train": train})
+
 
 def cores() -> int:
     """Number of the processor's cores that this process may use."""

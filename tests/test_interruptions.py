@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import random
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import pytest
 import tensorflow as tf
 
 SCRIPT = Path(__file__).with_name("interrupted.py")
+KILLS = int(os.environ.get("KILLS", "8"))  # 20 are a minute more
 CHOICES = {"ema": 0.9, "keep_best": True, "early_stopping": 3}
 
 
@@ -84,7 +86,7 @@ def test_killed_at_random_moments(whole, tmp_path):
     """Of a training with averages of weights, and the best of them."""
     values, folder = whole
     choose = random.Random(1)
-    moments = [choose.randint(2, 11) for _ in range(20)]
+    moments = [choose.randint(2, 11) for _ in range(KILLS)]
     attempts = [["KILL", moment] for moment in moments]
     codes, texts = run(tmp_path / "run", [*attempts, [None, 0]], values)
     assert codes == [-9] * len(moments) + [0], texts[-1]

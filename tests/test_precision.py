@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import larq_reactnet as lr
-from larq_reactnet.training import Run, precision
+from larq_reactnet.training import Run, precision, preparing
 from larq_reactnet.zoo.recipes import two_step
 
 import numpy as np
@@ -67,10 +67,10 @@ def test_training(policy, step1_epochs, tmp_path, digits):
 
 @pytest.mark.slow
 def test_auto_goes_on_as_begun(tmp_path, monkeypatch):
-    monkeypatch.setattr(lr.training.loop, "native_policy", lambda: "mixed_bfloat16")
+    monkeypatch.setattr(preparing, "native_policy", lambda: "mixed_bfloat16")
     train(tmp_path / "run", precision="auto")
     assert Run(tmp_path / "run").read()["arguments"]["precision"] == "mixed_bfloat16"
-    monkeypatch.setattr(lr.training.loop, "native_policy", lambda: "float32")
+    monkeypatch.setattr(preparing, "native_policy", lambda: "float32")
     train(tmp_path / "run", precision="auto")  # on another machine
 
 

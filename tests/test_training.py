@@ -3,10 +3,8 @@
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 
 import larq_reactnet as lr
 from larq_reactnet._insight import records
@@ -112,29 +110,6 @@ def test_loaded_model_gives_the_result_of_the_run(whole, digits):
     twin = lr.zoo.create("bnn_plus_alexnet", input_shape=(32, 32, 3), width=0.05)
     lr.load_packed(twin, Run(whole).packed)
     np.testing.assert_array_equal(twin(images[:8]), model(images[:8]))
-
-
-@pytest.mark.slow
-def test_killed_and_resumed_equals_uninterrupted(whole, tmp_path):
-    """It is killed once in each step."""
-    folder = tmp_path / "run"
-    for kill_after in (1, 4):
-        with start(folder) as process:
-            deadline = time.monotonic() + 300
-            while len(epochs_of(folder)) < kill_after and process.poll() is None:
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        assert not Run(folder).weights.exists()
-        with pytest.raises(ValueError, match="is not finished"):
-            load_model(folder)
-
-    finish(start(folder))
-    assert epochs_of(folder) == epochs_of(whole)
-    assert insight_of(folder) == insight_of(whole)
-    for found, expected in zip(weights_of(folder), weights_of(whole), strict=True):
-        np.testing.assert_array_equal(found, expected)
 
 
 def test_finished_run_is_not_trained_again(whole):

@@ -14,6 +14,13 @@ import tensorflow as tf
 
 __all__ = ["Pass", "look"]
 
+_COPYING = (
+    tf.distribute.MirroredStrategy,
+    tf.distribute.MultiWorkerMirroredStrategy,
+    tf.distribute.ParameterServerStrategy,
+    tf.distribute.TPUStrategy,
+)
+
 
 @dataclass
 class Calls:
@@ -111,8 +118,8 @@ def _outputs_and_loss(
     model: tf.keras.Model, held: Held, tape: tf.GradientTape
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
     """The outputs, and the loss without penalties of weights; `None` where it is not known."""
-    # Keras wants to know how the losses of several replicas are added; only a step can say it.
-    is_alone = model.distribute_strategy.num_replicas_in_sync == 1
+    # Where variables are copied to replicas, also to a single one, only a step can add up losses.
+    is_alone = not isinstance(model.distribute_strategy, _COPYING)
     if isinstance(model, Distiller) and is_alone:
         with tape.stop_recording():
             teacher_logits = model.teacher_logits(held.inputs)

@@ -66,13 +66,6 @@ def epochs_of(folder):
         return [(int(row["step"]), int(row["epoch"])) for row in csv.DictReader(file)]
 
 
-def insight_of(folder):
-    """What was seen, but for what a process has not seen that was started in the middle."""
-    found = records.read(Run(folder).insight)
-    assert [(record["step"], record["epoch"]) for record in found] == epochs_of(folder)
-    return [(record["signs"], record["thresholds"], record["gradient_norm"]) for record in found]
-
-
 def weights_of(folder):
     return Run(folder).load_model().get_weights()
 

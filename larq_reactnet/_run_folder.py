@@ -59,6 +59,11 @@ class RunFolder:
         """Folder of what an interrupted training resumes from."""
         return self.folder / "checkpoint"
 
+    @property
+    def teacher_logits(self) -> Path:
+        """What the teacher says of each image, if no image is augmented."""
+        return self.folder / "teacher_logits.safetensors"
+
     def exists(self) -> bool:
         """Whether a run was started in the folder."""
         return (self.folder / "run.json").is_file()

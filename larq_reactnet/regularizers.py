@@ -72,7 +72,9 @@ class ScaledRegularizer(tf.keras.regularizers.Regularizer, tf.Module):
         if alpha is None:
             alpha = self._value_of_alpha()
         alpha = tf.cast(alpha, x.dtype)
-        if self._summed is not None and alpha.shape in (tf.TensorShape(()), x.shape[-1:]):
+        # Outside a graph, a loop would be compiled anew for the shape of each kernel.
+        fits = alpha.shape in (tf.TensorShape(()), x.shape[-1:]) and not tf.executing_eagerly()
+        if self._summed is not None and fits:
             total = self._summed(x, alpha)
         else:
             total = tf.reduce_sum(self.penalty(alpha - tf.abs(x)))

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from larq_reactnet_cli._common import Settings, output_argument, required, user_errors
+from larq_reactnet_cli._common import Settings, html_option, output_argument, required, user_errors
 from larq_reactnet_cli._what import model_options, network
 
 import click
@@ -37,7 +37,7 @@ STYLES = ("reactnet", "birealnet", "bnn_plus", "plain")  # those of larq_reactne
     show_default=True,
     help="1: binary activations and real weights, for two-step training. 2: both binary.",
 )
-@click.option("--html", type=click.Path(path_type=Path), help="Write the report as a page, too.")
+@html_option("Write the report as a page, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @user_errors
 def binarize(
@@ -49,7 +49,7 @@ def binarize(
     skip: tuple[str, ...],
     shortcuts: bool | None,
     step: int,
-    html: Path | None,
+    page: Path | None,
     as_json: bool,
 ) -> None:
     """Make a binary network of the real MODEL, to be trained, and write it to OUTPUT.
@@ -65,12 +65,14 @@ def binarize(
       larq-reactnet binarize mobilenet_v1 --output step1.h5 --step 1 --skip conv_pw_13
     """
     import larq_reactnet as lr
-    from larq_reactnet._files import replacing
+    from larq_reactnet._files import check_writable, replacing
     from larq_reactnet.binarizing import Binarization
 
     path = required(output)
     if path.suffix not in (".h5", ".keras"):
         raise click.UsageError(f"OUTPUT must be a .h5 or .keras file, got {path}.")
+    for output_path in filter(None, (path, page)):
+        check_writable(output_path)
     reports: list[Binarization] = []
     binary = lr.binarize_model(
         network(model, options, weights),
@@ -82,7 +84,7 @@ def binarize(
     )
     with replacing(path) as new:
         binary.save(new)
-    if html is not None:
-        with replacing(html) as new:
+    if page is not None:
+        with replacing(page) as new:
             new.write_text(reports[0].html(), encoding="utf-8")
     click.echo(json.dumps(reports[0].as_dict(), indent=1) if as_json else reports[0])

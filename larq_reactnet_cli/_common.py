@@ -20,6 +20,7 @@ __all__ = [
     "data_options",
     "dataset_of",
     "engine_option",
+    "html_option",
     "output_argument",
     "place_options",
     "required",
@@ -137,6 +138,12 @@ def engine_option(text: str) -> Callable[[Command], Command]:
         show_default=True,
         help=f"{text} lce: Larq Compute Engine's interpreter. runtime: larq-reactnet-runtime.",
     )
+
+
+def html_option(text: str) -> Callable[[Command], Command]:
+    """The option of a page, whose path is given as `page`."""
+    path = click.Path(path_type=Path)
+    return click.option("--html", "page", type=path, metavar="FILE", help=text)
 
 
 def dataset_of(what: str, where: dict[str, Any]) -> "Dataset":

@@ -4,7 +4,7 @@ import inspect
 import json
 from pathlib import Path
 
-from larq_reactnet_cli._common import Setting, Settings, place_options, user_errors
+from larq_reactnet_cli._common import Setting, Settings, html_option, place_options, user_errors
 
 import click
 
@@ -23,13 +23,9 @@ __all__ = ["data"]
     "May be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, with all classes.")
-@click.option(
-    "--html",
-    "page",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write a page for the browser with pictures, in place of the table. It goes together with "
-    "--json.",
+@html_option(
+    "Write a page for the browser with pictures, in place of the table. It goes together with "
+    "--json."
 )
 @click.option(
     "--classes",

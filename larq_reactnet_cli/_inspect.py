@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from larq_reactnet_cli._common import user_errors
+from larq_reactnet_cli._common import html_option, user_errors
 
 import click
 
@@ -13,13 +13,7 @@ __all__ = ["inspect"]
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-@click.option(
-    "--html",
-    "page",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write a page for the browser, in place of the table. It goes together with --json.",
-)
+@html_option("Write a page for the browser, in place of the table. It goes together with --json.")
 @user_errors
 def inspect(path: Path, as_json: bool, page: Path | None) -> None:
     """What is in PATH, a .tflite file: operators, bytes by kind, what is binary and what is not.

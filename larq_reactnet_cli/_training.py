@@ -134,12 +134,13 @@ def train(
           --epochs 50 --batch-size 256 --learning-rate 1e-3 --set regularizer=r2
       larq-reactnet train bnn_plus_dorefanet_cifar10 run --set beta=10
       larq-reactnet train bnn_plus_dorefanet tuned --weights cifar10 --freeze-until bn3
-      larq-reactnet train reactnet_a run --set width=0.25 --set stem_strides=1 \\
+      larq-reactnet train reactnet_a on_all_gpus --set width=0.25 --set stem_strides=1 \\
           --batch-size 256 --strategy mirrored
     """
     import larq_reactnet as lr
+    from larq_reactnet._workers import is_chief
     from larq_reactnet.training import Run
-    from larq_reactnet.training.distributing import is_chief, strategy_of
+    from larq_reactnet.training.distributing import strategy_of
     from larq_reactnet.zoo.recipes import two_step
 
     if recipe and model and output is None:  # `train --recipe NAME OUTPUT`

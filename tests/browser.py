@@ -35,6 +35,15 @@ frame.onload = () => {{
 """
 
 
+def assert_fits(found, background):
+    """Nothing is wider than the page, cut off or too small, and the colours are the scheme's."""
+    assert found["wide"] == []
+    assert found["width"] <= 390
+    assert min(found["images"]) > 0
+    assert found["background"] == background
+    assert found["small"] == 0
+
+
 def measured(page, tmp_path, scheme):
     """What a browser makes of a page at the width of a phone."""
     (tmp_path / "measure.html").write_text(MEASURE.format(page=escape(page)), encoding="utf-8")

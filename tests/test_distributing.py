@@ -28,13 +28,13 @@ import larq_reactnet as lr
 import numpy as np
 import tensorflow as tf
 from larq_reactnet._latent import latent
-from larq_reactnet.training import distributing
+from larq_reactnet.training import provenance
 from larq_reactnet_cli import main
 
 # In float32, sums in another order give some sign the other value, and networks drift apart.
 tf.keras.backend.set_floatx("float64")
 arguments, record, kill_at, version = json.loads(sys.argv[1])
-distributing.__version__ = version or distributing.__version__
+provenance.__version__ = version or provenance.__version__
 fit, seen = tf.keras.Model.fit, []
 
 class Record(tf.keras.callbacks.Callback):
@@ -58,7 +58,7 @@ main(arguments)
 """
 COMMAND = (
     "train bnn_plus_alexnet {folder} --set width=0.05 --step1-epochs 1 --epochs 1 --batch-size 256 "
-    "--learning-rate 0.01"
+    "--learning-rate 0.01 --keep-best --ema 0.9"
 )
 
 
@@ -240,6 +240,21 @@ class TestStrategyOf:
             monkeypatch.setenv("TF_CONFIG", config)
         with pytest.raises(ValueError, match=message):
             distributing.strategy_of(name)
+
+
+@pytest.mark.parametrize(("task", "own"), [(0, "node1:8888"), (2, "node2:8888")])
+def test_tasks_of_a_slurm_step(monkeypatch, task, own):
+    """On machines without GPUs, every task is a worker."""
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setattr(distributing.shutil, "which", lambda program: None)
+    step = {"NUM_TASKS": "3", "TASKS_PER_NODE": "2,1", "NODELIST": "node[1-2]"}
+    for name, value in {"PROCID": str(task), **{f"STEP_{k}": v for k, v in step.items()}}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    resolver = distributing._resolver()
+    addresses = ["node1:8888", "node1:8889", "node2:8888"]
+    assert resolver.cluster_spec().as_dict() == {"worker": addresses}
+    assert (resolver.task_type, resolver.task_id) == ("worker", task)
+    assert resolver.cluster_spec().task_address("worker", task) == own
 
 
 def test_batches_that_cannot_be_dealt_out(monkeypatch, tmp_path):

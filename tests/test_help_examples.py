@@ -36,6 +36,7 @@ SHORTER = {
     "run other_run": "run run",
     " > model.json": "",
     "train reactnet_a run": "train reactnet_18 other_run --image-size 16",
+    "train reactnet_a on_all_gpus": "train reactnet_18 on_all_gpus --image-size 16",
 }
 
 

@@ -252,6 +252,22 @@ def test_the_weights_of_the_best_epoch_are_kept(tmp_path):
         np.testing.assert_array_equal(found, wanted)
 
 
+def test_other_workers_read_the_best_weights_that_the_chief_wrote(tmp_path, monkeypatch):
+    """They write where nobody reads; after an interruption they know only of the run folder."""
+    model, _, _ = model_and_data(FusedAdam(0.1))
+    expected = model.get_weights()
+    for is_chief in (True, False):
+        monkeypatch.setattr(checkpoints, "is_chief", lambda strategy, chief=is_chief: chief)
+        kept = Checkpoints(model, Run(tmp_path), 1)
+        best = BestWeights(kept, keep=True)
+        best.set_model(model)
+        best.on_epoch_end(0, {"val_accuracy": 0.5})
+        model.set_weights([weight + 1 for weight in model.get_weights()])
+    load_weights(model, kept.best_weights(0))
+    for found, wanted in zip(model.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
 def test_checkpoints_of_earlier_versions(tmp_path):
     """They hold the number of whole epochs."""
     model, x, y = model_and_data(FusedAdam(0.1))

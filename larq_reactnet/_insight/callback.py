@@ -14,6 +14,7 @@ from larq_reactnet._insight.records import Record
 from larq_reactnet._insight.signs import look
 from larq_reactnet._insight.troubles import troubles_of
 from larq_reactnet._types import Logs
+from larq_reactnet._workers import is_chief
 
 import numpy as np
 import tensorflow as tf
@@ -127,6 +128,7 @@ class BinaryInsight(tf.keras.callbacks.Callback):
     def on_train_begin(self, logs: Logs = None) -> None:
         """Find what there is to look at. Some layers may be built in the first step only."""
         self._is_begun = False
+        self._is_chief = is_chief(self.model.distribute_strategy)
         self._is_built = bool(self.model.built)
         self._writer = None
         self._find()
@@ -180,14 +182,14 @@ class BinaryInsight(tf.keras.callbacks.Callback):
         found = troubles_of(record, self.records, classes=self._classes, frozen=frozen)
         record["troubles"] = [trouble.as_dict() for trouble in found]
         self.records.append(record)
-        if self.path is not None and self._writes():
+        if self.path is not None and self._is_chief:
             records.append(self.path, record)
         if self._writer is not None:
             arrays = weights, _read(self._thresholds), _read(self._slopes)
             summaries.write_epoch(self._writer, self._count, record, *arrays)
         for trouble in found:
             about = (self.step, trouble.kind, trouble.where)
-            if about not in self._said and self.print_fn is not None and self._writes():
+            if about not in self._said and self.print_fn is not None and self._is_chief:
                 self.print_fn(f"Step {self.step}, epoch {epoch + 1}: {trouble}")
             self._said.add(about)
         if record["not_finite"]:
@@ -202,7 +204,7 @@ class BinaryInsight(tf.keras.callbacks.Callback):
         self._is_begun = True
         earlier = [r for r in self.records if (r["step"], r["epoch"]) < (self.step, epoch)]
         self.records = earlier
-        if self._writes():
+        if self._is_chief:
             if self.path is not None:
                 self.records = records.trim(self.path, self.step, epoch)
             if self.log_dir is not None:
@@ -268,14 +270,6 @@ class BinaryInsight(tf.keras.callbacks.Callback):
             "slopes": {name: kernels.quantiles(v) for name, v in slopes.items()},
         }
         return record, weights
-
-    def _writes(self) -> bool:
-        """Whether this process writes files: of several workers, only the chief does."""
-        resolver = self.model.distribute_strategy.cluster_resolver
-        if resolver is None or not resolver.task_type:
-            return True
-        has_chief = "chief" in resolver.cluster_spec().jobs
-        return resolver.task_type == "chief" or (not has_chief and resolver.task_id == 0)
 
 
 def _read(readers: dict[str, Reader]) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from larq_reactnet.training.distributing import is_chief
+from larq_reactnet._workers import is_chief
 from larq_reactnet.training.runs import Run
 
 import numpy as np
@@ -69,7 +69,7 @@ class Checkpoints:
         self._earlier = tf.train.Checkpoint(**parts)
         self._checkpoint = tf.train.Checkpoint(**parts, progress=self._text)
         self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(self._mine(self.folder)), max_to_keep=1
+            self._checkpoint, str(self.mine(self.folder)), max_to_keep=1
         )
 
     def restore(self) -> None:
@@ -99,15 +99,12 @@ class Checkpoints:
                     path.unlink()
 
     def best_weights(self, epoch: int) -> Path:
-        """The file for the weights of an epoch that was the best."""
-        return self._mine(self.folder) / f"best_{epoch}.h5"
+        """The file with the weights of an epoch that was the best. The chief writes it."""
+        return self.folder / f"best_{epoch}.h5"
 
     def mine(self, path: Path) -> Path:
-        """Where this worker writes a file that the chief writes to `path`."""
-        return self._mine(path.parent) / path.name
-
-    def _mine(self, folder: Path) -> Path:
-        return folder if self._scratch is None else Path(self._scratch.name)
+        """Where this worker writes what the chief writes to `path`."""
+        return path if self._scratch is None else Path(self._scratch.name) / path.name
 
     def sums(self) -> list[list[float]]:
         """The variables of all metrics at present."""

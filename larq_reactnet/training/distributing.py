@@ -5,15 +5,16 @@ training, and what happened when one of them is gone.
 """
 
 import contextlib
-import importlib.metadata
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from larq_reactnet._version import __version__
+from larq_reactnet._workers import has_several_workers
 from larq_reactnet.profiling import flat_layers
+from larq_reactnet.training.provenance import versions
 
 import numpy as np
 import tensorflow as tf
@@ -21,8 +22,6 @@ import tensorflow as tf
 __all__ = [
     "check_divisible",
     "check_same",
-    "has_several_workers",
-    "is_chief",
     "is_loss",
     "lost_workers",
     "strategy_of",
@@ -36,7 +35,7 @@ STRATEGIES = ("mirrored", "multi_worker")
 # With fewer threads, an operation that waits for other workers keeps those from running that they
 # wait for: two workers of one such thread each are slower than one worker alone.
 INTER_OP_THREADS = 4
-_PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-zoo", "numpy")
+_SLURM_WITHOUT_GPUS = {"gpus_per_node": 1024, "gpus_per_task": 1, "auto_set_gpu": False}
 _TASK = re.compile(r"/job:(\w+)/(?:replica:\d+/)?task:(\d+)")
 
 
@@ -51,6 +50,7 @@ def strategy_of(name: str | tf.distribute.Strategy | None) -> tf.distribute.Stra
     Raises:
         ValueError: If the name is not known, or `TF_CONFIG` does not say who takes part.
         OSError: If this worker cannot be reached at the address that it was given.
+        RuntimeError: If TensorFlow has computed something before: `"multi_worker"` comes first.
     """
     if name is None:
         return tf.distribute.get_strategy()
@@ -77,22 +77,12 @@ def strategy_of(name: str | tf.distribute.Strategy | None) -> tf.distribute.Stra
     print(f"Waiting for all {len(workers)} workers: {', '.join(workers)}", flush=True)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(resolver)
-    except (RuntimeError, tf.errors.OpError) as error:
+    except tf.errors.OpError as error:
         own = resolver.cluster_spec().task_address(resolver.task_type, resolver.task_id)
         raise OSError(
             f"This worker, {resolver.task_type} {resolver.task_id}, cannot take part at {own}: "
             f"{str(error).splitlines()[0]}. Is the port free, and is it this machine's address?"
         ) from error
-
-
-def has_several_workers(strategy: tf.distribute.Strategy) -> bool:
-    """Whether several processes run the same script, each with its part of the replicas."""
-    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-
-
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process writes the files. Of several workers one does, the first."""
-    return not has_several_workers(strategy) or bool(strategy.extended.should_checkpoint)
 
 
 def synchronize_batch_normalization(network: tf.keras.Model) -> None:
@@ -119,9 +109,7 @@ def check_same(strategy: tf.distribute.Strategy, facts: dict[str, Any]) -> None:
     """
     if not has_several_workers(strategy):
         return
-    versions = {name: _version(name) for name in _PACKAGES}
-    everything = {"larq-reactnet": __version__, **versions, **facts}
-    chief, *others = told(strategy, everything)
+    chief, *others = told(strategy, {**versions(), **facts})
     for number, other in enumerate(others, 1):
         for name, value in chief.items():
             if other[name] != value:
@@ -228,7 +216,9 @@ def _resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
     """Who takes part, as the environment says."""
     text = os.environ.get("TF_CONFIG")
     if text is None and "SLURM_PROCID" in os.environ and "SLURM_STEP_NUM_TASKS" in os.environ:
-        return tf.distribute.cluster_resolver.SlurmClusterResolver()
+        # Without options, the resolver asks nvidia-smi for GPUs, and gives each task one of them.
+        options = {} if shutil.which("nvidia-smi") else _SLURM_WITHOUT_GPUS
+        return tf.distribute.cluster_resolver.SlurmClusterResolver(**options)
     example = (
         'TF_CONFIG=\'{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, '
         '"task": {"type": "worker", "index": 0}}\''
@@ -259,10 +249,3 @@ def _addresses(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> list
 
 def _default_inter_op_threads() -> int:
     return int(os.environ.get("TF_NUM_INTEROP_THREADS") or os.cpu_count() or 1)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

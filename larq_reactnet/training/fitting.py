@@ -6,10 +6,11 @@ import shutil
 import sys
 from collections.abc import Iterator
 
+from larq_reactnet._workers import is_chief
 from larq_reactnet.callbacks import RunHistory
 from larq_reactnet.training.averaging import AveragedValidation, take_averages
 from larq_reactnet.training.checkpoints import Checkpoints
-from larq_reactnet.training.distributing import is_chief, is_loss
+from larq_reactnet.training.distributing import is_loss, wait_for_all
 from larq_reactnet.training.interrupting import Interruption
 from larq_reactnet.training.keeping import BestWeights, Keeping, Stopped
 from larq_reactnet.training.runs import Run
@@ -70,6 +71,7 @@ def fit(
         take_averages(model)
     if recipe.keep_best:
         load_weights(network, checkpoints.best_weights(checkpoints.progress.best_epoch))
+        wait_for_all(model.distribute_strategy)  # before the chief removes the file
     # All workers read the weights, because some are means over the workers.
     with _told_why(model, run, number, checkpoints):
         save_weights(network, checkpoints.mine(weights))

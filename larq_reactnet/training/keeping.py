@@ -4,8 +4,9 @@ import time
 from typing import Any
 
 from larq_reactnet._types import Logs
+from larq_reactnet._workers import has_several_workers
 from larq_reactnet.training.checkpoints import Checkpoints, Progress
-from larq_reactnet.training.distributing import has_several_workers, told
+from larq_reactnet.training.distributing import told
 from larq_reactnet.training.interrupting import Interruption
 from larq_reactnet.training.watching import check_finite
 from larq_reactnet.weights_files import save_weights
@@ -48,9 +49,9 @@ class BestWeights(tf.keras.callbacks.Callback):
         if progress.best is None or accuracy > progress.best:
             progress.best, progress.best_epoch = accuracy, epoch
             if self.keep:
-                path = self.checkpoints.best_weights(epoch)
+                path = self.checkpoints.mine(self.checkpoints.best_weights(epoch))
                 path.parent.mkdir(parents=True, exist_ok=True)
-                save_weights(getattr(self.model, "student", self.model), path)
+                save_weights(self.model, path)
 
 
 class Keeping(tf.keras.callbacks.Callback):

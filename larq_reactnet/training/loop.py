@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from larq_reactnet import zoo
+from larq_reactnet._workers import is_chief
 from larq_reactnet.packed import save_packed
 from larq_reactnet.training.compiling import compiled
 from larq_reactnet.training.distributing import (
     check_same,
-    is_chief,
     lost_workers,
     strategy_of,
     synchronize_batch_normalization,
@@ -28,7 +28,6 @@ from larq_reactnet.two_step import carry_over
 from larq_reactnet.zoo.datasets import Dataset
 from larq_reactnet.zoo.recipes import Recipe, Step
 
-import numpy as np
 import tensorflow as tf
 
 __all__ = ["network_of", "train"]
@@ -137,8 +136,10 @@ def _train(
             imitated = _teacher(
                 recipe.teacher, recipe, run, data_dir, teacher, strategy, strict, verbose
             )
-            if can_be_kept(data) and "results" not in content:
-                logits = _logits(imitated, data, run, strategy, verbose)
+            # Several replicas and workers ask the teacher for each batch, together.
+            is_alone = strategy.num_replicas_in_sync == 1
+            if is_alone and can_be_kept(data) and "results" not in content:
+                logits = kept_logits(imitated, data, run.teacher_logits, verbose)
                 data = data_of(recipe, data_dir, strict, beside=logits)
         for number, step in enumerate(recipe.steps, 1):
             if number > 1:
@@ -200,18 +201,3 @@ def _teacher(
         tf.keras.utils.set_random_seed(recipe.seed)
     with strategy.scope():
         return Run(Path(given)).load_model(classifier_activation=None)
-
-
-def _logits(
-    teacher: tf.keras.Model,
-    data: Dataset,
-    run: Run,
-    strategy: tf.distribute.Strategy,
-    verbose: int,
-) -> np.ndarray:
-    """The teacher's logits of all training images. The chief computes them; others read them."""
-    path = run.folder / "teacher_logits.safetensors"
-    if is_chief(strategy):
-        kept_logits(teacher, data, path, verbose)
-    wait_for_all(strategy)
-    return kept_logits(teacher, data, path, verbose)

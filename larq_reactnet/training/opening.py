@@ -2,24 +2,20 @@
 
 import contextlib
 import datetime
-import importlib.metadata
 import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from larq_reactnet._version import __version__
-from larq_reactnet.training.distributing import is_chief
+from larq_reactnet._workers import is_chief
 from larq_reactnet.training.locking import locked
-from larq_reactnet.training.provenance import commit, hardware
+from larq_reactnet.training.provenance import commit, hardware, versions
 from larq_reactnet.training.resuming import continued
 from larq_reactnet.training.runs import Run
 
 import tensorflow as tf
 
 __all__ = ["now", "opened"]
-
-_PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-zoo", "numpy")
 
 
 @contextlib.contextmanager
@@ -72,27 +68,21 @@ def _begun(
     arguments: dict[str, Any], class_names: Sequence[str], strategy: tf.distribute.Strategy
 ) -> dict[str, Any]:
     """The content of `run.json` of a new run."""
+    packages = versions()
     return {
         "arguments": arguments,
         "class_names": list(class_names),
         "started": now(),
-        "larq_reactnet": __version__,
+        "larq_reactnet": packages.pop("larq-reactnet"),
         "python": platform.python_version(),
         "machine": platform.platform(),
         "hardware": hardware(),
         "replicas": strategy.num_replicas_in_sync,
         "commit": commit(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": packages,
     }
 
 
 def now() -> str:
     """The time, for people and programs."""
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

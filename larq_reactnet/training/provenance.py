@@ -1,13 +1,18 @@
-"""Says what a result comes from: the version of the sources, and the machine."""
+"""Says what a result comes from: versions of sources and packages, and the machine."""
 
+import importlib.metadata
 import os
 import platform
 import subprocess
 from pathlib import Path
 
+from larq_reactnet._version import __version__
+
 import tensorflow as tf
 
-__all__ = ["commit", "hardware"]
+__all__ = ["commit", "hardware", "versions"]
+
+_PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-zoo", "numpy")
 
 
 def commit() -> str | None:
@@ -27,6 +32,11 @@ def commit() -> str | None:
         return None
 
 
+def versions() -> dict[str, str | None]:
+    """The versions of this package and of those that a result depends on."""
+    return {"larq-reactnet": __version__, **{name: _version(name) for name in _PACKAGES}}
+
+
 def hardware() -> str:
     """The processors, in words."""
     gpus = [
@@ -34,6 +44,13 @@ def hardware() -> str:
         for gpu in tf.config.list_physical_devices("GPU")
     ]
     return " and ".join([f"{os.cpu_count()} cores of {_cpu()}", *gpus])
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _cpu() -> str:

@@ -28,7 +28,10 @@ NOT_RUN = {
 # What is replaced, so that an example takes seconds and needs no data set.
 SHORTER = {
     "--freeze-until bn3": "--freeze-until bn3 --epochs 1",
-    "--set stem_strides=1": "--set stem_strides=1 --step1-epochs 1 --epochs 1",
+    "train reactnet_a on_all_gpus --set width=0.25 --set stem_strides=1": "train "
+    "bnn_plus_vgg_small on_all_gpus --set width=0.05 --step1-epochs 0 --epochs 1",
+    "--set width=0.25 --set stem_strides=1": "--set width=0.05 --set stem_strides=1 "
+    "--step1-epochs 1 --epochs 1",
     "--dataset cifar10 --step1-epochs 0 --epochs 50": "--step1-epochs 0 --epochs 1 --set width=0.1",
     "--dataset cifar10 --data-dir ~/tensorflow_datasets": "--dataset digits",
     "--dataset cifar10 --images 10000": "--dataset digits --images 50",
@@ -36,7 +39,6 @@ SHORTER = {
     "run other_run": "run run",
     " > model.json": "",
     "train reactnet_a run": "train reactnet_18 other_run --image-size 16",
-    "train reactnet_a on_all_gpus": "train reactnet_18 on_all_gpus --image-size 16",
 }
 
 

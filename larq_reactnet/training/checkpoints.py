@@ -106,6 +106,11 @@ class Checkpoints:
         """Where this worker writes what the chief writes to `path`."""
         return path if self._scratch is None else Path(self._scratch.name) / path.name
 
+    def close(self) -> None:
+        """Remove what only this worker wrote for itself."""
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
     def sums(self) -> list[list[float]]:
         """The variables of all metrics at present."""
         return [[float(v.numpy()) for v in metric.variables] for metric in self.model.metrics]

@@ -75,6 +75,7 @@ def fit(
     # All workers read the weights, because some are means over the workers.
     with _told_why(model, run, number, checkpoints):
         save_weights(network, checkpoints.mine(weights))
+    checkpoints.close()
     _remove_checkpoints(model, recipe, run, number)
 
 

@@ -11,7 +11,7 @@ import sys
 import time
 
 import larq_reactnet as lr
-from larq_reactnet.training import Run, distributing, load_model
+from larq_reactnet.training import Run, distributing, load_model, opening, provenance
 from larq_reactnet.zoo.recipes import two_step
 
 import numpy as np
@@ -314,6 +314,36 @@ def test_a_value_that_differs_is_named(monkeypatch):
     monkeypatch.setattr(distributing, "told", lambda strategy, own: [own, {**own, "seed": 1}])
     with pytest.raises(ValueError, match="seed is 1 on worker 1 and 0 on the chief"):
         distributing.check_same(tf.distribute.get_strategy(), {"seed": 0})
+
+
+def test_another_folder_under_the_same_path(monkeypatch, tmp_path):
+    """Found before the first batch, and not after the last one."""
+    monkeypatch.setattr(opening, "PATIENCE", 0)
+    for module in (opening, distributing):
+        monkeypatch.setattr(module, "has_several_workers", lambda strategy: True)
+    told = []
+    monkeypatch.setattr(opening, "told", lambda strategy, own: [{"started": "today"}])
+    monkeypatch.setattr(distributing, "told", lambda strategy, own: told.append(own) or [None])
+    run, strategy = Run(tmp_path), tf.distribute.get_strategy()
+    monkeypatch.setattr(opening, "is_chief", lambda strategy: False)
+    with pytest.raises(ValueError, match="is not the folder that the chief has made"):
+        opening.check_seen(run, strategy)
+    assert len(told) == 1
+    assert str(tmp_path) in told[0]
+
+    needed = ("model", "options", "dataset", "data_dir", "image_size")
+    content = {"arguments": dict.fromkeys(needed)}
+    run.write(content)
+    monkeypatch.setattr(opening, "told", lambda strategy, own: [content])
+    opening.check_seen(run, strategy)
+
+
+def test_other_weights_under_the_same_path():
+    """Fine-tuning from them, workers would have different weights for ever."""
+    first, second = (lr.zoo.create("bnn_plus_alexnet", width=0.05) for _ in range(2))
+    assert provenance.sha256_of(first) != provenance.sha256_of(second)
+    second.set_weights(first.get_weights())
+    assert provenance.sha256_of(first) == provenance.sha256_of(second)
 
 
 def test_parts_of_batches_make_up_the_whole():

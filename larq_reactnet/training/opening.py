@@ -3,11 +3,13 @@
 import contextlib
 import datetime
 import platform
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from larq_reactnet._workers import is_chief
+from larq_reactnet._workers import has_several_workers, is_chief
+from larq_reactnet.training.distributing import together, told
 from larq_reactnet.training.locking import locked
 from larq_reactnet.training.provenance import commit, hardware, versions
 from larq_reactnet.training.resuming import continued
@@ -15,7 +17,9 @@ from larq_reactnet.training.runs import Run
 
 import tensorflow as tf
 
-__all__ = ["now", "opened"]
+__all__ = ["check_seen", "now", "opened"]
+
+PATIENCE = 60  # seconds after which a new file is seen on other machines, also over NFS
 
 
 @contextlib.contextmanager
@@ -56,6 +60,26 @@ def opened(
         else:
             content = continued(run, run.read(), arguments)
         yield run, content
+
+
+def check_seen(run: Run, strategy: tf.distribute.Strategy) -> None:
+    """Refuse to train if a worker has another folder than the chief under the same path.
+
+    Raises:
+        ValueError: If `run.json` is not the chief's, also after `PATIENCE`.
+    """
+    if not has_several_workers(strategy):
+        return
+    chiefs, *_ = told(strategy, run.read() if is_chief(strategy) else None)
+    until = time.monotonic() + PATIENCE
+    with together(strategy):
+        while not run.exists() or run.read() != chiefs:
+            if time.monotonic() > until:
+                raise ValueError(
+                    f"{run.folder.absolute()} on {platform.node()} is not the folder that the "
+                    "chief has made: give a folder that all workers see."
+                )
+            time.sleep(1)
 
 
 def _remove_unfinished(folder: Path) -> None:

@@ -449,3 +449,63 @@ def test_mirrored(tmp_path):
     assert epochs_of(tmp_path / "run") == [(1, 0)]
     assert Run(tmp_path / "run").read()["replicas"] == 2
     assert load_model(tmp_path / "run").count_params()
+
+
+PARAMETER_SERVER = """
+import os
+import larq_reactnet as lr
+import larq as lq
+import numpy as np
+import tensorflow as tf
+
+ports = PORTS
+cluster = tf.train.ClusterSpec({"worker": ports[:1], "ps": ports[1:]})
+servers = [tf.distribute.Server(cluster, job_name=job) for job in ("worker", "ps")]
+resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(cluster, rpc_layer="grpc")
+strategy = tf.distribute.ParameterServerStrategy(resolver)
+random = np.random.default_rng(0)
+images, labels = random.normal(size=(32, 8, 8, 3)), random.integers(0, 5, 32)
+
+def network():
+    return tf.keras.Sequential([
+        lq.layers.QuantConv2D(4, 3, input_quantizer="rsign", kernel_quantizer="react_sign",
+            kernel_constraint="weight_clip", input_shape=(8, 8, 3)),
+        lr.layers.RPReLU(),
+        lq.layers.QuantConv2D(4, 3, input_quantizer=lr.quantizers.SwishSign(trainable_beta=True),
+            kernel_quantizer=lr.quantizers.BNNPlusSign(regularizer=lr.regularizers.R2(1e-2))),
+        tf.keras.layers.GlobalAveragePooling2D(),
+        tf.keras.layers.Dense(5),
+    ])
+
+with strategy.scope():
+    student = network()
+    teacher = tf.keras.Sequential([tf.keras.layers.Flatten(input_shape=(8, 8, 3)),
+        tf.keras.layers.Dense(5)])
+    model = lr.Distiller(student, teacher, label_loss_weight=0.5)
+    loss = lr.losses.SoftCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=[lr.metrics.SoftCategoricalAccuracy()])
+before = student.get_weights()
+data = tf.keras.utils.experimental.DatasetCreator(
+    lambda _: tf.data.Dataset.from_tensor_slices((images, labels)).batch(16).repeat()
+)
+insight = lr.callbacks.BinaryInsight((images[:8], labels[:8]), print_fn=None)
+history = model.fit(data, epochs=1, steps_per_epoch=2, verbose=0, callbacks=[insight]).history
+assert np.isfinite([history["loss"], history["distribution_loss"]]).all()
+assert len(insight.records) == 1
+assert all((old != new.numpy()).any() for old, new in zip(before, student.weights))
+print("trained", flush=True)
+os._exit(0)  # servers cannot be stopped
+"""
+
+
+@pytest.mark.slow
+def test_parameter_server():
+    """`fit` of a user: quantizers, scales, penalties, losses, metrics, Distiller, BinaryInsight."""
+    ports = [f"localhost:{port()}" for _ in range(2)]
+    done = subprocess.run(
+        [sys.executable, "-c", PARAMETER_SERVER.replace("PORTS", repr(ports))],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert done.stdout.endswith("trained\n"), done.stderr

@@ -316,6 +316,22 @@ def test_a_value_that_differs_is_named(monkeypatch):
         distributing.check_same(tf.distribute.get_strategy(), {"seed": 0})
 
 
+@pytest.mark.parametrize(
+    ("kind", "message", "expected"),
+    [
+        ("UnknownError", "{{node x}} FileNotFoundError: There is no file /health/a.jpg.", False),
+        ("InvalidArgumentError", "Graph execution error:\n\nValueError: /Socket/a.jpg is", False),
+        ("NotFoundError", "/health/a.tfrecord; No such file or directory", False),
+        ("UnavailableError", "Collective ops is aborted by: Socket closed", True),
+        ("InternalError", "/job:worker/replica:0/task:1 has had no heartbeat", True),
+    ],
+)
+def test_files_that_are_gone_are_no_lost_worker(monkeypatch, kind, message, expected):
+    monkeypatch.setattr(distributing, "has_several_workers", lambda strategy: True)
+    error = getattr(tf.errors, kind)(None, None, message)
+    assert distributing.is_loss(tf.distribute.get_strategy(), error) is expected
+
+
 def test_another_folder_under_the_same_path(monkeypatch, tmp_path):
     """Found before the first batch, and not after the last one."""
     monkeypatch.setattr(opening, "PATIENCE", 0)

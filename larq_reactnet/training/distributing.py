@@ -42,6 +42,14 @@ _EXAMPLE = (
 )
 JOBS = ("chief", "worker")
 _ADDRESS = re.compile(r"[^\s/]+:(\d+)")
+_OF_FILES = (
+    tf.errors.NotFoundError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.ResourceExhaustedError,
+    tf.errors.DataLossError,
+)
+# What Python raised where it decodes images.
+_PYTHON_ERROR = re.compile(r"^(\{\{.*?\}\} ?)*\w+Error: ", re.MULTILINE)
 _TASK = re.compile(r"/job:(\w+)/(?:replica:\d+/)?task:(\d+)")
 
 
@@ -192,8 +200,11 @@ def lost_workers(strategy: tf.distribute.Strategy, what: str) -> Iterator[None]:
 
 def is_loss(strategy: tf.distribute.Strategy, error: tf.errors.OpError) -> bool:
     """Whether an error says that another worker is gone."""
+    is_of_files = isinstance(error, _OF_FILES) or _PYTHON_ERROR.search(error.message)
+    if is_of_files or not has_several_workers(strategy):
+        return False  # whatever words are in the names of files
     words = ("ollective", "ealth", "eartbeat", "/task:", "Connection", "Socket")
-    return has_several_workers(strategy) and any(word in error.message for word in words)
+    return any(word in error.message for word in words)
 
 
 def told(strategy: tf.distribute.Strategy, own: Any) -> list[Any]:

@@ -47,19 +47,30 @@ def opened(
     if not is_chief(strategy):
         yield run, {}
         return
-    is_new = not run.exists()
-    if is_new:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not run.exists():
+        if folder.exists() and not _is_free(folder):
             raise ValueError(f"{folder} exists and is not the folder of a run: give another one.")
+        if not folder.absolute().parent.is_dir():
+            raise FileNotFoundError(
+                f"Cannot make {folder}: there is no folder {folder.absolute().parent}. Make it "
+                "first."
+            )
         folder.mkdir(exist_ok=True)
     with locked(folder):
         _remove_unfinished(folder)
-        if is_new:
+        if not run.exists():
             content = _begun(arguments, class_names, strategy)
             run.write(content)
         else:
             content = continued(run, run.read(), arguments)
         yield run, content
+
+
+def _is_free(folder: Path) -> bool:
+    """Whether nothing is in a folder but what a process left that was killed before `run.json`."""
+    return folder.is_dir() and all(
+        path.name == ".lock" or path.match(".run.*.json") for path in folder.iterdir()
+    )
 
 
 def check_seen(run: Run, strategy: tf.distribute.Strategy) -> None:

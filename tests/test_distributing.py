@@ -309,11 +309,19 @@ def test_batches_that_cannot_be_dealt_out(monkeypatch, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_value_that_differs_is_named(monkeypatch):
+@pytest.mark.parametrize(
+    ("chiefs", "its", "sentence"),
+    [
+        ({"seed": 0}, {"seed": 1}, "seed is 1 on worker 1 and 0 on the chief"),
+        ({"width": 0.05}, {}, "width is 'not set' on worker 1 and 0.05 on the chief"),
+        ({}, {"width": 0.05}, "width is 0.05 on worker 1 and 'not set' on the chief"),
+    ],
+)
+def test_a_value_that_differs_is_named(monkeypatch, chiefs, its, sentence):
     monkeypatch.setattr(distributing, "has_several_workers", lambda strategy: True)
-    monkeypatch.setattr(distributing, "told", lambda strategy, own: [own, {**own, "seed": 1}])
-    with pytest.raises(ValueError, match="seed is 1 on worker 1 and 0 on the chief"):
-        distributing.check_same(tf.distribute.get_strategy(), {"seed": 0})
+    monkeypatch.setattr(distributing, "told", lambda strategy, own: [chiefs, its])
+    with pytest.raises(ValueError, match=sentence):
+        distributing.check_same(tf.distribute.get_strategy(), {})
 
 
 @pytest.mark.parametrize(

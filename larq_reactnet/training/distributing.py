@@ -125,12 +125,13 @@ def check_same(strategy: tf.distribute.Strategy, facts: dict[str, Any]) -> None:
         return
     chief, *others = told(strategy, {**versions(), **facts})
     for number, other in enumerate(others, 1):
-        for name, value in chief.items():
-            if other[name] != value:
+        for name in {**chief, **other}:  # a value that only one of them was given is not in both
+            its, chiefs = other.get(name, "not set"), chief.get(name, "not set")
+            if its != chiefs:
                 raise ValueError(
-                    f"The workers do not mean the same training: {name} is {other[name]!r} on "
-                    f"worker {number} and {value!r} on the chief, worker 0. Start all of them with "
-                    "the same command, the same packages, and a run folder and data that all see."
+                    f"The workers do not mean the same training: {name} is {its!r} on worker "
+                    f"{number} and {chiefs!r} on the chief, worker 0. Start all of them with the "
+                    "same command, the same packages, and a run folder and data that all see."
                 )
 
 

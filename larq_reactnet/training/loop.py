@@ -108,7 +108,14 @@ def _train(
     verbose = verbose if chief else 0
     with together(strategy):
         recipe, data, arguments = prepared(recipe, Run(Path(output)), data_dir, strategy, strict)
-    check_same(strategy, {**flat(arguments), "training images": data.train_size})
+    facts = {
+        **flat(arguments),
+        "sync_batch_norm": sync_batch_norm,
+        "class names": data.class_names,
+        "training images": data.train_size,
+        "test images": data.test_size,
+    }
+    check_same(strategy, facts)
     tf.keras.utils.set_random_seed(recipe.seed)
 
     def network_for(step: Step) -> tf.keras.Model:

@@ -11,7 +11,7 @@ import sys
 import time
 
 import larq_reactnet as lr
-from larq_reactnet.training import Run, distributing, load_model
+from larq_reactnet.training import Run, distributing, load_model, opening, provenance
 from larq_reactnet.zoo.recipes import two_step
 
 import numpy as np
@@ -213,6 +213,11 @@ def test_workers_that_differ_are_refused(tmp_path, changes, sentence):
     assert not workers.folder.exists()
 
 
+def config(cluster, kind="worker", index=0):
+    """A TF_CONFIG."""
+    return json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
+
+
 class TestStrategyOf:
     def test_names(self):
         assert distributing.strategy_of(None) is tf.distribute.get_strategy()
@@ -221,23 +226,38 @@ class TestStrategyOf:
         assert distributing.strategy_of("mirrored").num_replicas_in_sync == 1
 
     @pytest.mark.parametrize(
-        ("name", "config", "message"),
+        ("name", "text", "message"),
         [
             ("horovod", None, r"`strategy` must be one of \('mirrored', 'multi_worker'\)"),
             ("multi_worker", None, "The environment variable TF_CONFIG must say which workers"),
             ("multi_worker", "{", "TF_CONFIG does not say which workers there are .* '{'"),
             ("multi_worker", '{"cluster": {"worker": ["a:1"]}}', "TF_CONFIG does not say"),
+            ("multi_worker", config({"worker": ["a:1"]}, index=1), "this is worker 1, .* has 1 of"),
+            ("multi_worker", config({"worker": ["a:1"]}, index=-1), "this is worker -1, "),
             (
                 "multi_worker",
-                '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
-                "TF_CONFIG does not say",
+                config({"worker": ["a:1"]}, "chief"),
+                "this is chief 0, .* has 0 of",
             ),
+            (
+                "multi_worker",
+                config({"worker": "a:1"}),
+                "a list of addresses for 'worker'",
+            ),
+            ("multi_worker", config({"worker": ["a:1"], "ps": ["b:1"]}), "has 'ps' in its cluster"),
+            ("multi_worker", config({"chief": ["a:1", "b:1"]}, "chief"), "more than one chief"),
+            ("multi_worker", config({"worker": ["a"]}), "has 'a' where host:port should be"),
+            ("multi_worker", config({"worker": [2222]}), "has 2222 where host:port should be"),
+            ("multi_worker", config({"worker": ["a:70000"]}), "with a port from 1 to 65535"),
+            ("multi_worker", config({"worker": ["http://a:1"]}), "has 'http://a:1' where"),
+            ("multi_worker", config({"worker": ["a:1", "a:1"]}), "has a:1 twice"),
         ],
     )
-    def test_refused(self, monkeypatch, name, config, message):
+    def test_refused(self, monkeypatch, name, text, message):
+        """TensorFlow itself ends the process, or waits for ever, at some of them."""
         monkeypatch.delenv("TF_CONFIG", raising=False)
-        if config is not None:
-            monkeypatch.setenv("TF_CONFIG", config)
+        if text is not None:
+            monkeypatch.setenv("TF_CONFIG", text)
         with pytest.raises(ValueError, match=message):
             distributing.strategy_of(name)
 
@@ -257,6 +277,28 @@ def test_tasks_of_a_slurm_step(monkeypatch, task, own):
     assert resolver.cluster_spec().task_address("worker", task) == own
 
 
+@pytest.mark.parametrize(
+    ("task", "step"),
+    [
+        ("0", {}),
+        ("x", {"TASKS_PER_NODE": "2", "NODELIST": "n1"}),
+        ("5", {"TASKS_PER_NODE": "2", "NODELIST": "n1"}),
+        ("0", {"TASKS_PER_NODE": "2", "NODELIST": "n[1-"}),
+        ("0", {"TASKS_PER_NODE": "1", "NODELIST": "n1"}),
+    ],
+    ids=["no step", "no number", "not in the step", "bad list", "too few"],
+)
+def test_a_slurm_step_that_does_not_fit(monkeypatch, task, step):
+    for name in [name for name in os.environ if name.startswith(("SLURM_", "TF_CONFIG"))]:
+        monkeypatch.delenv(name)
+    for name, value in {"PROCID": task, "STEP_NUM_TASKS": "2"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    for name, value in step.items():
+        monkeypatch.setenv(f"SLURM_STEP_{name}", value)
+    with pytest.raises(ValueError, match=r"SLURM_.* do not say which workers .* with srun"):
+        distributing.strategy_of("multi_worker")
+
+
 def test_batches_that_cannot_be_dealt_out(monkeypatch, tmp_path):
     monkeypatch.setattr(tf.distribute.OneDeviceStrategy, "num_replicas_in_sync", 3)
     strategy = tf.distribute.OneDeviceStrategy("CPU:0")
@@ -267,11 +309,65 @@ def test_batches_that_cannot_be_dealt_out(monkeypatch, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_value_that_differs_is_named(monkeypatch):
+@pytest.mark.parametrize(
+    ("chiefs", "its", "sentence"),
+    [
+        ({"seed": 0}, {"seed": 1}, "seed is 1 on worker 1 and 0 on the chief"),
+        ({"width": 0.05}, {}, "width is 'not set' on worker 1 and 0.05 on the chief"),
+        ({}, {"width": 0.05}, "width is 0.05 on worker 1 and 'not set' on the chief"),
+    ],
+)
+def test_a_value_that_differs_is_named(monkeypatch, chiefs, its, sentence):
     monkeypatch.setattr(distributing, "has_several_workers", lambda strategy: True)
-    monkeypatch.setattr(distributing, "told", lambda strategy, own: [own, {**own, "seed": 1}])
-    with pytest.raises(ValueError, match="seed is 1 on worker 1 and 0 on the chief"):
-        distributing.check_same(tf.distribute.get_strategy(), {"seed": 0})
+    monkeypatch.setattr(distributing, "told", lambda strategy, own: [chiefs, its])
+    with pytest.raises(ValueError, match=sentence):
+        distributing.check_same(tf.distribute.get_strategy(), {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "expected"),
+    [
+        ("UnknownError", "{{node x}} FileNotFoundError: There is no file /health/a.jpg.", False),
+        ("InvalidArgumentError", "Graph execution error:\n\nValueError: /Socket/a.jpg is", False),
+        ("NotFoundError", "/health/a.tfrecord; No such file or directory", False),
+        ("UnavailableError", "Collective ops is aborted by: Socket closed", True),
+        ("InternalError", "/job:worker/replica:0/task:1 has had no heartbeat", True),
+    ],
+)
+def test_files_that_are_gone_are_no_lost_worker(monkeypatch, kind, message, expected):
+    monkeypatch.setattr(distributing, "has_several_workers", lambda strategy: True)
+    error = getattr(tf.errors, kind)(None, None, message)
+    assert distributing.is_loss(tf.distribute.get_strategy(), error) is expected
+
+
+def test_another_folder_under_the_same_path(monkeypatch, tmp_path):
+    """Found before the first batch, and not after the last one."""
+    monkeypatch.setattr(opening, "PATIENCE", 0)
+    for module in (opening, distributing):
+        monkeypatch.setattr(module, "has_several_workers", lambda strategy: True)
+    told = []
+    monkeypatch.setattr(opening, "told", lambda strategy, own: [{"started": "today"}])
+    monkeypatch.setattr(distributing, "told", lambda strategy, own: told.append(own) or [None])
+    run, strategy = Run(tmp_path), tf.distribute.get_strategy()
+    monkeypatch.setattr(opening, "is_chief", lambda strategy: False)
+    with pytest.raises(ValueError, match="is not the folder that the chief has made"):
+        opening.check_seen(run, strategy)
+    assert len(told) == 1
+    assert str(tmp_path) in told[0]
+
+    needed = ("model", "options", "dataset", "data_dir", "image_size")
+    content = {"arguments": dict.fromkeys(needed)}
+    run.write(content)
+    monkeypatch.setattr(opening, "told", lambda strategy, own: [content])
+    opening.check_seen(run, strategy)
+
+
+def test_other_weights_under_the_same_path():
+    """Fine-tuning from them, workers would have different weights for ever."""
+    first, second = (lr.zoo.create("bnn_plus_alexnet", width=0.05) for _ in range(2))
+    assert provenance.sha256_of(first) != provenance.sha256_of(second)
+    second.set_weights(first.get_weights())
+    assert provenance.sha256_of(first) == provenance.sha256_of(second)
 
 
 def test_parts_of_batches_make_up_the_whole():
@@ -377,3 +473,63 @@ def test_mirrored(tmp_path):
     assert epochs_of(tmp_path / "run") == [(1, 0)]
     assert Run(tmp_path / "run").read()["replicas"] == 2
     assert load_model(tmp_path / "run").count_params()
+
+
+PARAMETER_SERVER = """
+import os
+import larq_reactnet as lr
+import larq as lq
+import numpy as np
+import tensorflow as tf
+
+ports = PORTS
+cluster = tf.train.ClusterSpec({"worker": ports[:1], "ps": ports[1:]})
+servers = [tf.distribute.Server(cluster, job_name=job) for job in ("worker", "ps")]
+resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(cluster, rpc_layer="grpc")
+strategy = tf.distribute.ParameterServerStrategy(resolver)
+random = np.random.default_rng(0)
+images, labels = random.normal(size=(32, 8, 8, 3)), random.integers(0, 5, 32)
+
+def network():
+    return tf.keras.Sequential([
+        lq.layers.QuantConv2D(4, 3, input_quantizer="rsign", kernel_quantizer="react_sign",
+            kernel_constraint="weight_clip", input_shape=(8, 8, 3)),
+        lr.layers.RPReLU(),
+        lq.layers.QuantConv2D(4, 3, input_quantizer=lr.quantizers.SwishSign(trainable_beta=True),
+            kernel_quantizer=lr.quantizers.BNNPlusSign(regularizer=lr.regularizers.R2(1e-2))),
+        tf.keras.layers.GlobalAveragePooling2D(),
+        tf.keras.layers.Dense(5),
+    ])
+
+with strategy.scope():
+    student = network()
+    teacher = tf.keras.Sequential([tf.keras.layers.Flatten(input_shape=(8, 8, 3)),
+        tf.keras.layers.Dense(5)])
+    model = lr.Distiller(student, teacher, label_loss_weight=0.5)
+    loss = lr.losses.SoftCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=[lr.metrics.SoftCategoricalAccuracy()])
+before = student.get_weights()
+data = tf.keras.utils.experimental.DatasetCreator(
+    lambda _: tf.data.Dataset.from_tensor_slices((images, labels)).batch(16).repeat()
+)
+insight = lr.callbacks.BinaryInsight((images[:8], labels[:8]), print_fn=None)
+history = model.fit(data, epochs=1, steps_per_epoch=2, verbose=0, callbacks=[insight]).history
+assert np.isfinite([history["loss"], history["distribution_loss"]]).all()
+assert len(insight.records) == 1
+assert all((old != new.numpy()).any() for old, new in zip(before, student.weights))
+print("trained", flush=True)
+os._exit(0)  # servers cannot be stopped
+"""
+
+
+@pytest.mark.slow
+def test_parameter_server():
+    """`fit` of a user: quantizers, scales, penalties, losses, metrics, Distiller, BinaryInsight."""
+    ports = [f"localhost:{port()}" for _ in range(2)]
+    done = subprocess.run(
+        [sys.executable, "-c", PARAMETER_SERVER.replace("PORTS", repr(ports))],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert done.stdout.endswith("trained\n"), done.stderr

@@ -79,6 +79,13 @@ def test_small_classes_are_in_both_parts(tmp_path, rng):
     assert sorted(data.test_arrays()[1]) == [*range(10)]
 
 
+def test_classes_of_one_image(tmp_path, rng):
+    for name in "ab":
+        save(tmp_path / name, 1, rng)
+    with pytest.raises(ValueError, match=r"has one image of each class .* add a second one"):
+        load(str(tmp_path))
+
+
 def test_a_folder_that_exists_is_never_no_data_set(tmp_path, rng, monkeypatch):
     with pytest.raises(ValueError, match="is a folder, but there are no images in it where"):
         load(str(tmp_path))

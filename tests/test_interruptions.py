@@ -133,8 +133,8 @@ def test_data_that_are_gone(tmp_path):
     assert codes == [1], texts
     error = texts[0].splitlines()[-1]
     assert error.startswith(f"Error: The training in {tmp_path / 'run'} was stopped in step 1: ")
-    assert str(photos) in error
-    assert "The checkpoint after" in error
+    assert f"step 1: There is no file {photos}" in error
+    assert ".png. The checkpoint after" in error
 
 
 def test_two_processes_in_one_folder(tmp_path):

@@ -5,10 +5,11 @@ import json
 import os
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import larq_reactnet as lr
 from larq_reactnet._insight import records
-from larq_reactnet.training import Run, fitting, load_model
+from larq_reactnet.training import Run, fitting, load_model, opening
 from larq_reactnet.training.compiling import compiled
 from larq_reactnet.training.fine_tuning import with_defaults
 from larq_reactnet.training.resuming import continued
@@ -283,7 +284,9 @@ def test_refusals(whole, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="is not the folder of a run"):
         train(tmp_path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(
+        FileNotFoundError, match=r"Cannot make .*b: there is no folder .*a\. Make it"
+    ):
         train(tmp_path / "a" / "b")
     for wrong in ({"epochs": 0}, {"learning_rate": float("nan")}, {"step1_epochs": -1}):
         with pytest.raises(ValueError, match=r"Cannot train|learning_rate"):
@@ -302,6 +305,21 @@ def test_refusals(whole, tmp_path):
     with pytest.raises(ValueError, match="No recipe is called 'x'"):
         lr.training.train("x", tmp_path / "run")
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_folder_that_was_left_before_run_json(tmp_path, monkeypatch):
+    """Of a full disk, or of a process that was killed then: the same command goes on."""
+    folder, strategy = tmp_path / "run", tf.distribute.get_strategy()
+    with monkeypatch.context() as context:
+        context.setattr(Run, "write", Mock(side_effect=OSError("No space left")))
+        with pytest.raises(OSError, match="No space left"):
+            opening.opened(folder, {}, [], strategy).__enter__()
+    (folder / ".run.abc.json").write_text("{")
+    assert sorted(os.listdir(folder)) == [".lock", ".run.abc.json"]
+    with opening.opened(folder, {}, ["a"], strategy) as (run, content):
+        assert run.exists()
+        assert content["class_names"] == ["a"]
+    assert sorted(os.listdir(folder)) == [".lock", "run.json"]
 
 
 def test_corrupt_folder(whole, tmp_path):

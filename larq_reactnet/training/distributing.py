@@ -36,6 +36,20 @@ STRATEGIES = ("mirrored", "multi_worker")
 # wait for: two workers of one such thread each are slower than one worker alone.
 INTER_OP_THREADS = 4
 _SLURM_WITHOUT_GPUS = {"gpus_per_node": 1024, "gpus_per_task": 1, "auto_set_gpu": False}
+_EXAMPLE = (
+    'TF_CONFIG=\'{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, '
+    '"task": {"type": "worker", "index": 0}}\''
+)
+JOBS = ("chief", "worker")
+_ADDRESS = re.compile(r"[^\s/]+:(\d+)")
+_OF_FILES = (
+    tf.errors.NotFoundError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.ResourceExhaustedError,
+    tf.errors.DataLossError,
+)
+# What Python raised where it decodes images.
+_PYTHON_ERROR = re.compile(r"^(\{\{.*?\}\} ?)*\w+Error: ", re.MULTILINE)
 _TASK = re.compile(r"/job:(\w+)/(?:replica:\d+/)?task:(\d+)")
 
 
@@ -111,12 +125,13 @@ def check_same(strategy: tf.distribute.Strategy, facts: dict[str, Any]) -> None:
         return
     chief, *others = told(strategy, {**versions(), **facts})
     for number, other in enumerate(others, 1):
-        for name, value in chief.items():
-            if other[name] != value:
+        for name in {**chief, **other}:  # a value that only one of them was given is not in both
+            its, chiefs = other.get(name, "not set"), chief.get(name, "not set")
+            if its != chiefs:
                 raise ValueError(
-                    f"The workers do not mean the same training: {name} is {other[name]!r} on "
-                    f"worker {number} and {value!r} on the chief, worker 0. Start all of them with "
-                    "the same command, the same packages, and a run folder and data that all see."
+                    f"The workers do not mean the same training: {name} is {its!r} on worker "
+                    f"{number} and {chiefs!r} on the chief, worker 0. Start all of them with the "
+                    "same command, the same packages, and a run folder and data that all see."
                 )
 
 
@@ -186,8 +201,11 @@ def lost_workers(strategy: tf.distribute.Strategy, what: str) -> Iterator[None]:
 
 def is_loss(strategy: tf.distribute.Strategy, error: tf.errors.OpError) -> bool:
     """Whether an error says that another worker is gone."""
+    is_of_files = isinstance(error, _OF_FILES) or _PYTHON_ERROR.search(error.message)
+    if is_of_files or not has_several_workers(strategy):
+        return False  # whatever words are in the names of files
     words = ("ollective", "ealth", "eartbeat", "/task:", "Connection", "Socket")
-    return has_several_workers(strategy) and any(word in error.message for word in words)
+    return any(word in error.message for word in words)
 
 
 def told(strategy: tf.distribute.Strategy, own: Any) -> list[Any]:
@@ -216,35 +234,74 @@ def _resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
     """Who takes part, as the environment says."""
     text = os.environ.get("TF_CONFIG")
     if text is None and "SLURM_PROCID" in os.environ and "SLURM_STEP_NUM_TASKS" in os.environ:
-        # Without options, the resolver asks nvidia-smi for GPUs, and gives each task one of them.
-        options = {} if shutil.which("nvidia-smi") else _SLURM_WITHOUT_GPUS
-        return tf.distribute.cluster_resolver.SlurmClusterResolver(**options)
-    example = (
-        'TF_CONFIG=\'{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, '
-        '"task": {"type": "worker", "index": 0}}\''
-    )
+        return _slurm_resolver()
     if text is None:
         raise ValueError(
             "The environment variable TF_CONFIG must say which workers there are and which one "
-            f"this is. On the first of two machines: {example}"
+            f"this is. On the first of two machines: {_EXAMPLE}"
         )
     try:
         config = json.loads(text)
-        cluster, task = config["cluster"], config["task"]
-        addresses = cluster[task["type"]]
-        addresses[int(task["index"])]
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+        jobs, task = dict(config["cluster"]), config["task"]
+        kind, number = str(task["type"]), int(task["index"])
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"TF_CONFIG does not say which workers there are and which one this is: {text!r}. "
-            f"It should look like {example}"
+            f"It should look like {_EXAMPLE}"
         ) from error
+    reason = _reason_against(jobs, kind, number) or _reason_against_addresses(jobs)
+    if reason:
+        raise ValueError(f"TF_CONFIG {reason}, got {text!r}. It should look like {_EXAMPLE}")
     return tf.distribute.cluster_resolver.TFConfigClusterResolver()
+
+
+def _reason_against(jobs: dict[str, Any], kind: str, number: int) -> str | None:
+    """What is wrong with the jobs of a cluster, or with which one of them this process is."""
+    for job, addresses in jobs.items():
+        if job not in JOBS:
+            return f"has {job!r} in its cluster, and only {' and '.join(map(repr, JOBS))} train"
+        if not isinstance(addresses, list):
+            return f"must have a list of addresses for {job!r}"
+    count = len(jobs.get(kind, []))
+    if not 0 <= number < count:
+        return f"says that this is {kind} {number}, and its cluster has {count} of this type"
+    if len(jobs.get("chief", [])) > 1:
+        return "has more than one chief"
+    return None
+
+
+def _reason_against_addresses(jobs: dict[str, list[Any]]) -> str | None:
+    """What is wrong with the addresses. TensorFlow waits for workers that no address leads to."""
+    addresses = [address for job in jobs.values() for address in job]
+    for address in addresses:
+        found = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
+        if not found or not 0 < int(found[1]) < 2**16:
+            return f"has {address!r} where host:port should be, with a port from 1 to 65535"
+        if addresses.count(address) > 1:
+            return f"has {address} twice, and each worker needs a port of its own"
+    return None
+
+
+def _slurm_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
+    """The tasks of a job step."""
+    # Without options, the resolver asks nvidia-smi for GPUs, and gives each task one of them.
+    options = {} if shutil.which("nvidia-smi") else _SLURM_WITHOUT_GPUS
+    try:
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(**options)
+        if resolver.cluster_spec() and resolver.task_type is None:
+            raise ValueError(f"this is task {os.environ['SLURM_PROCID']}, which is none of them.")
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"The variables SLURM_... of the environment do not say which workers there are: "
+            f"{error} Start the command with srun, or set TF_CONFIG: {_EXAMPLE}"
+        ) from error
+    return resolver
 
 
 def _addresses(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> list[str]:
     """The addresses of all workers, the chief first."""
     jobs = resolver.cluster_spec().as_dict()
-    return [address for job in ("chief", "worker") for address in jobs.get(job, [])]
+    return [address for job in JOBS for address in jobs.get(job, [])]
 
 
 def _default_inter_op_threads() -> int:

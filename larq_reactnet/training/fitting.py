@@ -161,4 +161,4 @@ def _reason(message: str) -> str:
     lines = [line.strip() for line in message.splitlines()]
     about_graph = ("Graph execution error", "Detected at ", "File ", "<stack traces")
     said = [line for line in lines if line and not line.startswith(about_graph)]
-    return said[0] if said else message
+    return re.sub(r"^\w+Error: ", "", said[0]).rstrip(".") if said else message

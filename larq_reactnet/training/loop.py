@@ -18,9 +18,10 @@ from larq_reactnet.training.distributing import (
 )
 from larq_reactnet.training.fine_tuning import freeze
 from larq_reactnet.training.fitting import fit
-from larq_reactnet.training.opening import now, opened
+from larq_reactnet.training.opening import check_seen, now, opened
 from larq_reactnet.training.precision import trained_in
 from larq_reactnet.training.preparing import data_of, prepared, shape_of
+from larq_reactnet.training.provenance import sha256_of
 from larq_reactnet.training.resuming import flat, state_of
 from larq_reactnet.training.runs import Run
 from larq_reactnet.training.teaching import can_be_kept, kept_logits
@@ -107,7 +108,14 @@ def _train(
     verbose = verbose if chief else 0
     with together(strategy):
         recipe, data, arguments = prepared(recipe, Run(Path(output)), data_dir, strategy, strict)
-    check_same(strategy, {**flat(arguments), "training images": data.train_size})
+    facts = {
+        **flat(arguments),
+        "sync_batch_norm": sync_batch_norm,
+        "class names": data.class_names,
+        "training images": data.train_size,
+        "test images": data.test_size,
+    }
+    check_same(strategy, facts)
     tf.keras.utils.set_random_seed(recipe.seed)
 
     def network_for(step: Step) -> tf.keras.Model:
@@ -118,15 +126,18 @@ def _train(
         return network
 
     network = network_for(recipe.steps[0])
-    if recipe.weights and not Run(Path(output)).weights.exists():
-        zoo.pretrained.load(network, recipe.weights, recipe.model, other_head=True)
+    with together(strategy):
+        if recipe.weights and not Run(Path(output)).weights.exists():
+            zoo.pretrained.load(network, recipe.weights, recipe.model, other_head=True)
     if recipe.freeze_until:
         freeze(network, recipe.freeze_until)
-    check_same(strategy, state_of(Run(Path(output))))
+    begin = {"the SHA-256 of `weights`": sha256_of(network)} if recipe.weights else {}
+    check_same(strategy, {**begin, **state_of(Run(Path(output)))})
     with contextlib.ExitStack() as stack:
         with together(strategy):
             folder = opened(Path(output), arguments, data.class_names, strategy)
             run, content = stack.enter_context(folder)
+        check_seen(run, strategy)
         if verbose and "results" not in content:
             print(zoo.datasets.overview(data).short(), flush=True)
         if "results" in content and verbose:
@@ -199,5 +210,9 @@ def _teacher(
         given = run.folder / "teacher"
         train(its, given, data_dir=data_dir, strategy=strategy, strict=strict, verbose=verbose)
         tf.keras.utils.set_random_seed(recipe.seed)
+    with together(strategy):
+        Run(Path(given)).trained_weights()
     with strategy.scope():
-        return Run(Path(given)).load_model(classifier_activation=None)
+        found = Run(Path(given)).load_model(classifier_activation=None)
+    check_same(strategy, {"the SHA-256 of the teacher's weights": sha256_of(found)})
+    return found

@@ -3,11 +3,13 @@
 import contextlib
 import datetime
 import platform
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from larq_reactnet._workers import is_chief
+from larq_reactnet._workers import has_several_workers, is_chief
+from larq_reactnet.training.distributing import together, told
 from larq_reactnet.training.locking import locked
 from larq_reactnet.training.provenance import commit, hardware, versions
 from larq_reactnet.training.resuming import continued
@@ -15,7 +17,9 @@ from larq_reactnet.training.runs import Run
 
 import tensorflow as tf
 
-__all__ = ["now", "opened"]
+__all__ = ["check_seen", "now", "opened"]
+
+PATIENCE = 60  # seconds after which a new file is seen on other machines, also over NFS
 
 
 @contextlib.contextmanager
@@ -43,19 +47,50 @@ def opened(
     if not is_chief(strategy):
         yield run, {}
         return
-    is_new = not run.exists()
-    if is_new:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not run.exists():
+        if folder.exists() and not _is_free(folder):
             raise ValueError(f"{folder} exists and is not the folder of a run: give another one.")
+        if not folder.absolute().parent.is_dir():
+            raise FileNotFoundError(
+                f"Cannot make {folder}: there is no folder {folder.absolute().parent}. Make it "
+                "first."
+            )
         folder.mkdir(exist_ok=True)
     with locked(folder):
         _remove_unfinished(folder)
-        if is_new:
+        if not run.exists():
             content = _begun(arguments, class_names, strategy)
             run.write(content)
         else:
             content = continued(run, run.read(), arguments)
         yield run, content
+
+
+def _is_free(folder: Path) -> bool:
+    """Whether nothing is in a folder but what a process left that was killed before `run.json`."""
+    return folder.is_dir() and all(
+        path.name == ".lock" or path.match(".run.*.json") for path in folder.iterdir()
+    )
+
+
+def check_seen(run: Run, strategy: tf.distribute.Strategy) -> None:
+    """Refuse to train if a worker has another folder than the chief under the same path.
+
+    Raises:
+        ValueError: If `run.json` is not the chief's, also after `PATIENCE`.
+    """
+    if not has_several_workers(strategy):
+        return
+    chiefs, *_ = told(strategy, run.read() if is_chief(strategy) else None)
+    until = time.monotonic() + PATIENCE
+    with together(strategy):
+        while not run.exists() or run.read() != chiefs:
+            if time.monotonic() > until:
+                raise ValueError(
+                    f"{run.folder.absolute()} on {platform.node()} is not the folder that the "
+                    "chief has made: give a folder that all workers see."
+                )
+            time.sleep(1)
 
 
 def _remove_unfinished(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Says what a result comes from: versions of sources and packages, and the machine."""
 
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -10,7 +11,7 @@ from larq_reactnet._version import __version__
 
 import tensorflow as tf
 
-__all__ = ["commit", "hardware", "versions"]
+__all__ = ["commit", "hardware", "sha256_of", "versions"]
 
 _PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-zoo", "numpy")
 
@@ -44,6 +45,14 @@ def hardware() -> str:
         for gpu in tf.config.list_physical_devices("GPU")
     ]
     return " and ".join([f"{os.cpu_count()} cores of {_cpu()}", *gpus])
+
+
+def sha256_of(model: tf.keras.Model) -> str:
+    """A hash of all weights of a model."""
+    found = hashlib.sha256()
+    for weight in model.get_weights():
+        found.update(weight.tobytes())
+    return found.hexdigest()
 
 
 def _version(package: str) -> str | None:

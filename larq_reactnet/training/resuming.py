@@ -85,7 +85,7 @@ def state_of(run: Run) -> dict[str, Any]:
     """What a training that goes on finds in its folder, by names in words."""
     weights = [(file.name, file.stat().st_size) for file in sorted(run.folder.glob("*.h5"))]
     checkpoints = [file.read_text() for file in sorted(run.checkpoints.glob("*/checkpoint"))]
-    return {f"what {run.folder} holds": [weights, checkpoints]}
+    return {"what the folder of the run holds": [weights, checkpoints]}
 
 
 def _default(name: str) -> Any:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from larq_reactnet._files import replacing
+from larq_reactnet.training.provenance import sha256_of
 from larq_reactnet.zoo.datasets import Dataset
 
 import numpy as np
@@ -63,9 +64,7 @@ def _key(teacher: tf.keras.Model, data: Dataset) -> str:
 
     Of a file, the path, size and time of change stand for its content.
     """
-    found = hashlib.sha256()
-    for weight in teacher.get_weights():
-        found.update(weight.tobytes())
+    found = hashlib.sha256(sha256_of(teacher).encode())
     found.update(repr((data.image_shape, data.mean, data.std, data.crop, data.resize)).encode())
     for image, _ in data.source.splits["train"].as_numpy_iterator():
         found.update(image)

@@ -86,6 +86,11 @@ def folder_source(folder: Path, image_size: int, *, strict: bool) -> Source:
     else:
         files, left_out = _readable(_files(folder, names), folder, strict)
         splits = _split(files, folder, len(names))
+        if files and not splits["test"]:
+            raise ValueError(
+                f"{folder} has one image of each class that can be read, and so none for tests: "
+                "add a second one to a class."
+            )
         say(
             f"{folder} is not split into train/ and test/: {len(splits['test']):,} of its "
             f"{len(files):,} images are for tests, always the same, chosen by a hash of their paths"

@@ -11,7 +11,7 @@ import sys
 import time
 
 import larq_reactnet as lr
-from larq_reactnet.training import Run, distributing, load_model, opening, provenance
+from larq_reactnet.training import Run, clusters, distributing, load_model, opening, provenance
 from larq_reactnet.zoo.recipes import two_step
 
 import numpy as np
@@ -266,11 +266,11 @@ class TestStrategyOf:
 def test_tasks_of_a_slurm_step(monkeypatch, task, own):
     """On machines without GPUs, every task is a worker."""
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    monkeypatch.setattr(distributing.shutil, "which", lambda program: None)
+    monkeypatch.setattr(clusters.shutil, "which", lambda program: None)
     step = {"NUM_TASKS": "3", "TASKS_PER_NODE": "2,1", "NODELIST": "node[1-2]"}
     for name, value in {"PROCID": str(task), **{f"STEP_{k}": v for k, v in step.items()}}.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
-    resolver = distributing._resolver()
+    resolver = clusters.cluster_of_environment()
     addresses = ["node1:8888", "node1:8889", "node2:8888"]
     assert resolver.cluster_spec().as_dict() == {"worker": addresses}
     assert (resolver.task_type, resolver.task_id) == ("worker", task)

@@ -8,12 +8,12 @@ import contextlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 from larq_reactnet._workers import has_several_workers
 from larq_reactnet.profiling import flat_layers
+from larq_reactnet.training.clusters import addresses_of, cluster_of_environment
 from larq_reactnet.training.provenance import versions
 
 import numpy as np
@@ -35,13 +35,6 @@ STRATEGIES = ("mirrored", "multi_worker")
 # With fewer threads, an operation that waits for other workers keeps those from running that they
 # wait for: two workers of one such thread each are slower than one worker alone.
 INTER_OP_THREADS = 4
-_SLURM_WITHOUT_GPUS = {"gpus_per_node": 1024, "gpus_per_task": 1, "auto_set_gpu": False}
-_EXAMPLE = (
-    'TF_CONFIG=\'{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, '
-    '"task": {"type": "worker", "index": 0}}\''
-)
-JOBS = ("chief", "worker")
-_ADDRESS = re.compile(r"[^\s/]+:(\d+)")
 _OF_FILES = (
     tf.errors.NotFoundError,
     tf.errors.PermissionDeniedError,
@@ -83,11 +76,11 @@ def strategy_of(name: str | tf.distribute.Strategy | None) -> tf.distribute.Stra
         )
     if name != "multi_worker":
         raise ValueError(f"`strategy` must be one of {STRATEGIES} or an instance, got {name!r}.")
-    resolver = _resolver()
+    resolver = cluster_of_environment()
     threads = tf.config.threading.get_inter_op_parallelism_threads()
     if 0 < (threads or _default_inter_op_threads()) < INTER_OP_THREADS:
         tf.config.threading.set_inter_op_parallelism_threads(INTER_OP_THREADS)
-    workers = _addresses(resolver)
+    workers = addresses_of(resolver)
     print(f"Waiting for all {len(workers)} workers: {', '.join(workers)}", flush=True)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(resolver)
@@ -215,7 +208,7 @@ def told(strategy: tf.distribute.Strategy, own: Any) -> list[Any]:
     with strategy.scope():
         lines = _gathered(line).numpy().astype(np.uint8).tobytes().splitlines()
     replicas = [json.loads(each) for each in lines]
-    return replicas[:: len(replicas) // len(_addresses(strategy.cluster_resolver))]
+    return replicas[:: len(replicas) // len(addresses_of(strategy.cluster_resolver))]
 
 
 @tf.function(input_signature=[tf.TensorSpec((None,), tf.int32)], autograph=False)
@@ -228,80 +221,6 @@ def _gathered(line: tf.Tensor) -> tf.Tensor:
 def _is_own(strategy: tf.distribute.Strategy, job: str, task: str) -> bool:
     resolver = strategy.cluster_resolver
     return (job, int(task)) == (resolver.task_type, resolver.task_id)
-
-
-def _resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
-    """Who takes part, as the environment says."""
-    text = os.environ.get("TF_CONFIG")
-    if text is None and "SLURM_PROCID" in os.environ and "SLURM_STEP_NUM_TASKS" in os.environ:
-        return _slurm_resolver()
-    if text is None:
-        raise ValueError(
-            "The environment variable TF_CONFIG must say which workers there are and which one "
-            f"this is. On the first of two machines: {_EXAMPLE}"
-        )
-    try:
-        config = json.loads(text)
-        jobs, task = dict(config["cluster"]), config["task"]
-        kind, number = str(task["type"]), int(task["index"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"TF_CONFIG does not say which workers there are and which one this is: {text!r}. "
-            f"It should look like {_EXAMPLE}"
-        ) from error
-    reason = _reason_against(jobs, kind, number) or _reason_against_addresses(jobs)
-    if reason:
-        raise ValueError(f"TF_CONFIG {reason}, got {text!r}. It should look like {_EXAMPLE}")
-    return tf.distribute.cluster_resolver.TFConfigClusterResolver()
-
-
-def _reason_against(jobs: dict[str, Any], kind: str, number: int) -> str | None:
-    """What is wrong with the jobs of a cluster, or with which one of them this process is."""
-    for job, addresses in jobs.items():
-        if job not in JOBS:
-            return f"has {job!r} in its cluster, and only {' and '.join(map(repr, JOBS))} train"
-        if not isinstance(addresses, list):
-            return f"must have a list of addresses for {job!r}"
-    count = len(jobs.get(kind, []))
-    if not 0 <= number < count:
-        return f"says that this is {kind} {number}, and its cluster has {count} of this type"
-    if len(jobs.get("chief", [])) > 1:
-        return "has more than one chief"
-    return None
-
-
-def _reason_against_addresses(jobs: dict[str, list[Any]]) -> str | None:
-    """What is wrong with the addresses. TensorFlow waits for workers that no address leads to."""
-    addresses = [address for job in jobs.values() for address in job]
-    for address in addresses:
-        found = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
-        if not found or not 0 < int(found[1]) < 2**16:
-            return f"has {address!r} where host:port should be, with a port from 1 to 65535"
-        if addresses.count(address) > 1:
-            return f"has {address} twice, and each worker needs a port of its own"
-    return None
-
-
-def _slurm_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
-    """The tasks of a job step."""
-    # Without options, the resolver asks nvidia-smi for GPUs, and gives each task one of them.
-    options = {} if shutil.which("nvidia-smi") else _SLURM_WITHOUT_GPUS
-    try:
-        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(**options)
-        if resolver.cluster_spec() and resolver.task_type is None:
-            raise ValueError(f"this is task {os.environ['SLURM_PROCID']}, which is none of them.")
-    except (RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"The variables SLURM_... of the environment do not say which workers there are: "
-            f"{error} Start the command with srun, or set TF_CONFIG: {_EXAMPLE}"
-        ) from error
-    return resolver
-
-
-def _addresses(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> list[str]:
-    """The addresses of all workers, the chief first."""
-    jobs = resolver.cluster_spec().as_dict()
-    return [address for job in JOBS for address in jobs.get(job, [])]
 
 
 def _default_inter_op_threads() -> int:

@@ -22,7 +22,11 @@ PAPERS = [
     ("resnet18", "reactnet_18", "reactnet", {"width": 0.125}),
     ("resnet34", "reactnet_34", "reactnet", {"width": 0.125}),
     ("resnet34", "birealnet34", "birealnet", {"width": 0.125}),
+    ("resnet18", "birealnet18", "birealnet", {}),
     ("resnet18", "bnn_plus_resnet18", "bnn_plus", {"width": 0.125}),
+    ("alexnet", "bnn_plus_alexnet", "bnn_plus", {"width": 0.125}),
+    ("alexnet_imagenet", "bnn_plus_alexnet_imagenet", "bnn_plus", {"width": 0.125}),
+    ("vgg_small", "bnn_plus_vgg_small", "bnn_plus", {"width": 0.125}),
 ]
 
 

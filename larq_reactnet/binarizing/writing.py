@@ -215,7 +215,7 @@ class Writer:
         if old is None:
             norm = layers.BatchNormalization(**constants, dtype=layer.dtype_policy)
         else:
-            norm = clone(old, **constants)
+            norm = clone(old, axis=-1, **constants)  # a dense layer now gives a map
         given = unit.end.outputs[0].shape[-1]
         x = norm(x)
         norm.set_weights(norm_of(old, bias, given, norm.epsilon).weights(part))

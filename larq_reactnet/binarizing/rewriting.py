@@ -110,8 +110,8 @@ def binarize_model(
         row.shortcuts if shortcuts is None else shortcuts,
         None if own_input else row.branches,
     )
-    choice = Choice(_skipped(model, skip), widen)
     network = Network(unfolded(model))
+    choice = Choice(_skipped(model, network, skip), widen)
     plan = planned(network, row, choice, activation)
     if not plan.units:
         reasons = "; ".join(f"{call.layer.name}: {reason}" for call, reason in plan.reasons)
@@ -151,10 +151,14 @@ def _check(model: Any) -> None:
         )
 
 
-def _skipped(model: tf.keras.Model, skip: Iterable[str]) -> set[str]:
-    """The names that layers named by `skip` have in the unfolded model."""
+def _skipped(model: tf.keras.Model, network: Network, skip: Iterable[str]) -> set[str]:
+    """The names that layers named by `skip` have in the unfolded model.
+
+    Names of the unfolded model, which the report has, are understood too.
+    """
     skip = [skip] if isinstance(skip, str) else list(skip)
-    every = _names(model, "")
+    own = {call.layer.name: {call.layer.name} for call in network.calls}
+    every = own | _names(model, "")
     unknown = [name for name in skip if name not in every]
     if unknown:
         raise ValueError(

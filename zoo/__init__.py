@@ -6,6 +6,7 @@ Every model has a constructor here and a name for `create`: `QuickNet()` is `cre
 import sys
 
 from larq_reactnet._public import show_public
+from larq_reactnet.zoo import binarized as _binarized  # noqa: F401  # enters itself
 from larq_reactnet.zoo import datasets, larq_zoo, pretrained, recipes
 from larq_reactnet.zoo.alexnet import AlexNet, AlexNetImageNet
 from larq_reactnet.zoo.binarynet import BinaryNet

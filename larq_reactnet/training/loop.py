@@ -21,6 +21,7 @@ from larq_reactnet.training.fitting import fit
 from larq_reactnet.training.opening import now, opened
 from larq_reactnet.training.precision import trained_in
 from larq_reactnet.training.preparing import data_of, prepared, shape_of
+from larq_reactnet.training.real_models import accuracy_of, from_folder, keep, real_teacher
 from larq_reactnet.training.resuming import flat, state_of
 from larq_reactnet.training.runs import Run
 from larq_reactnet.training.teaching import can_be_kept, kept_logits
@@ -108,6 +109,7 @@ def _train(
     verbose = verbose if chief else 0
     with together(strategy):
         recipe, data, arguments = prepared(recipe, Run(Path(output)), data_dir, strategy, strict)
+    recipe = from_folder(recipe, Run(Path(output)))
     check_same(strategy, {**flat(arguments), "training images": data.train_size})
     tf.keras.utils.set_random_seed(recipe.seed)
 
@@ -128,18 +130,21 @@ def _train(
         with together(strategy):
             folder = opened(Path(output), arguments, data.class_names, strategy)
             run, content = stack.enter_context(folder)
+            if chief:
+                keep(recipe, run)
         if verbose and "results" not in content:
             print(zoo.datasets.overview(data).short(), flush=True)
         if "results" in content and verbose:
             print(f"{run.folder} is already finished: there is nothing to train.", flush=True)
         imitated = None
-        if recipe.teacher:
-            imitated = _teacher(
-                recipe.teacher, recipe, run, data_dir, teacher, strategy, strict, verbose
-            )
-            if can_be_kept(data) and "results" not in content:
-                logits = _logits(imitated, data, run, strategy, verbose)
-                data = data_of(recipe, data_dir, strict, beside=logits)
+        if recipe.teacher or (recipe.float_model and teacher is not None):
+            name = recipe.teacher or ""
+            imitated = _teacher(name, recipe, run, data_dir, teacher, strategy, strict, verbose)
+        elif recipe.float_model:
+            imitated = _real_teacher(recipe, run, content, data, strategy, verbose)
+        if imitated is not None and can_be_kept(data) and "results" not in content:
+            logits = _logits(imitated, data, run, strategy, verbose)
+            data = data_of(recipe, data_dir, strict, beside=logits)
         for number, step in enumerate(recipe.steps, 1):
             if number > 1:
                 new = network_for(step)
@@ -168,9 +173,12 @@ def _tested(run: Run, content: dict[str, Any], data: Dataset) -> tf.keras.Model:
 
 
 def network_of(recipe: Recipe, step: Step, data: Dataset) -> tf.keras.Model:
-    """The network of a step, with random weights. It ends in logits if there is a teacher."""
-    activation = {"classifier_activation": None} if recipe.teacher else {}
-    options = {**shape_of(data), **recipe.options, **step.options, **activation}
+    """The network of a step, untrained. It ends in logits if there is a teacher."""
+    options = {**shape_of(data), **recipe.options, **step.options}
+    if recipe.has_teacher:
+        options["classifier_activation"] = None
+    if recipe.float_model:
+        options["source"] = recipe.float_model
     with trained_in(recipe.precision):
         return zoo.create(recipe.model, **options)
 
@@ -200,6 +208,25 @@ def _teacher(
         tf.keras.utils.set_random_seed(recipe.seed)
     with strategy.scope():
         return Run(Path(given)).load_model(classifier_activation=None)
+
+
+def _real_teacher(
+    recipe: Recipe,
+    run: Run,
+    content: dict[str, Any],
+    data: Dataset,
+    strategy: tf.distribute.Strategy,
+    verbose: int,
+) -> tf.keras.Model:
+    """The real network that is made binary; how good it is, is said and kept in `run.json`."""
+    with strategy.scope():
+        teacher = real_teacher(recipe, shape_of(data))
+    if is_chief(strategy) and "float_accuracy" not in content:
+        content["float_accuracy"] = accuracy_of(teacher, data)
+        run.write(content)
+    if verbose:
+        print(f"The real network knows {content['float_accuracy']:.2%} of the test images.")
+    return teacher
 
 
 def _logits(

@@ -115,7 +115,7 @@ def _to_logits(model: tf.keras.Model, num_classes: int | None) -> tf.keras.Model
 _ENDINGS = ("softmax", "linear")
 
 
-def _for_images(model: tf.keras.Model, shape: tuple[int, ...]) -> tf.keras.Model:
+def _for_images(model: tf.keras.Model, shape: ImageShape) -> tf.keras.Model:
     """`model`, if it takes images of `shape`; with this shape, if it takes any size.
 
     Raises:

@@ -65,12 +65,15 @@ def binarize(
       larq-reactnet binarize mobilenet_v1 --output step1.h5 --step 1 --skip conv_pw_13
     """
     import larq_reactnet as lr
-    from larq_reactnet._files import replacing
+    from larq_reactnet._files import check_writable, replacing
     from larq_reactnet.binarizing import Binarization
 
     path = required(output)
     if path.suffix not in (".h5", ".keras"):
         raise click.UsageError(f"OUTPUT must be a .h5 or .keras file, got {path}.")
+    for file in (path, html):
+        if file is not None:
+            check_writable(file)
     reports: list[Binarization] = []
     binary = lr.binarize_model(
         network(model, options, weights),

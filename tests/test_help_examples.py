@@ -34,7 +34,7 @@ SHORTER = {
     "--dataset cifar10 --images 10000": "--dataset digits --images 50",
     "--runs 100": "--runs 2",
     "--set style=birealnet": "--set style=birealnet --step1-epochs 1 --epochs 1",
-    "sensitivity float_run": "sensitivity float_run --batches 1 --skip conv3 --skip conv4",
+    "sensitivity float": "sensitivity --batches 1 --skip conv3 --skip conv4 float",
     "run other_run": "run run",
     " > model.json": "",
     "train reactnet_a run": "train reactnet_18 other_run --image-size 16",

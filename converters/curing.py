@@ -5,10 +5,7 @@ from typing import Any
 
 from larq_reactnet._graph.calls import Call, KerasTensor, Tensors, rebuild, run_call
 from larq_reactnet._graph.graph import Graph
-from larq_reactnet.converters._faults.finding import Fault
-from larq_reactnet.converters._faults.kernels import missing_kernels
-from larq_reactnet.converters._faults.loops import as_loop, unrolled
-from larq_reactnet.converters._faults.padding import (
+from larq_reactnet._graph.padding import (
     Amounts,
     Sizes,
     Window,
@@ -17,6 +14,9 @@ from larq_reactnet.converters._faults.padding import (
     trimmed,
     window,
 )
+from larq_reactnet.converters._faults.finding import Fault
+from larq_reactnet.converters._faults.kernels import missing_kernels
+from larq_reactnet.converters._faults.loops import as_loop, unrolled
 from larq_reactnet.converters._faults.parts import by_parts
 from larq_reactnet.converters._faults.rewrites import (
     Rewrite,

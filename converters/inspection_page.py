@@ -20,8 +20,6 @@ _STYLE = """
     --other_constants: #77839a; --metadata: #8f7aa5; --graph: #565a60;
   }
 }
-.bar { display: flex; height: 6px; border-radius: 3px; background: var(--track); overflow: hidden; }
-.bar i { min-width: 1px; }
 .bar.large { height: 26px; border-radius: 6px; }
 td small { display: block; color: var(--quiet); font-size: .8rem; line-height: 1.35; }
 .index { width: 3.6rem; color: var(--quiet); }

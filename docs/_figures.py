@@ -110,6 +110,7 @@ FIGURES = {
         Panel("MobileNetV1", "mobilenet_v1", "conv_pw_2_relu", "conv_pw_3_relu"),
         Panel("ResNet, same size", "resnet18", "stage1_block1_relu", "stage1_block2_relu"),
         Panel("ResNet, half the size", "resnet18", "stage1_block2_relu", "stage2_block1_relu"),
+        Panel("AlexNet, convolution 2", "alexnet", "relu1", "relu2"),
     ],
 }
 

@@ -53,6 +53,7 @@ MEASUREMENTS = {
     "peers": Measurement("python benchmarks/peers.py"),
     "export": Measurement("python benchmarks/export.py"),
     "runtime": Measurement("python benchmarks/runtime.py", by_hand=True),
+    "binarized": Measurement("python benchmarks/binarized_accuracy.py"),
 }
 
 

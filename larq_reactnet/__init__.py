@@ -24,6 +24,7 @@ from larq_reactnet import (  # noqa: E402
     regularizers,
 )
 from larq_reactnet._public import show_public  # noqa: E402
+from larq_reactnet.binarizing.measuring import sensitivity  # noqa: E402
 from larq_reactnet.binarizing.rewriting import binarize_model  # noqa: E402
 from larq_reactnet.distillation import Distiller  # noqa: E402
 from larq_reactnet.packed import load_packed, save_packed  # noqa: E402
@@ -50,6 +51,7 @@ __all__ = [
     "recalibrate",
     "regularizers",
     "save_packed",
+    "sensitivity",
     "training",
     "zoo",
 ]

@@ -44,6 +44,8 @@ p { margin: .25rem 0 0; }
 table { width: 100%; border-collapse: collapse; table-layout: fixed; }
 th { text-align: left; font-weight: 500; font-size: .82rem; color: var(--quiet); }
 td, th { padding: .45rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+.bar { display: flex; height: 6px; border-radius: 3px; background: var(--track); overflow: hidden; }
+.bar i { min-width: 1px; }
 .why { display: grid; gap: .6rem; margin: 0; padding: 0; list-style: none; }
 .layer { font-weight: 600; }
 summary { cursor: pointer; margin-top: 2.75rem; font-size: 1.1rem; font-weight: 650; }

@@ -7,6 +7,7 @@
 | `run.json` | arguments, seed, versions, dates, results |
 | `weights.h5` | the trained weights |
 | `packed.safetensors` | the same weights, with one bit for each binary one |
+| `float.keras` | the real network that was made binary, with `train --float-model` |
 | `step1.h5` | the weights after step 1, if there were two |
 | `history.csv`, `history.png` | the metrics of every epoch |
 | `insight.jsonl` | what `callbacks.BinaryInsight` saw in every epoch |
@@ -43,6 +44,11 @@ class RunFolder:
     def packed(self) -> Path:
         """The trained weights, packed."""
         return self.folder / "packed.safetensors"
+
+    @property
+    def float_model(self) -> Path:
+        """The real network that was made binary."""
+        return self.folder / "float.keras"
 
     @property
     def history(self) -> Path:
@@ -84,6 +90,16 @@ class RunFolder:
             raise ValueError(f"{self.folder} is not the folder of a run: no run.json.") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is corrupt: {error!r}.") from error
+
+    def options(self) -> dict[str, Any]:
+        """The arguments of the constructor with which the network was trained.
+
+        Raises:
+            ValueError: If `run.json` is missing or corrupt.
+        """
+        arguments = self.read()["arguments"]
+        source = {"source": str(self.float_model)} if arguments.get("float_model") else {}
+        return {**arguments["options"], **source}
 
     def write(self, content: dict[str, Any]) -> None:
         """Replace `run.json`."""

@@ -10,10 +10,12 @@ from larq_reactnet._tables import Shown
 
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 __all__ = ["Recalibration", "recalibrate"]
 
 _BATCH = 64  # of an array
+_PATIENCE = 2  # seconds after which a progress bar is shown
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,7 +80,16 @@ def recalibrate(
         raise ValueError(f"{model.name!r} must be a functional or sequential model that is built.")
     statistics: dict[int, _Statistics] = {}
     number = 0
-    for inputs in _batches(model, data, batches):
+    shown = tqdm(
+        _batches(model, data, batches),
+        "Estimating statistics",
+        batches,
+        unit="batch",
+        delay=_PATIENCE,
+        leave=False,
+        disable=print_fn is None,
+    )
+    for inputs in shown:
         _run(model, inputs, statistics)
         number += 1
     if not number:

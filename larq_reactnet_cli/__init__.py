@@ -14,6 +14,7 @@ from larq_reactnet_cli._models import import_torch, models, ops, summary
 from larq_reactnet_cli._predict import predict
 from larq_reactnet_cli._pull import pull
 from larq_reactnet_cli._report import report
+from larq_reactnet_cli._sensitivity import sensitivity
 from larq_reactnet_cli._training import evaluate, recipes, train
 
 import click
@@ -47,6 +48,7 @@ COMMANDS = (
     recipes,
     evaluate,
     report,
+    sensitivity,
     binarize,
     check,
     export,

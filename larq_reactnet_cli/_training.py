@@ -44,6 +44,13 @@ __all__ = ["evaluate", "recipes", "train"]
 @data_options
 @click.option("--teacher", type=click.Path(path_type=Path), help="Folder of the teacher's run.")
 @click.option(
+    "--float-model",
+    type=click.Path(path_type=Path),
+    help="In place of WHAT: a trained real network, as the folder of a run or what Keras saved. It "
+    "is made binary, and is the teacher. --set style=birealnet and the other arguments of "
+    "`larq-reactnet binarize` say how.",
+)
+@click.option(
     "--weights",
     help="Start from these: a data set or recipe of pretrained weights, a file, or the folder of a "
     "run. The last layer is a new one if the classes are others.",
@@ -106,6 +113,7 @@ def train(
     output: Path | None,
     data_dir: str | None,
     teacher: Path | None,
+    float_model: Path | None,
     strategy: str | None,
     sync_batch_norm: bool,
     strict: bool,
@@ -122,7 +130,9 @@ def train(
     history.csv and .png, insight.jsonl, run.json and TensorBoard logs, and with a recipe
     model.tflite. `larq-reactnet report` makes a page of it. Ctrl-C and SIGTERM stop it as soon as
     it is saved; repeat the command to go on, also after it was killed. With --weights a trained
-    network is fine-tuned; its images are normalized as those that the weights know.
+    network is fine-tuned; its images are normalized as those that the weights know. With
+    --float-model, OUTPUT stands alone: a real network becomes binary, learns in both steps from
+    what it was itself, and is exported.
 
     With --strategy, batch size and learning rate are those of all processors together. Of several
     workers, the first writes the folder, which all must see.
@@ -133,6 +143,7 @@ def train(
       larq-reactnet train bnn_plus_alexnet bnn_plus --dataset cifar10 --step1-epochs 0 \\
           --epochs 50 --batch-size 256 --learning-rate 1e-3 --set regularizer=r2
       larq-reactnet train bnn_plus_dorefanet_cifar10 run --set beta=10
+      larq-reactnet train binary_run --float-model float.h5 --set style=birealnet
       larq-reactnet train bnn_plus_dorefanet tuned --weights cifar10 --freeze-until bn3
       larq-reactnet train reactnet_a on_all_gpus --set width=0.25 --set stem_strides=1 \\
           --batch-size 256 --strategy mirrored
@@ -143,18 +154,20 @@ def train(
     from larq_reactnet.training.distributing import strategy_of
     from larq_reactnet.zoo.recipes import two_step
 
-    if recipe and model and output is None:  # `train --recipe NAME OUTPUT`
+    if (recipe or float_model) and model and output is None:  # `train --recipe NAME OUTPUT`
         output, model = Path(model), None
     if model in _library.recipes() and not recipe:
         model, recipe = None, model
     output = required(output)
     given = {name: value for name, value in flags.items() if value is not None}
-    if model and not recipe:
+    if [model, recipe, float_model].count(None) != 2:
+        raise click.UsageError("Give either WHAT or --recipe or --float-model.")
+    if float_model:
+        chosen = two_step("binarized", float_model=str(float_model), **given)
+    elif model:
         chosen = two_step(model, **given)
-    elif recipe and not model:
-        chosen = _changed(lr.zoo.recipes.load(recipe), given)
     else:
-        raise click.UsageError("Give either WHAT or --recipe.")
+        chosen = _changed(lr.zoo.recipes.load(str(recipe)), given)
     chosen = chosen.with_values(dict(values))
     where = strategy_of(strategy)
     network = lr.training.train(
@@ -172,7 +185,7 @@ def train(
     results = Run(output).read()["results"]
     click.echo(f"Test accuracy {results['accuracy']:.2%} after {results['hours']:.2f} hours")
     click.echo(f"The run is in {output}")
-    if recipe and lr.profiling.ops(network).bops:
+    if (recipe or float_model) and lr.profiling.ops(network).bops:
         data = dataset_of(str(output), dict.fromkeys(("dataset", "data_dir", "image_size")))
         click.echo(
             lr.converters.export(

@@ -22,7 +22,11 @@ PAPERS = [
     ("resnet18", "reactnet_18", "reactnet", {"width": 0.125}),
     ("resnet34", "reactnet_34", "reactnet", {"width": 0.125}),
     ("resnet34", "birealnet34", "birealnet", {"width": 0.125}),
+    ("resnet18", "birealnet18", "birealnet", {}),
     ("resnet18", "bnn_plus_resnet18", "bnn_plus", {"width": 0.125}),
+    ("alexnet", "bnn_plus_alexnet", "bnn_plus", {"width": 0.125}),
+    ("alexnet_imagenet", "bnn_plus_alexnet_imagenet", "bnn_plus", {"width": 0.125}),
+    ("vgg_small", "bnn_plus_vgg_small", "bnn_plus", {"width": 0.125}),
 ]
 
 
@@ -267,3 +271,19 @@ class Subclassed(tf.keras.Model):
 def test_bad_input(make, arguments, message):
     with pytest.raises(ValueError, match=message):
         lr.binarize_model(make(), report=None, **arguments)
+
+
+def test_padding_that_is_never_read_goes(rng):
+    """The stem of Keras's ResNet50, whose last row LCE would take for one of `padding="same"`."""
+    inputs = layers.Input((16, 16, 3))
+    x = layers.ZeroPadding2D(3, name="pad")(inputs)
+    x = layers.Conv2D(8, 7, strides=2, name="stem")(x)
+    x = layers.Conv2D(8, 3, padding="same", name="conv")(layers.ReLU()(x))
+    x = layers.GlobalAveragePooling2D()(x)
+    model = tf.keras.Model(inputs, layers.Dense(2, name="top")(x))
+    mine, _ = binarized(model)
+    assert mine.get_layer("pad").padding == ((3, 2), (3, 2))
+    images = rng.normal(size=(2, 16, 16, 3)).astype("f")
+    stems = [tf.keras.Model(m.inputs, m.get_layer("stem").output)(images) for m in (model, mine)]
+    np.testing.assert_array_equal(*stems)
+    assert {finding.kind for finding in lr.converters.check(mine)} <= {"cost"}

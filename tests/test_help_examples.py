@@ -36,6 +36,8 @@ SHORTER = {
     "--dataset cifar10 --data-dir ~/tensorflow_datasets": "--dataset digits",
     "--dataset cifar10 --images 10000": "--dataset digits --images 50",
     "--runs 100": "--runs 2",
+    "--set style=birealnet": "--set style=birealnet --step1-epochs 1 --epochs 1",
+    "sensitivity float": "sensitivity --batches 1 --skip conv3 --skip conv4 float",
     "run other_run": "run run",
     " > model.json": "",
     "train reactnet_a run": "train reactnet_18 other_run --image-size 16",
@@ -85,10 +87,12 @@ def folder(tmp_path_factory):
     for example in (
         "train bnn_plus_vgg_small --set width=0.1 --step1-epochs 0 --epochs 2 --output run",
         "export run model.tflite",
+        "train vgg_small float_run --set width=0.1 --step1-epochs 0 --epochs 1",
     ):
         run_command(["larq-reactnet", *example.split()], folder)
     (folder / "other.tflite").write_bytes((folder / "model.tflite").read_bytes())
-    lr.training.load_model(folder / "run").save(folder / "model.h5")
+    for run, file in (("run", "model.h5"), ("float_run", "float.h5")):
+        lr.training.load_model(folder / run).save(folder / file)
     pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "photo.jpg")
     for name in ("photos/train/cat", "photos/train/dog", "photos/test/cat", "photos/test/dog"):

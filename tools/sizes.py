@@ -1,19 +1,23 @@
 """Measure parameters, operations and bytes of every model of the zoo, for its table of sizes.
 
     python tools/sizes.py
+    python tools/sizes.py --only "*alexnet*" vgg_small
 
 It builds each model with its default arguments and random weights, converts it as `export` does,
-and writes `zoo/sizes.csv`. That takes half an hour for all of them.
+and writes `zoo/sizes.csv`. That takes half an hour for all of them; `--only` keeps the lines of
+all other models.
 """
 
+import argparse
 import csv
+from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 
 from larq_reactnet._files import replacing
 from larq_reactnet.converters import compress, convert, cure, fold
 from larq_reactnet.profiling import ops
 from larq_reactnet.zoo import create, get, list_models
-from larq_reactnet.zoo.sizes import TABLE, Size
+from larq_reactnet.zoo.sizes import TABLE, Size, read
 
 import tensorflow as tf
 from tqdm import tqdm
@@ -48,14 +52,24 @@ def measure(name: str) -> Size:
     return replace(count(model, name), tflite_bytes=len(flatbuffer))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="models, or patterns of names")
+    only = parser.parse_args(arguments).only
+    measured = list_models(only or "")
+    if not measured:
+        parser.error(f"no model is called {' or '.join(only)}")
+    rows = {} if only is None else dict(read())
+    for name in tqdm(measured, unit="model"):
+        tf.keras.backend.clear_session()
+        rows[name] = measure(name)
     with replacing(TABLE) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Size)], lineterminator="\n")
         writer.writeheader()
-        for name in tqdm(list_models(), unit="model"):
-            tf.keras.backend.clear_session()
-            writer.writerow(asdict(measure(name)))
+        writer.writerows(asdict(rows[name]) for name in list_models() if name in rows)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ Every model has a constructor here and a name for `create`: `QuickNet()` is `cre
 import sys
 
 from larq_reactnet._public import show_public
+from larq_reactnet.zoo import binarized as _binarized  # noqa: F401  # enters itself
 from larq_reactnet.zoo import datasets, larq_zoo, pretrained, recipes
+from larq_reactnet.zoo.alexnet import AlexNet, AlexNetImageNet
 from larq_reactnet.zoo.binarynet import BinaryNet
 from larq_reactnet.zoo.birealnet import BiRealNet34
 from larq_reactnet.zoo.bnn_plus_alexnet import BNNPlusAlexNet, BNNPlusAlexNetImageNet
@@ -34,8 +36,11 @@ from larq_reactnet.zoo.reactnet import ReActNetA, ReActNetB, ReActNetC
 from larq_reactnet.zoo.reactnet_resnet import ReActNet18, ReActNet34
 from larq_reactnet.zoo.registry import Entry, create, get, list_models
 from larq_reactnet.zoo.resnet import ResNet18, ResNet34
+from larq_reactnet.zoo.vgg import VGGSmall
 
 __all__ = [
+    "AlexNet",
+    "AlexNetImageNet",
     "BNNPlusAlexNet",
     "BNNPlusAlexNetImageNet",
     "BNNPlusDoReFaNet",
@@ -68,6 +73,7 @@ __all__ = [
     "RealToBinaryNet",
     "ResNet18",
     "ResNet34",
+    "VGGSmall",
     "XNORNet",
     "create",
     "datasets",

@@ -12,38 +12,26 @@ from typing import Any
 from larq_reactnet._types import ImageShape
 from larq_reactnet.quantizers import BNNPlusSign, SwishSign
 from larq_reactnet.regularizers import R1, R2
-from larq_reactnet.zoo._build import finish, image_input, scaled
+from larq_reactnet.zoo._build import finish, image_input
 from larq_reactnet.zoo._layers import batch_norm, map_size
+from larq_reactnet.zoo._real import Layers, flat_classifier
 
 import larq as lq
 import tensorflow as tf
 
-__all__ = ["Layers", "bnn_plus", "pool"]
+__all__ = ["BinaryLayers", "bnn_plus"]
 
 _REGULARIZERS = {"r1": R1, "r2": R2}
 
 
 @dataclass(frozen=True)
-class Layers:
-    """Makes the layers of a network; the attributes are arguments of `bnn_plus`."""
+class BinaryLayers(Layers):
+    """Makes binary layers in place of real ones; the attributes are arguments of `bnn_plus`."""
 
-    width: float
     beta: float | None
     regularizer: str | None
     strength: float
     binary_weights: bool
-
-    def channels(self, filters: int) -> int:
-        """`filters` times the width."""
-        return scaled(filters, self.width)
-
-    def stem(self, x: tf.Tensor, filters: int, kernel_size: int, **kwargs: Any) -> tf.Tensor:
-        """The first convolution, which is real."""
-        return tf.keras.layers.Conv2D(
-            self.channels(filters),
-            kernel_size,
-            **{"padding": "same", "use_bias": False, "name": "conv1", **kwargs},
-        )(x)
 
     def conv(
         self, x: tf.Tensor, filters: int, kernel_size: Any, name: str, **kwargs: Any
@@ -64,22 +52,21 @@ class Layers:
         }
         return lq.layers.QuantConv2D(self.channels(filters), kernel_size, **arguments | kwargs)(x)
 
-    def dense(self, x: tf.Tensor, units: int, index: int) -> tf.Tensor:
-        """A binary dense layer and its batch normalization."""
-        x = self.conv(x, units, map_size(x), f"dense{index}", padding="valid")
+    def norm(self, x: tf.Tensor, index: int) -> tf.Tensor:
+        """What stands between two layers: batch normalization, because a sign follows."""
         return batch_norm(f"bn{index}")(x)
 
-
-def pool(x: tf.Tensor, size: int, name: str) -> tf.Tensor:
-    """Max-pooling of stride 2."""
-    return tf.keras.layers.MaxPooling2D(size, strides=2, padding="same", name=name)(x)
+    def dense(self, x: tf.Tensor, units: int, index: int) -> tf.Tensor:
+        """A binary dense layer, and what stands behind it."""
+        x = self.conv(x, units, map_size(x), f"dense{index}", padding="valid")
+        return self.norm(x, index)
 
 
 def bnn_plus(
     name: str,
     smallest: int,
-    features: Callable[[tf.Tensor, Layers], tf.Tensor],
-    top: Callable[[tf.Tensor, Layers], tf.Tensor],
+    features: Callable[[tf.Tensor, BinaryLayers], tf.Tensor],
+    top: Callable[[tf.Tensor, BinaryLayers], tf.Tensor],
     *,
     input_shape: ImageShape | None = (32, 32, 3),
     input_tensor: tf.Tensor | None = None,
@@ -110,11 +97,8 @@ def bnn_plus(
     if regularizer not in (None, *_REGULARIZERS):
         raise ValueError(f"`regularizer` must be 'r1', 'r2' or None, got {regularizer!r}.")
     inputs = image_input(input_shape, input_tensor, include_top, smallest)
-    layers = Layers(width, beta, regularizer, strength, binary_weights)
+    layers = BinaryLayers(width, beta, regularizer, strength, binary_weights)
     x = features(inputs, layers)
     if include_top:
-        x = top(x, layers)
-        x = tf.keras.layers.Flatten(name="flatten")(x)
-        x = tf.keras.layers.Dense(num_classes, name="logits")(x)
-        x = tf.keras.layers.Activation(classifier_activation, dtype="float32", name="output")(x)
+        x = flat_classifier(top(x, layers), num_classes, classifier_activation)
     return finish(inputs, x, name, weights)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from larq_reactnet.zoo._bnn_plus import Layers, bnn_plus, pool
-from larq_reactnet.zoo._layers import batch_norm
+from larq_reactnet.zoo._bnn_plus import bnn_plus
+from larq_reactnet.zoo._real import Layers, pool
 from larq_reactnet.zoo.registry import register, variant_of
 
 import tensorflow as tf
@@ -12,12 +12,12 @@ __all__ = ["BNNPlusDoReFaNet"]
 
 
 def _features(x: tf.Tensor, layers: Layers) -> tf.Tensor:
-    x = batch_norm("bn1")(pool(layers.stem(x, 48, 5, padding="valid"), 2, "pool1"))
-    x = batch_norm("bn2")(layers.conv(x, 64, 3, "conv2"))
-    x = batch_norm("bn3")(pool(layers.conv(x, 64, 3, "conv3"), 2, "pool3"))
-    x = batch_norm("bn4")(layers.conv(x, 128, 3, "conv4", padding="valid"))
-    x = batch_norm("bn5")(layers.conv(x, 128, 3, "conv5"))
-    return batch_norm("bn6")(layers.conv(x, 128, 3, "conv6", padding="valid"))
+    x = layers.norm(pool(layers.stem(x, 48, 5, padding="valid"), 2, "pool1"), 1)
+    x = layers.norm(layers.conv(x, 64, 3, "conv2"), 2)
+    x = layers.norm(pool(layers.conv(x, 64, 3, "conv3"), 2, "pool3"), 3)
+    x = layers.norm(layers.conv(x, 128, 3, "conv4", padding="valid"), 4)
+    x = layers.norm(layers.conv(x, 128, 3, "conv5"), 5)
+    return layers.norm(layers.conv(x, 128, 3, "conv6", padding="valid"), 6)
 
 
 @register(

@@ -8,7 +8,7 @@ x ─ sign ─ 3x3 ─ BN ─ sign ─ 3x3 ─ BN ─(+)
 
 from typing import Any
 
-from larq_reactnet.zoo._bnn_plus import Layers, bnn_plus
+from larq_reactnet.zoo._bnn_plus import BinaryLayers, bnn_plus
 from larq_reactnet.zoo._layers import batch_norm, resnet_stages, resnet_stem, shortcut
 from larq_reactnet.zoo.registry import register, variant_of
 
@@ -17,7 +17,7 @@ import tensorflow as tf
 __all__ = ["BNNPlusResNet18"]
 
 
-def _features(x: tf.Tensor, layers: Layers) -> tf.Tensor:
+def _features(x: tf.Tensor, layers: BinaryLayers) -> tf.Tensor:
     def block(x: tf.Tensor, filters: int, strides: int, name: str) -> tf.Tensor:
         around = shortcut(
             x, layers.channels(filters), strides, f"{name}_shortcut", "glorot_uniform"

@@ -2,23 +2,13 @@
 
 from typing import Any
 
-from larq_reactnet.zoo._bnn_plus import Layers, bnn_plus, pool
-from larq_reactnet.zoo._layers import batch_norm
+from larq_reactnet.zoo._bnn_plus import bnn_plus
 from larq_reactnet.zoo.registry import register, variant_of
+from larq_reactnet.zoo.vgg import features, top
 
 import tensorflow as tf
 
 __all__ = ["BNNPlusVGGSmall"]
-
-
-def _features(x: tf.Tensor, layers: Layers) -> tf.Tensor:
-    x = batch_norm("bn1")(layers.stem(x, 128, 3))
-    for index, filters in enumerate((128, 256, 256, 512, 512), 2):
-        x = layers.conv(x, filters, 3, f"conv{index}")
-        if index % 2 == 0:
-            x = pool(x, 2, f"pool{index}")
-        x = batch_norm(f"bn{index}")(x)
-    return x
 
 
 @register(
@@ -37,4 +27,4 @@ def BNNPlusVGGSmall(**kwargs: Any) -> tf.keras.Model:
     with 2x2 max-pooling after every second, and one dense layer, which is real. `width=2` comes
     close to the other candidate (256 to 1024 channels), but for its two binary dense layers.
     """
-    return bnn_plus("bnn_plus_vgg_small", 8, _features, lambda x, layers: x, **kwargs)
+    return bnn_plus("bnn_plus_vgg_small", 8, features, top, **kwargs)

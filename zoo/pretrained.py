@@ -163,10 +163,11 @@ def options_of(
         return row.options
     if not weights or not os.path.isdir(weights):
         return {}
-    arguments = RunFolder(Path(weights)).read()["arguments"]
-    if arguments["model"] != model:
-        raise ValueError(f"{weights} is a run of {arguments['model']}, not of {model}.")
-    return dict(arguments["options"])
+    run = RunFolder(Path(weights))
+    trained = run.read()["arguments"]["model"]
+    if trained != model:
+        raise ValueError(f"{weights} is a run of {trained}, not of {model}.")
+    return run.options()
 
 
 def exists(model: str, weights: str | os.PathLike[str]) -> bool:

@@ -30,6 +30,7 @@ class Entry:
         url: Address of the paper.
         small: Arguments that make a small model for small images, used in tests and the demo.
         small_size: Height and width of these images.
+        listed: Whether it is one of `list_models`.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Entry:
     url: str
     small: dict[str, Any] = field(default_factory=dict)
     small_size: int = 32
+    listed: bool = True
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -138,7 +140,8 @@ def list_models(filter: str | Sequence[str] = "", *, pretrained: bool = False) -
             are those of `tf.keras.applications`.)
     """
     patterns = [filter] if isinstance(filter, str) else filter
-    names = {name for name in _ENTRIES for p in patterns if fnmatch.fnmatchcase(name, p or "*")}
+    listed = [name for name, entry in _ENTRIES.items() if entry.listed]
+    names = {name for name in listed for p in patterns if fnmatch.fnmatchcase(name, p or "*")}
     if pretrained:
         names &= {row.model for row in list_weights()}
     return sorted(names)
@@ -151,7 +154,7 @@ def get(name: str) -> Entry:
         ValueError: If there is none; the message lists the names.
     """
     if name not in _ENTRIES:
-        raise ValueError(f"No model is called {name!r}{did_you_mean(name, sorted(_ENTRIES))}")
+        raise ValueError(f"No model is called {name!r}{did_you_mean(name, list_models())}")
     return _ENTRIES[name]
 
 

@@ -2,8 +2,8 @@
 
 from larq_reactnet._graph.calls import Call
 from larq_reactnet._graph.graph import Graph
+from larq_reactnet._graph.padding import same, sizes_of, window_of
 from larq_reactnet.converters._faults.finding import Finding
-from larq_reactnet.converters._faults.padding import same, sizes_of, window_of
 from larq_reactnet.converters._lce import WORD
 
 import tensorflow as tf

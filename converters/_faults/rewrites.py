@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from larq_reactnet._graph.calls import KerasTensor, clone, functions_of
-from larq_reactnet._latent import binary_kernel, latent
-from larq_reactnet.converters._faults.padding import (
+from larq_reactnet._graph.padding import (
     Amounts,
     Sizes,
     same,
     sizes_of,
     window_of,
 )
+from larq_reactnet._latent import binary_kernel, latent
 
 import larq as lq
 import numpy as np

@@ -4,9 +4,7 @@ from typing import Any
 
 from larq_reactnet._graph.calls import Call, KerasTensor, run_in_inference
 from larq_reactnet._graph.graph import Graph
-from larq_reactnet.converters._faults.finding import Fault, Finding
-from larq_reactnet.converters._faults.padding import (
-    is_shifted,
+from larq_reactnet._graph.padding import (
     padding_of,
     same,
     sizes_of,
@@ -14,6 +12,8 @@ from larq_reactnet.converters._faults.padding import (
     window,
     window_of,
 )
+from larq_reactnet.converters._faults.finding import Fault, Finding
+from larq_reactnet.converters._faults.padding import is_shifted
 from larq_reactnet.converters._faults.rewrites import (
     Rewrite,
     as_convolution,

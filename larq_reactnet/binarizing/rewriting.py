@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from larq_reactnet._graph.calls import call_again, model_of, new_inputs
+from larq_reactnet._graph.calls import Call, Tensors, call_again, model_of, new_inputs
 from larq_reactnet._graph.parts import is_functional
 from larq_reactnet._keras import refuse_keras_3
 from larq_reactnet._names import nearest
@@ -19,10 +19,12 @@ from larq_reactnet.profiling import flat_layers, is_binary_quantizer
 
 import larq as lq
 import tensorflow as tf
+from tqdm import tqdm
 
 __all__ = ["binarize_model"]
 
 _OF_THE_STYLE = "auto"
+_PATIENCE = 2  # seconds after which a progress bar is shown
 
 
 def binarize_model(
@@ -110,8 +112,8 @@ def binarize_model(
         row.shortcuts if shortcuts is None else shortcuts,
         None if own_input else row.branches,
     )
-    choice = Choice(_skipped(model, skip), widen)
     network = Network(unfolded(model))
+    choice = Choice(_skipped(model, network, skip), widen)
     plan = planned(network, row, choice, activation)
     if not plan.units:
         reasons = "; ".join(f"{call.layer.name}: {reason}" for call, reason in plan.reasons)
@@ -120,7 +122,20 @@ def binarize_model(
         )
     writer = Writer(network, plan, form)
     inputs = new_inputs(network.model)
-    tensors = call_again(network.model, inputs, writer.replace)
+    with tqdm(
+        total=len(network.calls),
+        desc=f"Making {model.name} binary",
+        unit="layer",
+        delay=_PATIENCE,
+        leave=False,
+        disable=report is None,
+    ) as bar:
+
+        def replace(call: Call, tensors: Tensors) -> Any:
+            bar.update()
+            return writer.replace(call, tensors)
+
+        tensors = call_again(network.model, inputs, replace)
     outputs = [tensors[id(tensor)] for tensor in network.model.outputs]
     binary = model_of(inputs, outputs, model.name)
     if report is not None:
@@ -151,10 +166,14 @@ def _check(model: Any) -> None:
         )
 
 
-def _skipped(model: tf.keras.Model, skip: Iterable[str]) -> set[str]:
-    """The names that layers named by `skip` have in the unfolded model."""
+def _skipped(model: tf.keras.Model, network: Network, skip: Iterable[str]) -> set[str]:
+    """The names that layers named by `skip` have in the unfolded model.
+
+    Names of the unfolded model, which the report has, are understood too.
+    """
     skip = [skip] if isinstance(skip, str) else list(skip)
-    every = _names(model, "")
+    own = {call.layer.name: {call.layer.name} for call in network.calls}
+    every = own | _names(model, "")
     unknown = [name for name in skip if name not in every]
     if unknown:
         raise ValueError(

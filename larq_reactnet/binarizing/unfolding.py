@@ -28,7 +28,7 @@ _KERNELS = (
 
 
 def unfolded(model: tf.keras.Model) -> tf.keras.Model:
-    """A copy of `model` that computes the same.
+    """A copy of `model` that computes the same; `model` itself if nothing is to be unfolded.
 
     The layers of inner models are its own. The activation of a convolution or dense layer is a
     layer behind it, and a separable convolution is a depthwise and a 1x1 convolution, unless it is
@@ -39,27 +39,33 @@ def unfolded(model: tf.keras.Model) -> tf.keras.Model:
     """
     model = flattened(model)
     taken = {layer.name for layer in model.layers}
-    calls = Counter(id(call.layer) for call in calls_in(model))
+    calls = calls_in(model)
+    times = Counter(id(call.layer) for call in calls)
 
-    def apart(call: Call, tensors: Tensors) -> Any:
+    def is_folded(call: Call) -> bool:
         layer = call.layer
         if type(layer) not in _KERNELS or len(call.outputs) != 1 or len(call.inputs) != 1:
+            return False
+        names = {layer.name + end for end in (ACTIVATION, DEPTHWISE, POINTWISE)}
+        if times[id(layer)] > 1 or taken & names:
+            return False
+        return _is_separable(layer) or layer.activation is not tf.keras.activations.linear
+
+    def apart(call: Call, tensors: Tensors) -> Any:
+        if not is_folded(call):
             return None
-        if calls[id(layer)] > 1:
-            return None
-        ends = layer.activation is not tf.keras.activations.linear
-        is_separable = isinstance(layer, tf.keras.layers.SeparableConv2D)
-        names = [layer.name + end for end in (ACTIVATION, DEPTHWISE, POINTWISE)]
-        if not (ends or is_separable) or taken.intersection(names):
-            return None
-        x = tensors[id(call.inputs[0])]
-        x = _separated(layer, x) if is_separable else _linear(layer, x)
-        if ends:
-            act = tf.keras.layers.Activation(layer.activation, name=names[0], dtype=layer.dtype)
-            x = act(x)
+        layer, x = call.layer, tensors[id(call.inputs[0])]
+        x = _separated(layer, x) if _is_separable(layer) else _linear(layer, x)
+        if layer.activation is not tf.keras.activations.linear:
+            name = layer.name + ACTIVATION
+            x = tf.keras.layers.Activation(layer.activation, name=name, dtype=layer.dtype)(x)
         return x
 
-    return rebuild(model, apart)
+    return rebuild(model, apart) if any(map(is_folded, calls)) else model
+
+
+def _is_separable(layer: tf.keras.layers.Layer) -> bool:
+    return isinstance(layer, tf.keras.layers.SeparableConv2D)
 
 
 def _linear(layer: tf.keras.layers.Layer, x: KerasTensor) -> KerasTensor:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from larq_reactnet._graph.calls import Call, KerasTensor, Tensors, clone
+from larq_reactnet._graph.padding import padding_of, sizes_of, trimmed, window
 from larq_reactnet._latent import latent
 from larq_reactnet._types import Quantizer
 from larq_reactnet.binarizing.network import Network, is_norm
@@ -100,9 +101,24 @@ class Writer:
         if call in self._plan.replaced and self._form.activation is not None:
             make = ACTIVATIONS[self._form.activation]
             return _like(make(self._new_name(call.layer.name)), call)(tensors[id(call.inputs[0])])
+        if isinstance(call.layer, layers.ZeroPadding2D):
+            return self._padded(call, tensors)
         if is_norm(call.layer) and self._network.times[id(call.layer)] == 1:
             return self._norm(tensors[id(call.inputs[0])], call.layer)
         return None
+
+    def _padded(self, call: Call, tensors: Tensors) -> KerasTensor | None:
+        """A padding before a convolution without the rows that it never reads; None for others.
+
+        LCE takes a padding with such rows for `padding="same"`, which starts at another pixel.
+        """
+        pad, taker = padding_of(call), self._network.graph.only_taker(call)
+        view = None if taker is None else window(taker.layer)
+        sizes = sizes_of(call.inputs[0])
+        if pad is None or view is None or sizes is None:
+            return None
+        amounts = trimmed(sizes, pad.amounts, view)
+        return clone(call.layer, padding=amounts)(tensors[id(call.inputs[0])])
 
     def _end(
         self, unit: Unit, write: Callable[[Unit, Tensors], KerasTensor], tensors: Tensors
@@ -215,7 +231,7 @@ class Writer:
         if old is None:
             norm = layers.BatchNormalization(**constants, dtype=layer.dtype_policy)
         else:
-            norm = clone(old, **constants)
+            norm = clone(old, axis=-1, **constants)  # a dense layer now gives a map
         given = unit.end.outputs[0].shape[-1]
         x = norm(x)
         norm.set_weights(norm_of(old, bias, given, norm.epsilon).weights(part))

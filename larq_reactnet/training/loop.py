@@ -22,6 +22,7 @@ from larq_reactnet.training.opening import check_seen, now, opened
 from larq_reactnet.training.precision import trained_in
 from larq_reactnet.training.preparing import data_of, prepared, shape_of
 from larq_reactnet.training.provenance import sha256_of
+from larq_reactnet.training.real_models import from_folder, keep, real_teacher
 from larq_reactnet.training.resuming import flat, state_of
 from larq_reactnet.training.runs import Run
 from larq_reactnet.training.teaching import can_be_kept, kept_logits
@@ -108,6 +109,7 @@ def _train(
     verbose = verbose if chief else 0
     with together(strategy):
         recipe, data, arguments = prepared(recipe, Run(Path(output)), data_dir, strategy, strict)
+    recipe = from_folder(recipe, Run(Path(output)))
     facts = {
         **flat(arguments),
         "sync_batch_norm": sync_batch_norm,
@@ -137,21 +139,24 @@ def _train(
         with together(strategy):
             folder = opened(Path(output), arguments, data.class_names, strategy)
             run, content = stack.enter_context(folder)
+            if chief:
+                keep(recipe, run)
         check_seen(run, strategy)
         if verbose and "results" not in content:
             print(zoo.datasets.overview(data).short(), flush=True)
         if "results" in content and verbose:
             print(f"{run.folder} is already finished: there is nothing to train.", flush=True)
         imitated = None
-        if recipe.teacher:
-            imitated = _teacher(
-                recipe.teacher, recipe, run, data_dir, teacher, strategy, strict, verbose
-            )
-            # Several replicas and workers ask the teacher for each batch, together.
-            is_alone = strategy.num_replicas_in_sync == 1
-            if is_alone and can_be_kept(data) and "results" not in content:
-                logits = kept_logits(imitated, data, run.teacher_logits, verbose)
-                data = data_of(recipe, data_dir, strict, beside=logits)
+        if recipe.teacher or (recipe.float_model and teacher is not None):
+            name = recipe.teacher or ""
+            imitated = _teacher(name, recipe, run, data_dir, teacher, strategy, strict, verbose)
+        elif recipe.float_model:
+            imitated = real_teacher(recipe, run, content, data, strategy, verbose)
+        # Several replicas and workers ask the teacher for each batch, together.
+        is_alone = strategy.num_replicas_in_sync == 1
+        if imitated is not None and is_alone and can_be_kept(data) and "results" not in content:
+            logits = kept_logits(imitated, data, run.teacher_logits, verbose)
+            data = data_of(recipe, data_dir, strict, beside=logits)
         for number, step in enumerate(recipe.steps, 1):
             if number > 1:
                 new = network_for(step)
@@ -180,9 +185,12 @@ def _tested(run: Run, content: dict[str, Any], data: Dataset) -> tf.keras.Model:
 
 
 def network_of(recipe: Recipe, step: Step, data: Dataset) -> tf.keras.Model:
-    """The network of a step, with random weights. It ends in logits if there is a teacher."""
-    activation = {"classifier_activation": None} if recipe.teacher else {}
-    options = {**shape_of(data), **recipe.options, **step.options, **activation}
+    """The network of a step, untrained. It ends in logits if there is a teacher."""
+    options = {**shape_of(data), **recipe.options, **step.options}
+    if recipe.has_teacher:
+        options["classifier_activation"] = None
+    if recipe.float_model:
+        options["source"] = recipe.float_model
     with trained_in(recipe.precision):
         return zoo.create(recipe.model, **options)
 

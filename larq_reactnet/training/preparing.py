@@ -7,6 +7,7 @@ from larq_reactnet import zoo
 from larq_reactnet.training.distributing import check_divisible
 from larq_reactnet.training.fine_tuning import with_defaults
 from larq_reactnet.training.precision import native_policy
+from larq_reactnet.training.real_models import check_real, with_its_images
 from larq_reactnet.training.runs import Run
 from larq_reactnet.zoo.datasets import Dataset
 from larq_reactnet.zoo.recipes import Recipe
@@ -24,6 +25,8 @@ _GIVEN = {
     "input_shape",
     "input_tensor",
     "num_classes",
+    "real",
+    "source",
 }
 # What is done to training images.
 _TRAINING_IMAGES = (
@@ -48,7 +51,8 @@ def prepared(
     """The recipe with all its values, its data, and what is kept of both in `run.json`."""
     if isinstance(recipe, str):
         recipe = zoo.recipes.load(recipe)
-    recipe = with_defaults(recipe)
+    check_real(recipe)
+    recipe = with_its_images(with_defaults(recipe), run)
     if recipe.precision == "auto":
         recipe = recipe.with_values({"precision": _precision_of(run)})
     _check(recipe)
@@ -115,9 +119,9 @@ def _check(recipe: Recipe) -> None:
             f"{recipe.model} has no step 1 with real weights: train it with `step1_epochs=0` "
             "(--step1-epochs 0)."
         )
-    if recipe.label_loss_weight and not recipe.teacher:
+    if recipe.label_loss_weight and not recipe.has_teacher:
         raise ValueError("`label_loss_weight` is for a recipe with a teacher.")
-    if recipe.teacher and not recipe.label_loss_weight:
+    if recipe.has_teacher and not recipe.label_loss_weight:
         for number, step in enumerate(recipe.steps, 1):
             if step.label_smoothing:
                 raise ValueError(

@@ -102,6 +102,8 @@ class Recipe:
         batch_size: Images in a batch.
         teacher: Name of the recipe that trains the teacher. With one, the loss is ReActNet's
             distributional loss.
+        float_model: File of a real network, or the folder of its run. It is made binary, which is
+            what `model="binarized"` means, and is the teacher if there is no other.
         label_loss_weight: With a teacher, weight of the cross-entropy with the labels.
         weights: What the first step starts from: `weights` of the model's constructor, or `None`
             for random weights. The last layer is a new one if the number of classes is another.
@@ -138,6 +140,7 @@ class Recipe:
     holdout: int = 0
     batch_size: int = 32
     teacher: str | None = None
+    float_model: str | None = None
     label_loss_weight: float = 0.0
     weights: str | None = None
     freeze_until: str | None = None
@@ -161,6 +164,11 @@ class Recipe:
             raise ValueError(
                 f"`early_stopping` is a number of epochs, or 0, got {self.early_stopping}."
             )
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether a teacher has the loss, or a part of it."""
+        return bool(self.teacher or self.float_model)
 
     def as_dict(self) -> dict[str, Any]:
         """All values, for JSON: `Recipe(**recipe.as_dict())` is the same recipe."""

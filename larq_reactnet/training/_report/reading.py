@@ -76,7 +76,7 @@ def read_run(folder: Path, name: str) -> Ran:
     run = Run(folder)
     content = run.read()
     sizes = {file: (folder / file).stat().st_size for file in _FILES if (folder / file).is_file()}
-    return Ran(name, run, content, _history(run), read(run.insight), _ops(content), sizes)
+    return Ran(name, run, content, _history(run), read(run.insight), _ops(run, content), sizes)
 
 
 def _history(run: Run) -> list[dict[str, float]]:
@@ -93,10 +93,10 @@ def _history(run: Run) -> list[dict[str, float]]:
         raise ValueError(f"{run.history} is corrupt: {error!r}.") from error
 
 
-def _ops(content: dict[str, Any]) -> Ops | str:
+def _ops(run: Run, content: dict[str, Any]) -> Ops | str:
     arguments = content["arguments"]
-    options = {**arguments["options"], **arguments.get("steps", [{}])[-1].get("options", {})}
+    options = {**run.options(), **arguments.get("steps", [{}])[-1].get("options", {})}
     try:
         return ops(zoo.create(arguments["model"], **options))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         return f"The network cannot be built: {error}"

@@ -133,7 +133,9 @@ def _train(
             zoo.pretrained.load(network, recipe.weights, recipe.model, other_head=True)
     if recipe.freeze_until:
         freeze(network, recipe.freeze_until)
-    begin = {"the SHA-256 of `weights`": sha256_of(network)} if recipe.weights else {}
+    begin = {}
+    if recipe.weights or recipe.float_model:
+        begin = {"the SHA-256 of the weights to start from": sha256_of(network)}
     check_same(strategy, {**begin, **state_of(Run(Path(output)))})
     with contextlib.ExitStack() as stack:
         with together(strategy):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from larq_reactnet_cli._binarize import STYLES
-from larq_reactnet_cli._common import Settings, data_options, user_errors
+from larq_reactnet_cli._common import Settings, data_options, html_option, user_errors
 from larq_reactnet_cli._what import model_options, trained_and_data
 
 import click
@@ -39,7 +39,7 @@ __all__ = ["sensitivity"]
     help="Say which layers should stay real so that the binary network has at most so many OPs, "
     "BOPs / 64 + FLOPs.",
 )
-@click.option("--html", type=click.Path(path_type=Path), help="Write the result as a page, too.")
+@html_option("Write the result as a page, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @user_errors
 def sensitivity(
@@ -50,7 +50,7 @@ def sensitivity(
     skip: tuple[str, ...],
     batches: int,
     budget: float | None,
-    html: Path | None,
+    page: Path | None,
     as_json: bool,
     **where: Any,
 ) -> None:
@@ -70,13 +70,13 @@ def sensitivity(
     import larq_reactnet as lr
     from larq_reactnet._files import check_writable, replacing
 
-    if html is not None:
-        check_writable(html)
+    if page is not None:
+        check_writable(page)
     model, data = trained_and_data(what, options, weights, where)
     found = lr.sensitivity(model, data.train, style, batches=batches, skip=skip, report=None)
     chosen = None if budget is None else found.skip(budget)
-    if html is not None:
-        with replacing(html) as new:
+    if page is not None:
+        with replacing(page) as new:
             new.write_text(found.html(), encoding="utf-8")
     if as_json:
         more = {} if chosen is None else {"skip": chosen}

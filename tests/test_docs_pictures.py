@@ -23,7 +23,7 @@ BINARY = {
     "birealnet": [1, 1],
     "meliusnet": [2, 0],
     "larq_zoo": [1, 1, 1],
-    "real": [0, 0, 0],
+    "real": [0, 0, 0, 0],
 }
 
 

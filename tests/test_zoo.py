@@ -38,7 +38,7 @@ SAVED_ALIKE = (
 FAST = ("binarynet", "bnn_plus_dorefanet")
 # Convolutions that `export` joins with another one.
 JOINED = {"reactnet_a": 5}
-REAL = ("mobilenet_v1", "resnet18", "resnet34")
+REAL = ("alexnet", "alexnet_imagenet", "mobilenet_v1", "resnet18", "resnet34", "vgg_small")
 
 
 def models(argument, *without, **options):

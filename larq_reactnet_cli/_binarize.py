@@ -3,28 +3,26 @@
 import json
 from pathlib import Path
 
-from larq_reactnet_cli._common import Settings, html_option, output_argument, required, user_errors
+from larq_reactnet_cli._common import (
+    Settings,
+    form_options,
+    html_option,
+    output_argument,
+    required,
+    user_errors,
+)
 from larq_reactnet_cli._what import model_options, network
 
 import click
 
 __all__ = ["binarize"]
 
-STYLES = ("reactnet", "birealnet", "bnn_plus", "plain")  # those of larq_reactnet.binarizing
-
 
 @click.command()
 @click.argument("model")
 @output_argument("What is written: a .h5 or .keras file.")
 @model_options
-@click.option(
-    "--style",
-    type=click.Choice(STYLES),
-    default="reactnet",
-    show_default=True,
-    help="Whose form the binary convolutions get.",
-)
-@click.option("--skip", multiple=True, help="Layer that stays real. May be repeated.")
+@form_options
 @click.option(
     "--shortcuts/--no-shortcuts",
     default=None,
@@ -65,7 +63,7 @@ def binarize(
       larq-reactnet binarize mobilenet_v1 --output step1.h5 --step 1 --skip conv_pw_13
     """
     import larq_reactnet as lr
-    from larq_reactnet._files import check_writable, replacing
+    from larq_reactnet._files import check_writable, replacing, write_whole
     from larq_reactnet.binarizing import Binarization
 
     path = required(output)
@@ -85,6 +83,5 @@ def binarize(
     with replacing(path) as new:
         binary.save(new)
     if page is not None:
-        with replacing(page) as new:
-            new.write_text(reports[0].html(), encoding="utf-8")
+        write_whole(page, reports[0].html())
     click.echo(json.dumps(reports[0].as_dict(), indent=1) if as_json else reports[0])

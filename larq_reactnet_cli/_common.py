@@ -20,6 +20,7 @@ __all__ = [
     "data_options",
     "dataset_of",
     "engine_option",
+    "form_options",
     "html_option",
     "output_argument",
     "place_options",
@@ -30,6 +31,7 @@ __all__ = [
 
 Command: TypeAlias = Callable[..., None]
 ENGINES = ("auto", "lce", "runtime")  # those of larq_reactnet.converters
+STYLES = ("reactnet", "birealnet", "bnn_plus", "plain")  # those of larq_reactnet.binarizing
 Settings: TypeAlias = tuple[tuple[str, Any], ...]  # what `set_option` gives
 
 
@@ -138,6 +140,19 @@ def engine_option(text: str) -> Callable[[Command], Command]:
         show_default=True,
         help=f"{text} lce: Larq Compute Engine's interpreter. runtime: larq-reactnet-runtime.",
     )
+
+
+def form_options(command: Command) -> Command:
+    """The form in which layers become binary, and those that do not."""
+    style = click.option(
+        "--style",
+        type=click.Choice(STYLES),
+        default="reactnet",
+        show_default=True,
+        help="Whose form the binary convolutions get.",
+    )
+    skip = click.option("--skip", multiple=True, help="Layer that stays real. May be repeated.")
+    return style(skip(command))
 
 
 def html_option(text: str) -> Callable[[Command], Command]:

@@ -63,7 +63,7 @@ def data(
       larq-reactnet data imagenet2012 --data-dir ~/tensorflow_datasets --set augmentation=crop
     """
     import larq_reactnet as lr
-    from larq_reactnet._files import check_writable, replacing
+    from larq_reactnet._files import check_writable, write_whole
     from larq_reactnet._names import did_you_mean
     from larq_reactnet.zoo.datasets.sheet import sheet
 
@@ -83,8 +83,7 @@ def data(
     found = lr.zoo.datasets.overview(loaded)
     if page is not None:
         text = sheet(found, classes)
-        with replacing(page) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_whole(page, text)
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=1))
     else:

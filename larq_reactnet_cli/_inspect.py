@@ -27,7 +27,7 @@ def inspect(path: Path, as_json: bool, page: Path | None) -> None:
       larq-reactnet inspect model.tflite --html model.html --json > model.json
     """
     import larq_reactnet as lr
-    from larq_reactnet._files import replacing
+    from larq_reactnet._files import write_whole
 
     found = lr.converters.inspect(path)
     if page is not None:
@@ -36,8 +36,7 @@ def inspect(path: Path, as_json: bool, page: Path | None) -> None:
         if page.exists() and page.samefile(path):
             raise click.UsageError("--html must be another file than the .tflite.")
         text = html(found, path.name)
-        with replacing(page) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_whole(page, text)
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=1))
     else:

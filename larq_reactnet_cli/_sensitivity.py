@@ -4,8 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from larq_reactnet_cli._binarize import STYLES
-from larq_reactnet_cli._common import Settings, data_options, html_option, user_errors
+from larq_reactnet_cli._common import (
+    Settings,
+    data_options,
+    form_options,
+    html_option,
+    user_errors,
+)
 from larq_reactnet_cli._what import model_options, trained_and_data
 
 import click
@@ -17,14 +22,7 @@ __all__ = ["sensitivity"]
 @click.argument("what", metavar="MODEL")
 @model_options
 @data_options
-@click.option(
-    "--style",
-    type=click.Choice(STYLES),
-    default="reactnet",
-    show_default=True,
-    help="Whose form the binary convolutions get.",
-)
-@click.option("--skip", multiple=True, help="Layer that stays real. May be repeated.")
+@form_options
 @click.option(
     "--batches",
     type=click.IntRange(min=1),
@@ -68,7 +66,7 @@ def sensitivity(
       larq-reactnet sensitivity float_run --style birealnet --budget 5e6 --json
     """
     import larq_reactnet as lr
-    from larq_reactnet._files import check_writable, replacing
+    from larq_reactnet._files import check_writable, write_whole
 
     if page is not None:
         check_writable(page)
@@ -76,8 +74,7 @@ def sensitivity(
     found = lr.sensitivity(model, data.train, style, batches=batches, skip=skip, report=None)
     chosen = None if budget is None else found.skip(budget)
     if page is not None:
-        with replacing(page) as new:
-            new.write_text(found.html(), encoding="utf-8")
+        write_whole(page, found.html())
     if as_json:
         more = {} if chosen is None else {"skip": chosen}
         click.echo(json.dumps({**found.as_dict(), **more}, indent=1))

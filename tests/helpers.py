@@ -1,5 +1,7 @@
 """Small models and comparisons that several tests use."""
 
+import socket
+
 import larq_reactnet as lr  # noqa: F401
 
 import larq as lq
@@ -20,6 +22,13 @@ DEEPER = (
     "reactnet_34",
     "resnet34",
 )
+
+
+def free_port():
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
 
 
 def gradient(function, *values, upstream=None):

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from larq_reactnet._files import replacing
+from larq_reactnet._files import write_whole
 
 import numpy as np
 
@@ -46,8 +46,7 @@ def trim(path: Path, step: int, epoch: int) -> list[Record]:
     """
     kept = [record for record in read(path) if (record["step"], record["epoch"]) < (step, epoch)]
     if path.is_file():
-        with replacing(path) as temporary:
-            temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
+        write_whole(path, "".join(map(_line, kept)))
     return kept
 
 

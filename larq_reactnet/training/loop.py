@@ -150,8 +150,7 @@ def _train(
             print(f"{run.folder} is already finished: there is nothing to train.", flush=True)
         imitated = None
         if recipe.teacher or (recipe.float_model and teacher is not None):
-            name = recipe.teacher or ""
-            imitated = _teacher(name, recipe, run, data_dir, teacher, strategy, strict, verbose)
+            imitated = _teacher(recipe, run, data_dir, teacher, strategy, strict, verbose)
         elif recipe.float_model:
             imitated = real_teacher(recipe, run, content, data, strategy, verbose)
         # Several replicas and workers ask the teacher for each batch, together.
@@ -198,7 +197,6 @@ def network_of(recipe: Recipe, step: Step, data: Dataset) -> tf.keras.Model:
 
 
 def _teacher(
-    name: str,
     recipe: Recipe,
     run: Run,
     data_dir: str | Path | None,
@@ -207,8 +205,12 @@ def _teacher(
     strict: bool,
     verbose: int,
 ) -> tf.keras.Model:
-    """The trained network of the recipe `name`, teacher of `recipe`, which ends in logits."""
+    """The trained network in the folder `given`, or else of the recipe of the teacher.
+
+    It ends in logits.
+    """
     if given is None:
+        name = str(recipe.teacher)
         same = ("dataset", "image_size", "holdout", "normalization")
         default = zoo.recipes.load(name)
         its = default.with_values({key: getattr(recipe, key) for key in same})

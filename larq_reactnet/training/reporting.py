@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from larq_reactnet._files import check_writable, replacing
+from larq_reactnet._files import check_writable, write_whole
 from larq_reactnet.training._report.answers import Answers, answers_of
 from larq_reactnet.training._report.page_of import page_of
 from larq_reactnet.training._report.reading import Ran, read_run
@@ -54,8 +54,7 @@ def report(
     output = check_writable(folders[0] / "report.html" if output is None else output)
     answers = [_answers(ran, data, limit) for ran in rans]
     text = page_of(rans, answers)
-    with replacing(output) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_whole(output, text)
     return Path(output)
 
 

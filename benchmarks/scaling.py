@@ -11,9 +11,9 @@ All train with the same global batch. They take turns, and the others wait meanw
 as many processors as threads, because TensorFlow lets operations run beside each other however many
 threads each of them may take. Reported is the median of the ratios of each round to `one thread`.
 
-Timed are the steps inside of `fit`. At its end, under a strategy and where all processors are busy,
-tf.data sleeps up to as long as `fit` took, and a minute at most: the thread that looks for better
-numbers of threads and buffers sometimes misses that it is to end.
+Each has one `fit`, which waits between turns. At the end of `fit`, under a strategy and where all
+processors are busy, tf.data sleeps up to as long as `fit` took, and a minute at most: the thread
+that looks for better numbers of threads and buffers sometimes misses that it is to end.
 
     python benchmarks/scaling.py
     python benchmarks/scaling.py --batch-size 64 --steps 2 --rounds 5 --json scaling.json
@@ -77,7 +77,7 @@ class Candidate:
             )
 
     def train(self, steps: int) -> float:
-        """Seconds of some steps, after one that is not timed."""
+        """Seconds of some steps."""
         for process in self.processes:
             process.stdin.write(f"{steps}\n")
         return max(float(self._answer(process)) for process in self.processes)
@@ -123,14 +123,24 @@ def work(workers: int, threads: int, is_synchronized: bool, batch_size: int) -> 
         return tf.data.Dataset.from_tensors((images[own], labels[own])).repeat()
 
     data = strategy.distribute_datasets_from_function(batches)
-    ends: list[float] = []
-    watch = tf.keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: ends.append(time.perf_counter())
-    )
-    for line in sys.stdin:
-        ends.clear()
-        model.fit(data, steps_per_epoch=1 + int(line), verbose=0, callbacks=[watch])
-        print("seconds", ends[-1] - ends[0], flush=True)
+
+    class Turns(tf.keras.callbacks.Callback):
+        """Waits for a number of steps from the input, and prints how long they took."""
+
+        left = 0
+
+        def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+            if not self.left:
+                self.left = int(sys.stdin.readline() or 0) or sys.maxsize
+                self.model.stop_training = self.left == sys.maxsize
+                self.began = time.perf_counter()
+
+        def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+            self.left -= 1
+            if not self.left:
+                print("seconds", time.perf_counter() - self.began, flush=True)
+
+    model.fit(data, steps_per_epoch=sys.maxsize, verbose=0, callbacks=[Turns()])
 
 
 def cpu() -> str:

@@ -53,6 +53,7 @@ MEASUREMENTS = {
     "peers": Measurement("python benchmarks/peers.py"),
     "export": Measurement("python benchmarks/export.py"),
     "runtime": Measurement("python benchmarks/runtime.py", by_hand=True),
+    "scaling": Measurement("python benchmarks/scaling.py --batch-size 64 --steps 1 --rounds 5"),
     "binarized": Measurement("python benchmarks/binarized_accuracy.py"),
 }
 

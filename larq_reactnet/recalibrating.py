@@ -6,16 +6,15 @@ from typing import Any
 
 from larq_reactnet._graph.calls import Call, calls_in, run_call
 from larq_reactnet._graph.parts import is_functional
+from larq_reactnet._progress import patient_bar
 from larq_reactnet._tables import Shown
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 __all__ = ["Recalibration", "recalibrate"]
 
 _BATCH = 64  # of an array
-_PATIENCE = 2  # seconds after which a progress bar is shown
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,13 +79,11 @@ def recalibrate(
         raise ValueError(f"{model.name!r} must be a functional or sequential model that is built.")
     statistics: dict[int, _Statistics] = {}
     number = 0
-    shown = tqdm(
+    shown = patient_bar(
         _batches(model, data, batches),
         "Estimating statistics",
         batches,
         unit="batch",
-        delay=_PATIENCE,
-        leave=False,
         disable=print_fn is None,
     )
     for inputs in shown:

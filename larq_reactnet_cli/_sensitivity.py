@@ -71,7 +71,9 @@ def sensitivity(
     if page is not None:
         check_writable(page)
     model, data = trained_and_data(what, options, weights, where)
-    found = lr.sensitivity(model, data.train, style, batches=batches, skip=skip, report=None)
+    found = lr.sensitivity(
+        model, data.train, style, batches=batches, skip=skip, budget=budget, report=None
+    )
     chosen = None if budget is None else found.skip(budget)
     if page is not None:
         write_whole(page, found.html())

@@ -124,6 +124,13 @@ def damaged(pictures):
     return pictures
 
 
+def test_images_of_no_class_are_said(pictures, rng, capsys):
+    save(pictures, 2, rng)
+    assert load(str(pictures), image_size=8).class_names == ["cat", "dog", "hen"]
+    said = capsys.readouterr().err
+    assert f"{pictures} has images that are in no folder of a class, and are not read: 2" in said
+
+
 def test_unreadable_files_are_named_and_left_out(damaged, capsys):
     data = load(str(damaged), image_size=8)
     said = capsys.readouterr().err

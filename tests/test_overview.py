@@ -93,6 +93,19 @@ def test_counts_of_held_out_and_of_decoded_images(digits):
     assert found.warnings == ["9 of 10 classes have no test images: 1, 2, 3, 4, 5, 6, 7, 8, 9"]
 
 
+def test_one_class_is_warned_of(tmp_path, rng):
+    (tmp_path / "cat").mkdir()
+    for number in range(20):
+        Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).save(
+            tmp_path / "cat" / f"{number}.png"
+        )
+    found = lr.zoo.datasets.overview(lr.zoo.datasets.load(str(tmp_path), image_size=8))
+    assert (
+        found.warnings[0]
+        == "there is only one class, so that every answer is right: add a second one"
+    )
+
+
 def test_a_large_set_is_not_read_to_be_counted(photos):
     data = lr.zoo.datasets.load(str(photos), image_size=8)
     found = lr.zoo.datasets.overview(data)

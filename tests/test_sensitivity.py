@@ -108,6 +108,9 @@ def test_a_budget_is_kept(name, rng):
     assert len(found.skip(found.ops + sum(abs(cost) for cost in costs))) == len(hard)
     with pytest.raises(ValueError, match="with every layer binary that can be"):
         found.skip(found.ops - 1)
+    with pytest.raises(ValueError, match="with every layer binary that can be"):
+        # Before anything is measured: this loss cannot be.
+        lr.sensitivity(model, data, loss=lambda *_: 1 / 0, budget=1, progress=False)
 
 
 def test_what_is_skipped_first():

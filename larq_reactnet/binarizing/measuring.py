@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from larq_reactnet._graph.endings import endings
 from larq_reactnet.binarizing.reporting import Binarization
 from larq_reactnet.binarizing.rewriting import binarize_model
-from larq_reactnet.binarizing.sensitivities import LayerSensitivity, Sensitivity
+from larq_reactnet.binarizing.sensitivities import LayerSensitivity, Sensitivity, checked_budget
 from larq_reactnet.recalibrating import recalibrate
 
 import numpy as np
@@ -30,6 +30,7 @@ def sensitivity(
     loss: str | Loss | None = None,
     batches: int | None = 10,
     skip: Iterable[str] = (),
+    budget: float | None = None,
     progress: bool = True,
     report: Callable[[Sensitivity], object] | None = print,
     **form: Any,
@@ -56,6 +57,8 @@ def sensitivity(
         batches: Of how many batches, the first ones, the loss is the mean, which are kept in
             memory; `None` for all.
         skip: Names of layers that stay real in any case.
+        budget: OPs that the result's `skip` will be asked for: one that is too small is refused
+            before anything is measured.
         progress: Whether to show a progress bar.
         report: Function that gets the result, a table; by default it is printed. `None` for
             silence.
@@ -66,7 +69,7 @@ def sensitivity(
 
     Raises:
         ValueError: As `binarize_model` and `recalibrate`; or if there are no data, they have no
-            targets, the loss is not known, or it is not finite.
+            targets, the loss is not known, or it is not finite; or if `budget` is too small.
     """
     kept = _kept(data, batches)
     skip = [skip] if isinstance(skip, str) else list(skip)
@@ -79,6 +82,8 @@ def sensitivity(
     everything, binarization = binarized(())
     score = _loss_of(model, kept, loss)
     least = binarization.after
+    if budget is not None:
+        checked_budget(budget, None if least is None else least.ops, model.name)
     rows = [layer for layer in binarization.layers if layer.became]
     names = [row.name for row in rows]
     found = []

@@ -7,6 +7,7 @@ from larq_reactnet._graph.calls import Call, Tensors, call_again, model_of, new_
 from larq_reactnet._graph.parts import is_functional
 from larq_reactnet._keras import refuse_keras_3
 from larq_reactnet._names import nearest
+from larq_reactnet._progress import patient_bar
 from larq_reactnet._types import Quantizer
 from larq_reactnet.binarizing.network import Network
 from larq_reactnet.binarizing.reporting import Binarization, described
@@ -19,12 +20,10 @@ from larq_reactnet.profiling import flat_layers, is_binary_quantizer
 
 import larq as lq
 import tensorflow as tf
-from tqdm import tqdm
 
 __all__ = ["binarize_model"]
 
 _OF_THE_STYLE = "auto"
-_PATIENCE = 2  # seconds after which a progress bar is shown
 
 
 def binarize_model(
@@ -122,12 +121,10 @@ def binarize_model(
         )
     writer = Writer(network, plan, form)
     inputs = new_inputs(network.model)
-    with tqdm(
+    with patient_bar(
         total=len(network.calls),
         desc=f"Making {model.name} binary",
         unit="layer",
-        delay=_PATIENCE,
-        leave=False,
         disable=report is None,
     ) as bar:
 

@@ -7,7 +7,7 @@ from typing import Any
 from larq_reactnet._page import cards, page, short
 from larq_reactnet._tables import Shown
 
-__all__ = ["LayerSensitivity", "Sensitivity"]
+__all__ = ["LayerSensitivity", "Sensitivity", "checked_budget"]
 
 
 @dataclass(frozen=True)
@@ -71,17 +71,7 @@ class Sensitivity(Shown):
             ValueError: If the network has more OPs already when every layer is binary, or images of
                 unknown size.
         """
-        if self.ops is None:
-            raise ValueError(
-                f"{self.name!r} takes images of any size, so its OPs are not known: build it with "
-                "a fixed `input_shape`."
-            )
-        if budget < self.ops:
-            raise ValueError(
-                f"`budget` is {budget:,.0f} OPs, but with every layer binary that can be, "
-                f"{self.name!r} has {self.ops:,.0f} already."
-            )
-        left, chosen = budget - self.ops, set()
+        left, chosen = budget - checked_budget(budget, self.ops, self.name), set()
         for layer in sorted(self.layers, key=self._worth, reverse=True):
             cost = layer.ops or 0.0
             if layer.alone > self.real and cost <= left:
@@ -151,6 +141,25 @@ class Sensitivity(Shown):
             f"layer binary ({self.style}), calibrated and not trained."
         )
         return "\n".join(lines)
+
+
+def checked_budget(budget: float, ops: float | None, name: str) -> float:
+    """The OPs of a network with every layer binary, if they are known and within the budget.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    if ops is None:
+        raise ValueError(
+            f"{name!r} takes images of any size, so its OPs are not known: build it with a fixed "
+            "`input_shape`."
+        )
+    if budget < ops:
+        raise ValueError(
+            f"`budget` is {budget:,.0f} OPs, but with every layer binary that can be, {name!r} has "
+            f"{ops:,.0f} already."
+        )
+    return ops
 
 
 def _signed(ops: float | None) -> str:

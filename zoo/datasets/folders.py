@@ -148,6 +148,13 @@ def _suffix(name: str) -> str:
 def _files(folder: Path, names: Sequence[str]) -> Files:
     """The images of each class, in a fixed order. Other files are counted."""
     found, others = [], Counter[str]()
+    with os.scandir(folder) as entries:
+        loose = sum(_is_image(entry.name) and entry.is_file() for entry in entries)
+    if loose:
+        say(
+            f"{folder} has images that are in no folder of a class, and are not read: {loose:,}. "
+            "Move them into one"
+        )
     for label, name in enumerate(names):
         place = folder / name
         if not place.is_dir():  # of a class without test images

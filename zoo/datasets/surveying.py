@@ -37,10 +37,13 @@ class Overview:
 
     @property
     def warnings(self) -> list[str]:
-        """What may go wrong in a training on it: classes that are nearly empty, or uneven."""
+        """What may go wrong in a training on it: one class only, nearly empty ones, uneven ones."""
+        found = []
+        if self.data.num_classes == 1:
+            found.append("there is only one class, so that every answer is right: add a second one")
         if self.counts is None:
-            return []
-        train, found = self.counts["train"], []
+            return found
+        train = self.counts["train"]
         for text, chosen in (
             (f"fewer than {FEW} training images", train < FEW),
             ("no test images", self.counts["test"] == 0),

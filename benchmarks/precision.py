@@ -6,6 +6,7 @@ a difference means.
 
     python benchmarks/precision.py --data-dir ~/tensorflow_datasets
     python benchmarks/precision.py --datasets digits --seeds 0 1 2 3 4 --precision mixed_float16
+    python benchmarks/precision.py --emulate
 """
 
 import argparse
@@ -18,9 +19,29 @@ import larq_reactnet as lr
 from larq_reactnet.training import Run
 from larq_reactnet.zoo.recipes import two_step
 
+import tensorflow as tf
+import tensorflow.compat.v2 as tf_of_keras
 from tabulate import tabulate
 
 EPOCHS = {"cifar10": (1, 2), "digits": (3, 5)}
+
+
+def emulate() -> None:
+    """Compute convolutions of short types as processors with instructions for them do.
+
+    These multiply exactly, add up in float32, and round the sum. So do convolutions in float32 of
+    values in a short type, whose result is rounded. TensorFlow has other kernels for processors
+    without such instructions, which take ten times as long as float32.
+    """
+    convolution = tf_of_keras.nn.convolution
+
+    def emulated(input: tf.Tensor, filters: tf.Tensor, *args: Any, **options: Any) -> tf.Tensor:
+        exact = convolution(
+            tf.cast(input, tf.float32), tf.cast(filters, tf.float32), *args, **options
+        )
+        return tf.cast(exact, input.dtype)
+
+    tf_of_keras.nn.convolution = emulated
 
 
 def accuracy(dataset: str, precision: str, seed: int, arguments: argparse.Namespace) -> float:
@@ -43,6 +64,8 @@ def accuracy(dataset: str, precision: str, seed: int, arguments: argparse.Namesp
 
 def main(arguments: argparse.Namespace) -> None:
     """Train everything and print the table."""
+    if arguments.emulate:
+        emulate()
     arguments.output.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for dataset in arguments.datasets:
@@ -70,6 +93,12 @@ if __name__ == "__main__":
     parser.add_argument("--datasets", nargs="+", choices=EPOCHS, default=[*EPOCHS])
     parser.add_argument("--data-dir", help="where tensorflow-datasets keeps CIFAR-10")
     parser.add_argument("--precision", default="mixed_bfloat16", help="beside float32")
+    parser.add_argument(
+        "--emulate",
+        action="store_true",
+        help="compute convolutions of short types in float32, and round what comes out, on a "
+        "processor without instructions for them",
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--output", type=Path, default=Path("runs/precision"))
     parser.add_argument("--verbose", type=int, default=2)

@@ -90,8 +90,10 @@ class Candidate:
 
     def end(self) -> None:
         """End the processes."""
+        for process in self.processes:  # all, because each waits for the others in a step
+            process.stdin.close()
         for process in self.processes:
-            process.communicate()
+            process.wait()
 
 
 def work(workers: int, threads: int, is_synchronized: bool, batch_size: int) -> None:

@@ -4,6 +4,7 @@ TensorFlow computes one operation after the other, and each reads and writes who
 function of several operations, XLA makes one loop.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -25,7 +26,17 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
         function: Of elementwise operations on its arguments, which are tensors. Sums do not belong
             into it: XLA adds up one number after the other on a CPU.
     """
-    return tf.function(function, jit_compile=True, autograph=False)
+
+    # One for each type and shape. TensorFlow warns of a function that it has to trace again.
+    @functools.cache
+    def compiled(kind: tuple[tuple[tf.DType, str], ...]) -> Callable[..., Any]:
+        return tf.function(function, jit_compile=True, autograph=False)
+
+    @functools.wraps(function)
+    def call(*tensors: tf.Tensor) -> Any:
+        return compiled(tuple((tensor.dtype, str(tensor.shape)) for tensor in tensors))(*tensors)
+
+    return call
 
 
 def sum_of_channels(x: tf.Tensor, dtype: tf.DType) -> tf.Tensor:

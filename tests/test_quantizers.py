@@ -1,5 +1,7 @@
 """Forward and backward of every quantizer, against NumPy and finite differences."""
 
+import logging
+
 import larq_reactnet as lr
 from larq_reactnet.quantizers import (
     BNNPlusSign,
@@ -148,6 +150,21 @@ def test_react_sign(dtype, rng):
     np.testing.assert_allclose(react_sign(tf.constant(w)), scale * sign(w), rtol=rounding)
     (found,) = gradient(react_sign, w, upstream=dy)
     np.testing.assert_array_equal(found, np.where(np.abs(w) <= 1, dy, 0))
+
+
+def test_images_of_many_sizes_are_not_warned_of(rng):
+    """TensorFlow warns of functions that it has to trace again and again."""
+    said = []
+    watch = logging.Handler()
+    watch.emit = said.append
+    quantizer = RSign()
+    tf.get_logger().addHandler(watch)
+    try:
+        for size in range(1, 10):
+            gradient(lambda x: quantizer(x, training=True), tf.ones((1, size, size, 2)))
+    finally:
+        tf.get_logger().removeHandler(watch)
+    assert not said
 
 
 def test_react_sign_differs_from_larqs_by_the_scale_in_the_gradient(rng):

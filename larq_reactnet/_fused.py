@@ -27,10 +27,11 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
             into it: XLA adds up one number after the other on a CPU.
     """
 
-    # One for each type and shape. TensorFlow warns of a function that it has to trace again.
+    # One for each type and shape: TensorFlow warns of a function that it has to trace again and
+    # again, and knows it by the identity of what is inside.
     @functools.cache
     def compiled(kind: tuple[tuple[tf.DType, str], ...]) -> Callable[..., Any]:
-        return tf.function(function, jit_compile=True, autograph=False)
+        return tf.function(functools.partial(function), jit_compile=True, autograph=False)
 
     @functools.wraps(function)
     def call(*tensors: tf.Tensor) -> Any:

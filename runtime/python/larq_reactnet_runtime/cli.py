@@ -15,6 +15,7 @@ from larq_reactnet_runtime._shared.answers import print_answers, printable
 from larq_reactnet_runtime._shared.metadata import Metadata, metadata_of
 from larq_reactnet_runtime._shared.model import Tensor, read
 from larq_reactnet_runtime._shared.sizing import random_inputs, shown
+from larq_reactnet_runtime.placing import Place, places, summary
 
 __all__ = ["main"]
 
@@ -24,6 +25,7 @@ EXAMPLES = """examples:
   larq-reactnet-runtime benchmark model.tflite --threads 1,4
   larq-reactnet-runtime benchmark model.tflite --isa neon,portable --runs 50
   larq-reactnet-runtime info model.tflite
+  larq-reactnet-runtime info model.tflite --operators
 """
 WARM_UP = 3  # runs that are not counted
 
@@ -105,7 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_size(benchmark)
     benchmark.set_defaults(run=_benchmark)
 
-    info = command("info", "Print what is in a file, and whether it runs here.")
+    info = command(
+        "info", "Print what is in a file, whether it runs here, and what runs each operator."
+    )
+    info.add_argument("--operators", action="store_true", help="print a line for each operator")
     info.set_defaults(run=_info)
     return parser
 
@@ -186,15 +191,20 @@ def _info(options: argparse.Namespace) -> None:
         rows += [("labels", f"{len(metadata.labels)}: {few}{more}")]
     counts = sorted(model.operators.items(), key=lambda item: (-item[1], item[0]))
     rows += [("operators", ", ".join(f"{count} {name}" for name, count in counts))]
+    found: list[Place] = []
     try:
         interpreter = Interpreter(content)
         text = f"in {interpreter.engine}; {interpreter.claimed} binary operators in the library"
         rows += [("runs", text), ("library", str(_engine.library_path()))]
         rows += [("instructions", ", ".join(_engine.instruction_sets()))]
+        found = places(content)
+        rows += summary(found)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         rows += [("not runnable", " ".join(str(error).split()))]
     for name, text in rows:
         print(f"{name:<13} {printable(text)}")
+    for place in found if options.operators else ():
+        print(f"{place.number:>13} {printable(place.name):<24} {place.runs_in}")
 
 
 def _described(tensor: Tensor) -> str:

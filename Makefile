@@ -110,6 +110,7 @@ VERSION = $(TAG:v%=%)
 release-check:
 	grep --quiet '^__version__ = "$(VERSION)"' larq_reactnet/_version.py
 	grep --quiet '^__version__ = "$(VERSION)"' runtime/python/larq_reactnet_runtime/__init__.py
+	grep --quiet 'kVersion = "$(VERSION)"' runtime/src/tflite/version.h
 	grep --quiet '^version: $(VERSION)$$' CITATION.cff
 	grep --quiet '^## $(VERSION) (20' CHANGELOG.md
 

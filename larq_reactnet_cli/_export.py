@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from larq_reactnet_cli._common import Settings, data_options, user_errors
+from larq_reactnet_cli._common import Settings, Sizes, data_options, user_errors
 from larq_reactnet_cli._what import model_options, trained_and_data
 
 import click
@@ -15,20 +15,6 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 __all__ = ["export"]
-
-
-class Sizes(click.ParamType):
-    """Whole numbers with commas between them."""
-
-    name = "sizes"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        try:
-            return tuple(int(size) for size in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not of the form HEIGHT,WIDTH,CHANNELS.", param, ctx)
 
 
 @click.command()
@@ -78,7 +64,7 @@ class Sizes(click.ParamType):
 )
 @click.option(
     "--input-shape",
-    type=Sizes(),
+    type=Sizes("HEIGHT,WIDTH,CHANNELS"),
     help="For a model that takes images of any size: the size for which the file is meant, as "
     "HEIGHT,WIDTH,CHANNELS.",
 )

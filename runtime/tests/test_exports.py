@@ -12,6 +12,7 @@ EXPORTED = {
     "tflite_plugin_create_delegate",
     "tflite_plugin_destroy_delegate",
     "larq_reactnet_runtime_instruction_sets",
+    "larq_reactnet_runtime_version",
 }
 
 

@@ -38,6 +38,7 @@ class Bconv2d : public Op {
   void Run(const Values& values, Threads* threads) const override;
   Type output_type() const override { return output_type_; }
   std::string Name() const override;
+  const char* KernelName() const override { return kernel_.name; }
   int64_t Products() const override {
     return images_ * rows_.output * columns_.output * filters_.height() * filters_.width() *
            group_channels() * channels_out();

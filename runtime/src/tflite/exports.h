@@ -26,6 +26,9 @@ LARQ_REACTNET_EXPORT larq_reactnet_runtime::TfLiteDelegate* tflite_plugin_create
 LARQ_REACTNET_EXPORT void tflite_plugin_destroy_delegate(
     larq_reactnet_runtime::TfLiteDelegate* delegate);
 
+// The version of the library, such as "1.2.3".
+LARQ_REACTNET_EXPORT const char* larq_reactnet_runtime_version();
+
 // The instruction sets that the option `isa` takes on this processor, best first, with commas
 // between them. The text stays where it is for as long as the library is loaded. Null if there is
 // no memory.

@@ -71,6 +71,17 @@ __all__ = ["export"]
 @click.option(
     "--thorough", is_flag=True, help="Also compare each binary convolution by itself, in float64."
 )
+@click.option(
+    "--proof",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="How many images to put into the file with its outputs, which `larq-reactnet-runtime "
+    "verify` runs on a device.",
+)
+@click.option(
+    "--proof-beside", is_flag=True, help="Put them beside the file, into OUTPUT with .proof.npz."
+)
 @click.option("--no-metadata", is_flag=True, help="Leave labels and normalization out of the file.")
 @user_errors
 def export(
@@ -84,6 +95,8 @@ def export(
     input_type: str,
     input_shape: tuple[int, ...] | None,
     thorough: bool,
+    proof: int,
+    proof_beside: bool,
     no_metadata: bool,
     options: Settings,
     weights: str | None,
@@ -108,6 +121,7 @@ def export(
       larq-reactnet export model.h5 model.tflite --dataset cifar10 --images 10000
       larq-reactnet export run model.tflite --storage float16 --thorough
       larq-reactnet export run model.tflite --input-type uint8
+      larq-reactnet export run model.tflite --proof 4
     """
     import larq_reactnet as lr
 
@@ -126,6 +140,8 @@ def export(
         input_type=input_type,
         input_shape=input_shape,
         thorough=thorough,
+        proof=proof,
+        proof_beside=proof_beside,
         metadata=None if no_metadata else metadata_of(model, data),
     )
     click.echo(report)

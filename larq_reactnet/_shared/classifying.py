@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from .metadata import Metadata
-from .photos import prepare
+from .photos import Picture, prepare
 from .quantizing import dequantize, quantize
 from .sizing import sized
 
@@ -139,7 +138,7 @@ class Classifier:
         if self._outputs == 1 and len(labels) == 1:
             self._names = (f"not {labels[0]}", labels[0])
 
-    def __call__(self, photo: str | Path | bytes) -> list[tuple[str, float]]:
+    def __call__(self, photo: Picture) -> list[tuple[str, float]]:
         """The classes of a photo and their probabilities, or the one number of the network.
 
         Raises:

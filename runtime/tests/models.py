@@ -57,7 +57,7 @@ class Graph:
     def tensor(self, shape, dtype="float32", value=None, scale=None, zero_point=0) -> int:
         """A tensor, with a value if it is a constant. A size of -1 may be any."""
         tensor = schema().TensorT()
-        tensor.shape = np.maximum(shape, 1).astype(np.int32)
+        tensor.shape = np.array([1 if size == -1 else size for size in shape], np.int32)
         if -1 in shape:
             tensor.shapeSignature = np.array(shape, np.int32)
         tensor.type = getattr(schema().TensorType, np.dtype(dtype).name.upper())

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
@@ -16,6 +17,7 @@ from larq_reactnet_runtime._shared.metadata import Metadata, metadata_of
 from larq_reactnet_runtime._shared.model import Tensor, read
 from larq_reactnet_runtime._shared.sizing import random_inputs, shown
 from larq_reactnet_runtime.placing import Place, places, summary
+from larq_reactnet_runtime.verifying import TOLERANCE, verify
 
 __all__ = ["main"]
 
@@ -24,6 +26,7 @@ EXAMPLES = """examples:
   larq-reactnet-runtime predict other.tflite photo.jpg --mean 127.5 --std 127.5
   larq-reactnet-runtime benchmark model.tflite --threads 1,4
   larq-reactnet-runtime benchmark model.tflite --isa neon,portable --runs 50
+  larq-reactnet-runtime verify model.tflite
   larq-reactnet-runtime info model.tflite
   larq-reactnet-runtime info model.tflite --operators
 """
@@ -107,6 +110,24 @@ def _parser() -> argparse.ArgumentParser:
     _add_size(benchmark)
     benchmark.set_defaults(run=_benchmark)
 
+    verify = command(
+        "verify",
+        "Run the inputs that `larq-reactnet export --proof` put into the file or beside it, and "
+        "print how far the outputs are from those on the other machine. The exit code is 1 if one "
+        "is farther off than --tolerance.",
+    )
+    verify.add_argument("--proof", help="the .npz file with them; by default MODEL's")
+    verify.add_argument(
+        "--tolerance",
+        type=float,
+        default=TOLERANCE,
+        help=f"how far an output may be off, relative to its largest number ({TOLERANCE})",
+    )
+    verify.add_argument("--threads", type=_count, default=1, help="number of threads (1)")
+    verify.add_argument("--isa", help="instruction set; by default the best there is")
+    verify.add_argument("--json", action="store_true", help="print JSON")
+    verify.set_defaults(run=_verify)
+
     info = command(
         "info", "Print what is in a file, whether it runs here, and what runs each operator."
     )
@@ -171,6 +192,24 @@ def _benchmark(options: argparse.Namespace) -> None:
             f"{row['isa']:<15} {row['threads']:>7} {row['wall_ms_median']:>12.2f} "
             f"{row['wall_ms_min']:>8.2f} {row['cpu_ms_median']:>11.2f} {row['cpu_ms_min']:>8.2f}"
         )
+
+
+def _verify(options: argparse.Namespace) -> bool:
+    settings = {"num_threads": options.threads, "isa": options.isa}
+    found = verify(options.model, options.proof, tolerance=options.tolerance, **settings)
+    if options.json:
+        print(json.dumps({"equal": found.is_equal, **asdict(found)}, indent=1))
+        return found.is_equal
+    print(f"inputs        {found.inputs}, whose outputs are those of {printable(found.there)}")
+    print(f"runs          in {found.here}")
+    for number, one in enumerate(found.differences):
+        print(
+            f"output {number:<6} off by at most {one.largest:.3g}, {one.relative:.2g} of its "
+            f"largest number; the largest is the same in {one.same} of {one.rows}"
+        )
+    allowed = f"{found.tolerance:g} of the largest number"
+    print(f"{'equal' if found.is_equal else 'NOT equal':<13} within {allowed}")
+    return found.is_equal
 
 
 def _info(options: argparse.Namespace) -> None:

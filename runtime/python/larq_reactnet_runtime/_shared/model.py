@@ -21,6 +21,7 @@ __all__ = ["File", "Model", "Node", "Tensor", "content_of", "read"]
 File = Union[str, "os.PathLike[str]", bytes]
 
 ENTRY = "TFLITE_METADATA"  # the name of the metadata that describe a model
+PROOF = "larq_reactnet.proof"  # of inputs and outputs to run it by on another machine
 _TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16"}
 _TYPES |= {9: "int8", 10: "float64"}
 _CUSTOM = 32
@@ -77,6 +78,7 @@ class Model:
         nodes: The operators of its main graph, in their order.
         largest: Number of elements of its largest tensor.
         metadata: The buffer of its metadata, if it has one.
+        proof: The buffer of its proof, if it has one: see `proofs`.
         ending: The name of the operator that computes the first output, before what only changes
             its shape or type; empty if there is none.
     """
@@ -87,6 +89,7 @@ class Model:
     nodes: tuple[Node, ...]
     largest: int
     metadata: bytes | None
+    proof: bytes | None
     ending: str
 
     @property
@@ -156,8 +159,8 @@ def _read(model: Table) -> Model:
     )
     nodes = tuple(_node(operator, names) for operator in graph.tables(3))
     ending = _ending(nodes, [*graph.array(2, "<i4"), -1][0])
-    metadata = _metadata(model, buffers)
-    return Model(inputs, outputs, operators, nodes, largest, metadata, ending)
+    metadata, proof = (_metadata(model, buffers, name) for name in (ENTRY, PROOF))
+    return Model(inputs, outputs, operators, nodes, largest, metadata, proof, ending)
 
 
 def _node(operator: Table, names: list[str]) -> Node:
@@ -177,9 +180,9 @@ def _ending(nodes: tuple[Node, ...], wanted: int) -> str:
     return name
 
 
-def _metadata(model: Table, buffers: list[np.ndarray]) -> bytes | None:
+def _metadata(model: Table, buffers: list[np.ndarray], name: str) -> bytes | None:
     for entry in model.tables(6):
-        if entry.text(0) == ENTRY:
+        if entry.text(0) == name:
             index = entry.number(1, "<I")
             if index >= len(buffers):
                 raise ValueError(f"its metadata are in buffer {index} of {len(buffers)}")

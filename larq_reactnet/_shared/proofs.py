@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -101,7 +102,8 @@ def read_proof(model: File, beside: str | Path | None = None) -> Proof:
     found = read(content)
     stored = found.proof
     if beside is None and stored is None and not isinstance(model, (bytes, bytearray, memoryview)):
-        beside = path_beside(model) if path_beside(model).is_file() else None  # type: ignore[arg-type]
+        place = path_beside(os.fspath(model))
+        beside = place if place.is_file() else None
     if beside is not None:
         stored = Path(beside).read_bytes()
     if stored is None:
@@ -166,7 +168,8 @@ def _read(stored: bytes) -> Proof:
         raise ValueError(f"it has {size:,} bytes (at most {LARGEST:,})")
     with np.load(io.BytesIO(stored), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
-    inputs, outputs = [], []
+    inputs: list[np.ndarray] = []
+    outputs: list[np.ndarray] = []
     while (name := f"input_{len(inputs)}") in arrays or f"bits_{len(inputs)}" in arrays:
         if name in arrays:
             inputs.append(arrays[name])

@@ -2,6 +2,8 @@
 LCE's, which says what is right."""
 
 import contextlib
+import json
+from functools import partial
 
 import larq_reactnet as lr
 from larq_reactnet.converters._tflite.file import schema
@@ -9,6 +11,7 @@ from larq_reactnet.converters._tflite.file import schema
 import larq_compute_engine as lce
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from models import Bconv, Graph, packed, words
 
 import larq_reactnet_runtime
@@ -205,3 +208,97 @@ def test_inputs_without_a_batch(rng):
             np.testing.assert_array_equal(interpreter.run(*values)[0], values[0] + values[1])
             with pytest.raises(ValueError, match=r"use `Interpreter\.run`"):
                 interpreter.predict([*values])
+
+
+def classifier(kind="float32", free=True):
+    """A file whose classes are the colors of a picture: each is as probable as it is bright."""
+    graph = Graph()
+    scales = {"scale": 1 / 128, "zero_point": 0} if kind != "float32" else {}
+    source = graph.tensor((-1, -1, -1, 3) if free else (1, 8, 8, 3), kind, **scales)
+    axes = graph.constant(np.array([1, 2], np.int32))
+    target = graph.tensor((-1 if free else 1, 3), kind, **scales)
+    graph.operator("MEAN", [source, axes], [target], schema().ReducerOptionsT())
+    return graph.flatbuffer([source], [target])
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """A picture that is mostly green."""
+    image = pytest.importorskip("PIL.Image")
+    path = tmp_path / "photo.png"
+    image.new("RGB", (50, 40), (0, 100, 20)).save(path)
+    return path
+
+
+def own_command(capsys, *arguments):
+    from larq_reactnet_runtime.cli import main
+
+    code = main([*map(str, arguments)])
+    done = capsys.readouterr()
+    return code, done.out + done.err
+
+
+def main_command(capsys, *arguments):
+    from larq_reactnet_cli import main
+
+    done = CliRunner().invoke(main, [*map(str, arguments)])
+    return done.exit_code, done.output
+
+
+COMMANDS = {"own": own_command, "main": main_command}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(("kind", "free"), [("float32", True), ("int8", True), ("int8", False)])
+def test_commands(capsys, tmp_path, photo, command, kind, free):
+    """A picture is normalized, and quantized where that is asked for; and so are the outputs."""
+    run = partial(COMMANDS[command], capsys)
+    model = tmp_path / "model.tflite"
+    model.write_bytes(classifier(kind, free))
+    size = ("--size", "6,9") if free else ()
+    normal = ("--mean", "0", "--std", "255")
+    code, out = run("predict", model, photo, *normal, *size, "--json")
+    assert code == 0, out
+    classes = json.loads(out[out.index("[") :])[0]["classes"]
+    found = {row["label"]: row["probability"] for row in classes}
+    assert [*found] == ["class 1", "class 2", "class 0"]
+    assert found["class 1"] == pytest.approx(
+        100 / 255, abs=0 if kind == "float32" else 0.01, rel=1e-5
+    )
+    code, out = run("benchmark", model, "--runs", "2", *size)
+    assert code == 0, out
+    for name, arguments in (("predict", (photo, *normal)), ("benchmark", ("--runs", "1"))):
+        code, out = run(name, model, *arguments, *(() if free else ("--size", "6,9")))
+        assert code == 1
+        assert ("(any, any, 3)" if free else "leave it out") in out
+    if command == "own":
+        code, out = run("info", model)
+        assert code == 0
+        assert ("any, any, any, 3" if free else "1, 8, 8, 3") in out
+        assert ("stands for 0.0078125 * (it - 0)" in out) == (kind == "int8")
+        assert "1 MEAN" in out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_benchmark_of_several_inputs_of_several_types(capsys, tmp_path, command):
+    model = tmp_path / "model.tflite"
+    model.write_bytes(several())
+    code, out = COMMANDS[command](capsys, "benchmark", model, "--runs", "2")
+    assert code == 0, out
+
+
+def test_a_shape_that_the_graph_does_not_allow(rng):
+    """It says so, and the next one runs."""
+    graph = Graph()
+    source = graph.tensor((-1, -1, -1, 2), "float32")
+    other = graph.constant(np.ones((1, 4, 5, 2), np.float32))
+    target = graph.tensor((-1, -1, -1, 2), "float32")
+    graph.operator("MUL", [source, other], [target], schema().MulOptionsT())
+    right, wrong = rng.normal(size=(1, 4, 5, 2)).astype("f4"), np.ones((1, 3, 7, 2), np.float32)
+    interpreter = larq_reactnet_runtime.Interpreter(graph.flatbuffer([source], [target]))
+    for method in (interpreter.run, interpreter.predict):
+        with pytest.raises(
+            RuntimeError, match=r"cannot run the \.tflite for inputs of shape \(1, 3"
+        ):
+            method(wrong)
+        np.testing.assert_array_equal(np.asarray(method(right)).reshape(right.shape), right)

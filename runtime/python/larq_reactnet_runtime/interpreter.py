@@ -257,7 +257,7 @@ class Interpreter:
                 details = self._interpreter.get_output_details()
                 # The others are known once it has run.
                 self._fixed = any(tuple(d["shape"])[:1] != (size,) for d in details)
-            except (RuntimeError, ValueError):  # such as a reshape to a constant shape
+            except RuntimeError:  # such as a reshape to a constant shape
                 self._fixed = True
             size = own if self._fixed else size
         self._set_shapes([(size, *shape) for shape in rows])
@@ -268,9 +268,15 @@ class Interpreter:
         if self._shapes == shapes:
             return
         self._shapes = []  # unknown, if one of these fails
-        for shape, index in zip(shapes, self._input_indices):
-            self._interpreter.resize_tensor_input(index, shape)
-        self._interpreter.allocate_tensors()
+        try:
+            for shape, index in zip(shapes, self._input_indices):
+                self._interpreter.resize_tensor_input(index, shape)
+            self._interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise RuntimeError(
+                f"{self.engine} cannot run the .tflite for inputs of shape "
+                f"{' and '.join(map(str, shapes))}: {_line(error)}"
+            ) from error
         self._shapes = shapes
 
 

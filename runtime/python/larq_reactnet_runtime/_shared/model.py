@@ -23,7 +23,7 @@ File = Union[str, "os.PathLike[str]", bytes]
 ENTRY = "TFLITE_METADATA"  # the name of the metadata that describe a model
 PROOF = "larq_reactnet.proof"  # of inputs and outputs to run it by on another machine
 _TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16"}
-_TYPES |= {9: "int8", 10: "float64"}
+_TYPES |= {9: "int8", 10: "float64", 12: "uint64", 15: "uint32", 16: "uint16"}
 _CUSTOM = 32
 _VALUES_STAY = ("RESHAPE", "DEQUANTIZE", "QUANTIZE")
 # Operators of the schema that networks of images have.

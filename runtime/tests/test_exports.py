@@ -13,6 +13,8 @@ EXPORTED = {
     "tflite_plugin_destroy_delegate",
     "larq_reactnet_runtime_instruction_sets",
     "larq_reactnet_runtime_version",
+    "Java_larqreactnet_RuntimeDelegate_create",
+    "Java_larqreactnet_RuntimeDelegate_destroy",
 }
 
 

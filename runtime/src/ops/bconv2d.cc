@@ -192,7 +192,7 @@ void Bconv2d::Prepare(const Shape& input, int threads) {
   scratch_.resize(static_cast<size_t>(threads));
   for (Scratch& scratch : scratch_) {
     if (!patches_.is_input()) {
-      scratch.patches.Resize(patches_.stride() * static_cast<size_t>(chunk_));
+      scratch.patches.Resize(uint64_t{patches_.stride()} * static_cast<uint64_t>(chunk_));
     }
     if (is_corrected_) scratch.corrections.resize(static_cast<size_t>(chunk_));
   }

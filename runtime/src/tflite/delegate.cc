@@ -156,7 +156,7 @@ Reason FindNodes(TfLiteContext* context, const Kernel& kernel, std::set<int>* cl
 Reason Replace(TfLiteContext* context, TfLiteDelegate* delegate, const std::set<int>& nodes) {
   if (nodes.empty()) return {};
   const IntArray replaced(nodes.begin(), nodes.end());
-  TfLiteRegistration registration{};
+  TfLitePassedRegistration registration{};
   registration.init = InitKernel;
   registration.free = FreeKernel;
   registration.prepare = PrepareKernel;

@@ -2,13 +2,12 @@
 
 import importlib.util
 import shlex
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from building import compiler_of
 
 from larq_reactnet_runtime import Interpreter, library_path
 
@@ -25,19 +24,19 @@ def litert():
     return path
 
 
-@pytest.fixture(scope="module", params=[("cc", "c", "c11"), ("c++", "c++", "c++17")], ids=str)
+@pytest.fixture(scope="module", params=[("c", "c11"), ("c++", "c++17")], ids=str)
 def program(request, tmp_path_factory):
     """The example, built as C and as C++."""
-    compiler, language, standard = request.param
-    libraries = [litert(), library_path()]
-    if not sys.platform.startswith("linux") or shutil.which(compiler) is None:
-        pytest.skip(f"no compiler {compiler} for Linux here")
+    language, standard = request.param
+    libraries, compiler = [litert(), library_path()], compiler_of(language)
+    if compiler is None:
+        pytest.skip(f"no compiler of {language} for this Linux here")
     path = tmp_path_factory.mktemp("c") / "run"
     warnings = "-Wall -Wextra -Wpedantic -Werror" if language == "c" else "-Wall -Wextra -Werror"
     options = shlex.split(f"-x {language} -std={standard} -O1 {warnings}")
     source = HERE.parent / "examples" / "run.c"
     places = [f"-Wl,-rpath,{library.parent}" for library in libraries]
-    command = [compiler, *options, source, "-x", "none", "-o", path, *libraries, *places]
+    command = [*compiler, *options, source, "-x", "none", "-o", path, *libraries, *places]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return path

@@ -2,24 +2,19 @@
 
 import os
 import re
-import shlex
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from building import compiler_of
 
 from larq_reactnet_runtime import library_path
 
 SOURCE = Path(__file__).resolve().parent / "abi" / "stranger.cc"
 CHANGES = re.findall(r"#define (CHANGE_\w+)", SOURCE.read_text())
 KNOWN = {"CHANGE_NONE", "CHANGE_ENDS"}
-COMPILER = shlex.split(os.environ.get("CXX", "c++"))
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or not shutil.which(COMPILER[0]),
-    reason=f"no compiler {COMPILER[0]} for Linux here",
-)
+COMPILER = compiler_of("c++")
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="no compiler of C++ for this Linux here")
 
 
 @pytest.mark.parametrize("change", CHANGES)

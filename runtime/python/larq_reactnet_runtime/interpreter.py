@@ -13,7 +13,7 @@ import numpy as np
 from larq_reactnet_runtime import _engine
 from larq_reactnet_runtime._shared.metadata import Metadata, metadata_of
 from larq_reactnet_runtime._shared.model import File, Model, Tensor, content_of, read
-from larq_reactnet_runtime._shared.quantizing import as_taken, dequantize
+from larq_reactnet_runtime._shared.quantizing import as_taken, dequantize, finite
 from larq_reactnet_runtime._shared.sizing import fits, shown
 
 __all__ = ["Interpreter"]
@@ -299,7 +299,7 @@ def _checked(array: np.ndarray, tensor: Tensor) -> np.ndarray:
     if array.ndim != len(sizes) or not fits(array.shape[1:], sizes[1:]):
         one = " Of one image, give images[None]." if fits(array.shape, sizes[1:]) else ""
         raise ValueError(f"`x` must have the shape ({text}), got {array.shape}.{one}")
-    return np.ascontiguousarray(array).reshape(array.shape)  # which makes arrays of scalars
+    return np.ascontiguousarray(finite(array)).reshape(array.shape)  # which makes arrays of scalars
 
 
 def _padded(array: np.ndarray, size: int) -> np.ndarray:

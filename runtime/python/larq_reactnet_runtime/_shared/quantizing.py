@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["as_taken", "dequantize", "quantize"]
+__all__ = ["as_taken", "dequantize", "finite", "quantize"]
 
 
 def quantize(values: np.ndarray, dtype: Any, scale: float, zero_point: int) -> np.ndarray:
@@ -37,6 +37,17 @@ def dequantize(integers: np.ndarray, scale: float, zero_point: int) -> np.ndarra
     return np.asarray((wide * np.float64(scale)).astype(np.float32))
 
 
+def finite(array: np.ndarray) -> np.ndarray:
+    """`array`, if its numbers are finite.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError("`x` holds NaN or infinite values.")
+    return array
+
+
 def as_taken(
     array: Any, dtype: Any, scale: float | None = None, zero_point: int = 0, shape: str = ""
 ) -> np.ndarray:
@@ -51,19 +62,17 @@ def as_taken(
         shape: What an error says of the shape, such as `" of shape (n, 8, 8, 3)"`.
 
     Raises:
-        ValueError: If it is an array of another type, or holds floats that are not finite.
+        ValueError: If it is an array of another type, or holds floats that no integer stands for.
     """
     if not isinstance(array, np.ndarray):
         raise ValueError(f"`x` must be a NumPy array, got {type(array).__name__}.")
-    wanted, is_float = np.dtype(dtype), array.dtype.kind == "f"
-    if is_float and not np.isfinite(array).all():
-        raise ValueError("`x` holds NaN or infinite values.")
+    wanted = np.dtype(dtype)
     if array.dtype == wanted:
         return array
     name = wanted.name
     if scale is not None and wanted.kind in "iu":
-        if is_float:
-            return quantize(array, wanted, scale, zero_point)
+        if array.dtype.kind == "f":
+            return quantize(finite(array), wanted, scale, zero_point)
         name = f"float32 or {name}"
     how = ", and normalize as the model wants it" if wanted == np.float32 else ""
     raise ValueError(

@@ -41,8 +41,8 @@ WHEELS = {
     "macosx_12_0_x86_64": ("macho", 0x1000007, SYSTEM, "liblarq_reactnet_runtime.dylib"),
     "win_amd64": ("pe", 0x8664, None, "larq_reactnet_runtime.dll"),
 }
-# What the linkers of Apple and of zig add for themselves, and C++'s memory, which all libraries of a
-# program on macOS share: Apple's linker leaves it out of the exports, and that of zig does not.
+# What linkers on macOS add for themselves, and C++'s memory, which all libraries of a program share
+# there: Apple's linker leaves it out of the exports, and that of zig does not.
 LINKERS_OWN = re.compile("__dso_handle|_mh_dylib_header|_Zn[aw]|_Zd[al]")
 # C's library, which Windows has since version 10.
 WINDOWS = re.compile(r"KERNEL32\.dll|api-ms-win-crt-\w+-l1-1-0\.dll")

@@ -19,19 +19,19 @@ SYSTEM = {"/usr/lib/libSystem.B.dylib"}
 # The number of the processor in the format, what the library may need, and where the package looks
 # for it.
 WHEELS = {
-    "manylinux_2_17_x86_64.manylinux2014_x86_64": (
+    "manylinux2014_x86_64.manylinux_2_17_x86_64": (
         "elf",
         62,
         {*LINUX, "ld-linux-x86-64.so.2"},
         "liblarq_reactnet_runtime.so",
     ),
-    "manylinux_2_17_aarch64.manylinux2014_aarch64": (
+    "manylinux2014_aarch64.manylinux_2_17_aarch64": (
         "elf",
         183,
         {*LINUX, "ld-linux-aarch64.so.1"},
         "liblarq_reactnet_runtime.so",
     ),
-    "manylinux_2_17_armv7l.manylinux2014_armv7l": (
+    "manylinux2014_armv7l.manylinux_2_17_armv7l": (
         "elf",
         40,
         {*LINUX, "ld-linux-armhf.so.3"},
@@ -41,9 +41,9 @@ WHEELS = {
     "macosx_12_0_x86_64": ("macho", 0x1000007, SYSTEM, "liblarq_reactnet_runtime.dylib"),
     "win_amd64": ("pe", 0x8664, None, "larq_reactnet_runtime.dll"),
 }
-# Memory of C++, which all libraries of a program on macOS share. Apple's linker leaves them out of
-# the exports, and that of zig does not.
-NEW_AND_DELETE = re.compile("_Zn[aw]|_Zd[al]")
+# What linkers on macOS add for themselves, and C++'s memory, which all libraries of a program share
+# there: Apple's linker leaves it out of the exports, and that of zig does not.
+LINKERS_OWN = re.compile("__dso_handle|_mh_dylib_header|_Zn[aw]|_Zd[al]")
 # C's library, which Windows has since version 10.
 WINDOWS = re.compile(r"KERNEL32\.dll|api-ms-win-crt-\w+-l1-1-0\.dll")
 
@@ -66,7 +66,7 @@ def test_library_is_for_the_machine_and_exports_its_functions(wheel):
     assert (library.kind, library.machine) == (kind, machine)
     exported = library.exported
     if kind == "macho":
-        exported = {name for name in exported if not NEW_AND_DELETE.match(name)}
+        exported = {name for name in exported if not LINKERS_OWN.match(name)}
     assert exported == EXPORTED
     if needed is None:
         assert library.needed

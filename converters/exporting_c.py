@@ -9,10 +9,13 @@ from typing import Any
 
 from larq_reactnet._tables import Shown, table
 from larq_reactnet.converters._c.folder import check_folder, write_folder
+from larq_reactnet.converters._c.page import html
+from larq_reactnet.converters._c.project import project_files
 from larq_reactnet.converters._c.writer import Network, network
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters.converting import ExportError
 from larq_reactnet.converters.exporting import export
+from larq_reactnet.converters.inspecting import inspect
 from larq_reactnet.converters.metadata import Metadata, check_metadata, read_metadata
 from larq_reactnet.converters.proving_c import CProof, prove_c, refuse_unproved_c
 from larq_reactnet.converters.report import Report
@@ -47,6 +50,14 @@ class CReport(Shown):
     network: Network
     proof: CProof | None
     export: Report | None = None
+
+    def html(self, ram: int | None = None) -> str:
+        """A page for the browser with a picture of the arena.
+
+        Args:
+            ram: What the arena may take, which is drawn as a line.
+        """
+        return html(self.network, ram)
 
     @property
     def flash_bytes(self) -> int:
@@ -161,8 +172,23 @@ def export_c(
         raise
     except ValueError as error:
         raise ExportError(str(error)) from error
-    write_folder(folder, written.files)
+    said = "The C was not run: no proof was asked for." if proof is None else _told(proof)
+    write_folder(folder, project_files(written, content, metadata, _macs(content), said))
     return CReport(folder, written, proof, report)
+
+
+def _macs(content: bytes) -> dict[str, tuple[int, bool]]:
+    """The multiply-accumulates of each layer, and whether they are binary."""
+    return {
+        operator.layer: (operator.macs, operator.binary)
+        for operator in inspect(content).operators
+        if operator.macs
+    }
+
+
+def _told(proof: CProof) -> str:
+    """The proof as lines of a README."""
+    return "\n".join(f"- {name}: {value}" for name, value in proof.rows())
 
 
 def _check_arguments(

@@ -161,7 +161,7 @@ def test_of_a_keras_model(tmp_path):
     )
     assert report.export.agreement.errors
     assert report.proof.is_equal
-    assert {path.name for path in (tmp_path / "c").iterdir()} >= {"tiny.h", "tiny.c"}
+    assert {path.name for path in (tmp_path / "c" / "src").iterdir()} >= {"tiny.h", "tiny.c"}
     assert "bits in C" in str(report)
 
 
@@ -180,7 +180,7 @@ def folders(files, tmp_path_factory):
 def test_compiles_without_a_warning(compiler, folders):
     if shutil.which(compiler[0]) is None:
         pytest.skip(f"There is no {compiler[0]}.")
-    sources = [str(path) for path in sorted(folders.glob("*/*.c"))]
+    sources = [str(path) for path in sorted(folders.glob("*/src/*.c"))]
     assert len(sources) == 4
     done = subprocess.run(
         [*compiler, *STRICT, "-fsyntax-only", *sources], capture_output=True, text=True, check=False
@@ -191,7 +191,7 @@ def test_compiles_without_a_warning(compiler, folders):
 def test_needs_nothing_of_an_operating_system(folders):
     """What the C asks of others is three functions, and nothing of it can be changed."""
     objects = []
-    for path in folders.glob("*/*.c"):
+    for path in folders.glob("*/src/*.c"):
         objects.append(path.with_suffix(".o"))
         subprocess.run(["cc", "-O2", "-c", path, "-o", objects[-1]], check=True)
     listed = subprocess.run(["nm", *objects], capture_output=True, text=True, check=True).stdout
@@ -214,8 +214,8 @@ def test_needs_nothing_of_an_operating_system(folders):
 
 MAIN = """
 #include <stdio.h>
-#include "first/first.h"
-#include "second/second.h"
+#include "first/src/first.h"
+#include "second/src/second.h"
 static uint32_t arena[(FIRST_ARENA_BYTES + SECOND_ARENA_BYTES) / 4 + 2];
 static uint8_t image[9 * 10 * 3];
 int main(void) {
@@ -236,7 +236,7 @@ int main(void) {
 def test_two_networks_in_one_program(folders, files):
     """They do not collide, stay in their arenas, and refuse what they cannot use."""
     (folders / "main.c").write_text(MAIN)
-    sources = [folders / "main.c", *folders.glob("*/*.c")]
+    sources = [folders / "main.c", *folders.glob("*/src/*.c")]
     program = folders / "program"
     sanitize = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     subprocess.run(["cc", "-std=c99", *sanitize, *sources, "-o", program, "-lm"], check=True)

@@ -30,7 +30,7 @@ static look_function look_;
 void {name}_look(look_function function) {{ look_ = function; }}
 """
 _Look = ctypes.CFUNCTYPE(None, ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32)
-_SILENT = ctypes.cast(None, _Look)
+_SILENT = _Look()
 
 
 class NoCompilerError(OSError):

@@ -188,12 +188,13 @@ class _Reader:
                 "constants only: it has no C form."
             )
         if kind in _VIEWS and isinstance(first, Tensor):
-            self._known[outputs[0]] = Tensor(first.index, self._shape(outputs[0]), first.is_bits)
-            if first.is_bits and first.channels != self._known[outputs[0]].channels:
+            view = Tensor(first.index, self._shape(outputs[0]), first.is_bits)
+            if first.is_bits and first.channels != view.channels:
                 raise ValueError(f"{layer} ({kind}) gives bits another shape: it has no C form.")
+            self._known[outputs[0]] = view
             return None
         options = _options(operator)
-        output = self._output(kind, outputs[0], inputs, options)
+        output = self._output(kind, outputs[0], inputs)
         self._known[outputs[0]] = output
         return Node(kind, layer, inputs, output, options)
 
@@ -208,9 +209,7 @@ class _Reader:
             self._known[index] = Constant(values, _scales(tensor, values))
         return self._known[index]
 
-    def _output(
-        self, kind: str, index: int, inputs: Sequence[Any], options: dict[str, Any]
-    ) -> Tensor:
+    def _output(self, kind: str, index: int, inputs: Sequence[Any]) -> Tensor:
         shape = self._shape(index)
         is_bits = self._graph.type(index) == "INT32"
         if kind in (QUANTIZE, BMAXPOOL2D):

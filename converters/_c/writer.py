@@ -1,5 +1,6 @@
 """The C files of a network: NAME.h, NAME.c, NAME_weights.h and NAME_weights.c."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from larq_reactnet._shared.metadata import Metadata
@@ -73,7 +74,7 @@ def network(content: bytes, name: str, input_type: str, metadata: Metadata | Non
     labels = () if metadata is None else metadata.labels
     files = {
         f"{name}.h": _header(name, graph, memory, code, labels),
-        f"{name}.c": _source(name, code, found, written, graph, labels),
+        f"{name}.c": _source(name, code, found, written, labels),
         f"{name}_weights.h": _weights_header(name, code),
         f"{name}_weights.c": _weights(name, code),
     }
@@ -105,7 +106,7 @@ def _header(name: str, graph: Graph, memory: Plan, code: Code, labels: tuple[str
         "uint8": "pixels from 0 to 255, as they are in a picture: the network normalizes them",
         "int8": "pixels from 0 to 255, minus 128: the network normalizes them",
         "float32": "numbers, normalized as they were in training",
-    }[code._input_type]
+    }[code.input_type]
     names = f"\nextern const char *const {name}_labels[{len(labels)}];\n" if labels else ""
     return f"""/* {name}: a binary neural network in C99. Written by larq-reactnet {__version__}. */
 #ifndef {upper}_H
@@ -141,10 +142,19 @@ int {name}_run(const {code.image_type} *image, float *scores, void *arena);
 """
 
 
-def _source(name, code, found, written, graph, labels):  # type: ignore[no-untyped-def]
+def _source(
+    name: str,
+    code: Code,
+    found: Sequence[Stage],
+    written: Sequence[tuple[str, str]],
+    labels: tuple[str, ...],
+) -> str:
     math = "#include <math.h>\n" if set(WITH_MATH) & set(code.kernels) else ""
     texts = [
         f"/* {name}: what is computed. The weights are in {name}_weights.c. */\n"
+        "/* A multiplication and an addition are rounded one by one, on every processor. */\n"
+        "#if defined(__clang__)\n#pragma STDC FP_CONTRACT OFF\n#elif defined(__GNUC__)\n"
+        '#pragma GCC optimize("fp-contract=off")\n#endif\n\n'
         f'#include "{name}.h"\n\n{math}#include <string.h>\n\n#include "{name}_weights.h"\n\n'
         "/* Define this to look at the tensors while they are computed: their number in the\n"
         "   .tflite, where they are, and how many bytes they have. */\n"
@@ -156,8 +166,8 @@ def _source(name, code, found, written, graph, labels):  # type: ignore[no-untyp
         texts.append(text)
         calls.append(call)
         for tensor in stage.stored:
-            code._params = {}
-            where = code._pointer(tensor)
+            code.params = set()
+            where = code.pointer(tensor)
             calls.append(
                 f"  {name.upper()}_LOOK({tensor.index}, {where.removesuffix(' ')}, {tensor.bytes});"
             )

@@ -84,7 +84,7 @@ def prepared(tmp_path_factory):
     shutil.copy(folder / "photos" / "test" / "cat" / "0.jpg", folder / "photo.jpg")
     for arguments in (
         "train bnn_plus_vgg_small --set width=0.1 --step1-epochs 0 --epochs 1 --output run",
-        "export run model.tflite",
+        "export run model.tflite --proof 2",
     ):
         with few_digits():
             run_command(["larq-reactnet", *arguments.split()], folder)

@@ -10,6 +10,7 @@ from larq_reactnet.converters.compressing import compress
 from larq_reactnet.converters.converting import ExportError, convert
 from larq_reactnet.converters.curing import cure
 from larq_reactnet.converters.exporting import export
+from larq_reactnet.converters.exporting_c import CReport, export_c
 from larq_reactnet.converters.folding import fold
 from larq_reactnet.converters.inspecting import Inspection, count_operators, inspect
 from larq_reactnet.converters.interpreter import Interpreter
@@ -17,6 +18,7 @@ from larq_reactnet.converters.layerwise import Flips, LayerError, count_flips, v
 from larq_reactnet.converters.metadata import Metadata, add_metadata, read_metadata
 from larq_reactnet.converters.predicting import predict_image, predict_images, prepare_image
 from larq_reactnet.converters.proving import Proof, prove
+from larq_reactnet.converters.proving_c import CProof, prove_c
 from larq_reactnet.converters.replaying import Replay, replay
 from larq_reactnet.converters.report import Report
 from larq_reactnet.converters.torch_checkpoint import load_torch_checkpoint
@@ -29,6 +31,8 @@ from larq_reactnet.converters.verifying import (
 __all__ = [
     "Agreement",
     "Benchmark",
+    "CProof",
+    "CReport",
     "ExportError",
     "Finding",
     "Flips",
@@ -49,6 +53,7 @@ __all__ = [
     "count_operators",
     "cure",
     "export",
+    "export_c",
     "fold",
     "inspect",
     "load_torch_checkpoint",
@@ -57,6 +62,7 @@ __all__ = [
     "predict_tflite",
     "prepare_image",
     "prove",
+    "prove_c",
     "read_metadata",
     "replay",
     "verify",

@@ -22,7 +22,15 @@ from larq_reactnet.profiling import KERNELS, calls_of, is_binary
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Agreement", "compare", "is_close", "magnitudes", "relative_errors", "rounding_of"]
+__all__ = [
+    "Agreement",
+    "compare",
+    "is_close",
+    "magnitudes",
+    "relative_errors",
+    "rounding_after",
+    "rounding_of",
+]
 
 # Errors of n roundings are taken to add up like a random walk, and to stay within 8 times its
 # standard deviation (Higham and Mary, "A new approach to probabilistic rounding error analysis",
@@ -181,6 +189,11 @@ def rounding_of(model: tf.keras.Model) -> float:
         shapes = [kernel.shape[:-1] for kernel in kernels if kernel is not None]
         summands = [1 if is_binary(layer) else int(np.prod(shape)) for shape in shapes]
         roundings += calls * (sum(summands) or 1)
+    return rounding_after(roundings)
+
+
+def rounding_after(roundings: int) -> float:
+    """By how much that many roundings to float32 may change a number: see `rounding_of`."""
     return float(_DEVIATIONS * _CANCELLATION * _UNIT * math.sqrt(roundings))
 
 

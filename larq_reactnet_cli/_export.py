@@ -1,9 +1,11 @@
 """The command `export`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from larq_reactnet_cli._common import Settings, data_options, user_errors
+from larq_reactnet_cli._common import Settings, data_options, dataset_of, html_option, user_errors
+from larq_reactnet_cli._export_c import is_tflite, write_c
 from larq_reactnet_cli._what import model_options, trained_and_data
 
 import click
@@ -29,6 +31,53 @@ class Sizes(click.ParamType):
             return tuple(int(size) for size in str(value).split(","))
         except ValueError:
             self.fail(f"{value!r} is not of the form HEIGHT,WIDTH,CHANNELS.", param, ctx)
+
+
+class Size(click.ParamType):
+    """Bytes, as a number or like 256k or 1M."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        factor = {"k": 1024, "m": 1024**2}.get(text[-1:].lower(), 1)
+        digits = text if factor == 1 else text[:-1]
+        if not digits.isdecimal():
+            self.fail(f"{text!r} is not a number of bytes, like 262144, 256k or 1M.", param, ctx)
+        return int(digits) * factor
+
+
+_c_options: list[Callable[..., Any]] = [
+    click.option(
+        "--target",
+        type=click.Choice(["tflite", "c"]),
+        default="tflite",
+        show_default=True,
+        help="tflite: the file OUTPUT. c: the folder OUTPUT with C source for microcontrollers. "
+        "WHAT may then be a .tflite, too.",
+    ),
+    click.option(
+        "--name",
+        default="model",
+        show_default=True,
+        help="With --target c: prefix of all names in C, and of the files.",
+    ),
+    click.option("--flash", type=Size(), help="With --target c: refuse larger weights (1M, 512k)."),
+    click.option("--ram", type=Size(), help="With --target c: refuse a larger arena (64k)."),
+    click.option(
+        "--no-verify",
+        is_flag=True,
+        help="With --target c: do not compile and prove the C, for which a C compiler is needed.",
+    ),
+    html_option("With --target c: write a page with a picture of the arena."),
+]
+
+
+def c_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of `--target c`."""
+    for option in reversed(_c_options):
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -71,10 +120,8 @@ class Sizes(click.ParamType):
 @click.option(
     "--input-type",
     type=click.Choice(["float32", "uint8", "int8"]),
-    default="float32",
-    show_default=True,
-    help="Type of the inputs of the file. uint8: the bytes of a picture, which the file normalizes "
-    "itself. int8: these minus 128.",
+    help="Type of the inputs; float32 of a file, uint8 of C if not given. uint8: the bytes of a "
+    "picture, which are normalized inside. int8: these minus 128.",
 )
 @click.option(
     "--input-shape",
@@ -86,6 +133,7 @@ class Sizes(click.ParamType):
     "--thorough", is_flag=True, help="Also compare each binary convolution by itself, in float64."
 )
 @click.option("--no-metadata", is_flag=True, help="Leave labels and normalization out of the file.")
+@c_options
 @user_errors
 def export(
     what: str,
@@ -95,15 +143,21 @@ def export(
     allow_float: bool,
     storage: str | None,
     task: str,
-    input_type: str,
+    input_type: str | None,
     input_shape: tuple[int, ...] | None,
     thorough: bool,
     no_metadata: bool,
+    target: str,
+    name: str,
+    flash: int | None,
+    ram: int | None,
+    no_verify: bool,
+    page: Path | None,
     options: Settings,
     weights: str | None,
     **where: Any,
 ) -> None:
-    """Convert WHAT to the one-bit .tflite OUTPUT.
+    """Convert WHAT to the one-bit .tflite OUTPUT, or to C source in the folder OUTPUT.
 
     WHAT is the name of a model or of pretrained weights (see `larq-reactnet models`), the folder of
     a run, or what Keras saved: a .h5 or .keras file or a SavedModel.
@@ -122,27 +176,45 @@ def export(
       larq-reactnet export model.h5 model.tflite --dataset cifar10 --images 10000
       larq-reactnet export run model.tflite --storage float16 --thorough
       larq-reactnet export run model.tflite --input-type uint8
+      larq-reactnet export run firmware --target c --name digits --ram 64k
+      larq-reactnet export model.tflite firmware --target c --flash 1M --html arena.html
     """
     import larq_reactnet as lr
 
+    input_type = input_type or ("uint8" if target == "c" else "float32")
     if no_metadata and input_type != "float32":
         raise click.UsageError("--input-type needs the normalization, so leave out --no-metadata.")
+    if target == "tflite" and (flash or ram or no_verify or page or name != "model"):
+        raise click.UsageError("--name, --flash, --ram, --no-verify and --html are for --target c.")
+    common: dict[str, Any] = {
+        "verify_limit": images,
+        "min_agreement": min_agreement,
+        "input_type": input_type,
+    }
+    for_c: dict[str, Any] = {
+        "name": name,
+        "flash": flash,
+        "ram": ram,
+        "verify": not no_verify,
+        "page": page,
+    }
+    if target == "c" and is_tflite(what):
+        data = dataset_of(what, where) if where["dataset"] else None
+        write_c(Path(what), output, data, **for_c, **common)
+        return
     model, data = trained_and_data(what, options, weights, where)
-    report = lr.converters.export(
-        model,
-        output,
-        verify_with=data.test,
-        verify_limit=images,
-        min_agreement=min_agreement,
-        allow_float=allow_float,
-        storage=storage,
-        task=task,
-        input_type=input_type,
-        input_shape=input_shape,
-        thorough=thorough,
-        metadata=None if no_metadata else metadata_of(model, data),
-    )
-    click.echo(report)
+    common |= {
+        "allow_float": allow_float,
+        "storage": storage,
+        "task": task,
+        "input_shape": input_shape,
+        "thorough": thorough,
+        "metadata": None if no_metadata else metadata_of(model, data),
+    }
+    if target == "c":
+        write_c(model, output, data, **for_c, **common)
+        return
+    click.echo(lr.converters.export(model, output, verify_with=data.test, **common))
 
 
 def metadata_of(model: "tf.keras.Model", data: "Dataset") -> "lr.converters.Metadata":

@@ -24,6 +24,9 @@ def data():
     """The names in the wheel of all files that are not Python."""
     zoo = ROOT / "zoo"
     names = {f"larq_reactnet/zoo/weights/{path.name}" for path in (zoo / "weights").iterdir()}
+    for folder in ("kernels", "project"):
+        files = (ROOT / "converters" / "_c" / folder).iterdir()
+        names |= {f"larq_reactnet/converters/_c/{folder}/{path.name}" for path in files}
     return {"larq_reactnet/py.typed", "larq_reactnet/zoo/sizes.csv", *names}
 
 

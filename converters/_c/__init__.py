@@ -1,0 +1,1 @@
+"""C source of a `.tflite`: what a stage of `export_c` needs."""

@@ -1,0 +1,155 @@
+"""C code: what a stage is in C, the kernels that it calls, and the constants that it needs."""
+
+import re
+from collections.abc import Sequence
+from importlib import resources
+
+from larq_reactnet.converters._c.context import Context
+from larq_reactnet.converters._c.graph import Constant, Node, Tensor
+from larq_reactnet.converters._c.sources import source_lines
+from larq_reactnet.converters._c.stages import LOAD, Stage, parts_of
+from larq_reactnet.converters._lce import QUANTIZE
+
+import numpy as np
+
+__all__ = ["Code", "kernel_sources"]
+
+# Kernels that need others.
+_NEEDS = {
+    "bconv2d": ("base",),
+    "bconv2d_bits": ("bconv2d",),
+    "bconv2d_float": ("bconv2d",),
+    "bmaxpool2d": ("base",),
+    "patch": ("base",),
+    "pixels_patch": ("base", "pixels"),
+    "depthwise": ("base",),
+    "maxpool2d": ("base",),
+    "avgpool2d": ("base",),
+    "pad": ("base",),
+}
+WITH_MATH = ("softmax", "logistic")
+
+
+def kernel_sources(kernels: Sequence[str], name: str) -> str:
+    """The source of kernels and of those that they need, with the prefix `name`."""
+    order: list[str] = []
+
+    def add(kernel: str) -> None:
+        for needed in _NEEDS.get(kernel, ()):
+            add(needed)
+        if kernel not in order:
+            order.append(kernel)
+
+    for kernel in kernels:
+        add(kernel)
+    folder = resources.files("larq_reactnet.converters._c") / "kernels"
+    texts = [(folder / f"{kernel}.c").read_text(encoding="utf-8") for kernel in order]
+    return "\n".join(texts).replace("NAME", name)
+
+
+class Code(Context):
+    """Writes stages, and remembers the kernels and constants that they need."""
+
+    def stage(self, number: int, stage: Stage) -> tuple[str, str]:
+        """The function of a stage, and the call of it."""
+        self.begin(number, stage.layer)
+        body = self._body(stage)
+        params = [p for p in ("image", "arena", "scores") if p in self.params]
+        types = {
+            "image": f"const {self.image_type} *image",
+            "arena": "unsigned char *arena",
+            "scores": "float *scores",
+        }
+        title = ", ".join(dict.fromkeys(node.kind for node in stage.nodes))
+        what = f"/* {number}: {stage.layer}: {title} */\n".replace(": : ", ": ")
+        head = f"static void {self.name}_stage_{number}({', '.join(types[p] for p in params)}) {{\n"
+        call = f"  {self.name}_stage_{number}({', '.join(params)});"
+        return what + "".join(self.statics) + head + body + "}\n", call
+
+    def _body(self, stage: Stage) -> str:
+        row, lines = stage.row, []
+        source = stage.source
+        is_bits = source.output.is_bits
+        if not is_bits:
+            lines.append(f"  float *row = {self.scratch('row')};")
+        inner = source_lines(self, stage, lines)
+        before = row if stage.source.kind != LOAD else None
+        if before is not None:
+            inner += self.activation(stage.pool or source, row.channels) if not is_bits else []
+            inner += self._store(stage, before)
+        for node in stage.steps:
+            inner += self._step(node, stage)
+        loops = [
+            f"  for (int32_t y = 0; y < {row.height}; ++y) {{",
+            f"    for (int32_t x = 0; x < {row.width}; ++x) {{",
+        ]
+        if any(re.search(r"\bat\b", line) for line in inner):
+            loops.append(f"      const int32_t at = y * {row.width} + x;")
+        return "\n".join([*lines, *loops, *(f"      {line}" for line in inner), "    }", "  }", ""])
+
+    def _store(self, stage: Stage, tensor: Tensor) -> list[str]:
+        """Keep the row as a pixel of a tensor, if others need it."""
+        if tensor not in stage.stored or tensor.is_bits:
+            return []
+        size = tensor.channels
+        return [f"memcpy({self.pointer(tensor)} + at * {size}, row, {size} * sizeof(float));"]
+
+    def _step(self, node: Node, stage: Stage) -> list[str]:
+        """A node that computes with the row."""
+        channels = node.output.channels
+        if node.kind == QUANTIZE:
+            at = f"{self.pointer(node.output)} + at * {node.output.words}"
+            return [f"{self.use('quantize')}(row, {channels}, {at});"]
+        if node.kind == "SOFTMAX":
+            beta = _float(node.options.get("beta", 1.0))
+            lines = [f"{self.use('softmax')}(row, {channels}, {beta});"]
+        elif node.kind == "LOGISTIC":
+            lines = [f"{self.use('logistic')}(row, {channels});"]
+        elif node.kind in ("RELU", "RELU6", "RELU_N1_TO_1"):
+            lines = self.unary(node.kind, channels)
+        else:
+            lines = self._operand(node, stage)
+        lines += self.activation(node, channels)
+        return lines + self._store(stage, node.output)
+
+    def _operand(self, node: Node, stage: Stage) -> list[str]:
+        """A node that computes with the row and another tensor or constant."""
+        running = {n.output.index for n in stage.nodes}
+        is_first = isinstance(node.inputs[0], Tensor) and node.inputs[0].index in running
+        other = node.inputs[1] if is_first else node.inputs[0]
+        shape = other.shape if isinstance(other, Tensor) else ()
+        if len(shape) > 1 and int(np.prod(shape[:-1])) not in (1, node.output.pixels):
+            raise ValueError(f"{node} repeats a tensor of the shape {shape}: it has no C form.")
+        kind = node.kind.lower()
+        if not is_first:
+            kind = {"sub": "rsub"}.get(kind, kind)
+            if kind in ("div", "prelu"):
+                raise ValueError(f"{node} divides by what is computed, which has no C form.")
+        function = self.use(kind)
+        channels = node.output.channels
+        if isinstance(other, Constant):
+            values = other.real.reshape(-1)
+            is_of_channels = values.size == channels == other.values.shape[-1]
+            if values.size != 1 and not is_of_channels:
+                raise ValueError(
+                    f"{node} has a constant of the shape {other.values.shape}; there is C for a "
+                    "number for each channel, or one for all."
+                )
+            name = self.constant(values, kind)
+            return [f"{function}(row, {name}, {int(values.size > 1)}, {channels});"]
+        assert isinstance(other, Tensor)
+        lines, first = [], 0
+        for part in parts_of(other, self.graph):
+            width = part.channels
+            step = int(width > 1)
+            at = f" + at * {width}" if part.pixels > 1 else ""
+            count = width if step and width != channels else channels
+            row = f"row + {first}" if first else "row"
+            lines.append(f"{function}({row}, {self.pointer(part)}{at}, {step}, {count});")
+            first += width
+        return lines
+
+
+def _float(value: float) -> str:
+    """A float32 in C, exactly."""
+    return f"{np.float32(value)!s}f"

@@ -1,0 +1,40 @@
+/* A binary convolution whose outputs are signs: bit 1 where D < t, for planes D and a number t. */
+
+static uint32_t NAME_less(const uint32_t *planes, int32_t count, int32_t number) {
+  uint32_t less = 0;
+  if (number <= 0) return 0;
+  if (number >> count != 0) return 0xffffffffu;
+  for (int32_t p = 0; p < count; ++p) {
+    less = (number >> p & 1) != 0 ? less | ~planes[p] : less & ~planes[p];
+  }
+  return less;
+}
+
+/* The output pixel at (y, x). */
+static void NAME_bconv2d_bits(const NAME_bconv2d *conv, const uint32_t *bits, int32_t y, int32_t x,
+                              uint16_t *list, uint32_t *output) {
+  const int32_t blocks = (conv->filters + 31) / 32;
+  const int32_t words = (conv->filters * conv->groups + 31) / 32;
+  memset(output, 0, (uint32_t)words * sizeof(uint32_t));
+  for (int32_t group = 0; group < conv->groups; ++group) {
+    uint16_t *outside;
+    int32_t set_length, outside_length;
+    const int32_t twice =
+        NAME_list(conv, bits, y, x, group, list, &set_length, &outside, &outside_length);
+    for (int32_t block = 0; block < blocks; ++block) {
+      uint32_t planes[NAME_MOST_PLANES + 4];
+      const int32_t channel = group * conv->filters + 32 * block;
+      const int32_t left = conv->filters - 32 * block;
+      const int32_t shift = channel % 32;
+      uint32_t signs;
+      NAME_count_block(conv, group * blocks + block, list, set_length, outside, outside_length,
+                       planes);
+      signs = NAME_less(planes, conv->planes, (twice + conv->offset + 1) >> 1);
+      if (left < 32) signs &= (1u << left) - 1u;
+      output[channel / 32] |= signs << shift;
+      if (shift != 0 && signs >> (32 - shift) != 0) {
+        output[channel / 32 + 1] |= signs >> (32 - shift);
+      }
+    }
+  }
+}

@@ -1,0 +1,46 @@
+/* A binary convolution whose outputs are numbers: multiplier * x + bias, for x = K - sum. */
+
+typedef struct {
+  int32_t lowest, highest; /* an activation, as limits of x */
+  const float *multiplier, *bias;
+} NAME_affine;
+
+/* The numbers of up to 32 filters. Four counters at a time are taken out of the planes, as bytes. */
+static void NAME_affine_of(const NAME_affine *affine, const uint32_t *planes, int32_t count,
+                           int32_t twice, int32_t first, int32_t filters, float *output) {
+  for (int32_t f = 0; f < 8 && f < filters; ++f) {
+    uint32_t low = 0, high = 0;
+    for (int32_t p = 0; p < count && p < 8; ++p) low |= (planes[p] >> f & 0x01010101u) << p;
+    for (int32_t p = 8; p < count; ++p) high |= (planes[p] >> f & 0x01010101u) << (p - 8);
+    for (int32_t i = f; i < filters; i += 8, low >>= 8, high >>= 8) {
+      int32_t x = twice - 2 * (int32_t)((low & 0xffu) | (high & 0xffu) << 8);
+      float product;
+      if (x < affine->lowest) x = affine->lowest;
+      if (x > affine->highest) x = affine->highest;
+      product = (float)x * affine->multiplier[first + i];
+      output[i] = product + affine->bias[first + i];
+    }
+  }
+}
+
+/* The output pixel at (y, x). */
+static void NAME_bconv2d_float(const NAME_bconv2d *conv, const NAME_affine *affine,
+                               const uint32_t *bits, int32_t y, int32_t x, uint16_t *list,
+                               float *output) {
+  const int32_t blocks = (conv->filters + 31) / 32;
+  for (int32_t group = 0; group < conv->groups; ++group) {
+    uint16_t *outside;
+    int32_t set_length, outside_length;
+    const int32_t twice =
+        NAME_list(conv, bits, y, x, group, list, &set_length, &outside, &outside_length);
+    for (int32_t block = 0; block < blocks; ++block) {
+      uint32_t planes[NAME_MOST_PLANES + 4];
+      const int32_t first = group * conv->filters + 32 * block;
+      const int32_t left = conv->filters - 32 * block;
+      NAME_count_block(conv, group * blocks + block, list, set_length, outside, outside_length,
+                       planes);
+      NAME_affine_of(affine, planes, conv->planes, twice + conv->offset, first,
+                     left < 32 ? left : 32, output + first);
+    }
+  }
+}

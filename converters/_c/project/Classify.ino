@@ -1,0 +1,29 @@
+// Classifies pictures that come over the serial port: UPPER_INPUT_HEIGHT rows of UPPER_INPUT_WIDTH
+// pixels, UPPER_INPUT_CHANNELS bytes each. Answers with the best class, its score and the time.
+#include <NAME.h>
+
+static uint32_t arena[UPPER_ARENA_BYTES / 4 + 1];
+static INPUT_TYPE image[UPPER_INPUT_HEIGHT * UPPER_INPUT_WIDTH * UPPER_INPUT_CHANNELS];
+static float scores[UPPER_SCORES];
+
+void setup() {
+  Serial.begin(115200);
+  Serial.setTimeout(10000);
+}
+
+void loop() {
+  if (Serial.readBytes((char *)image, sizeof(image)) != sizeof(image)) return;
+  const unsigned long began = micros();
+  if (NAME_run(image, scores, arena) != 0) return;
+  const unsigned long took = micros() - began;
+  int i = 0;
+  for (int k = 1; k < UPPER_SCORES; ++k) {
+    if (scores[k] > scores[i]) i = k;
+  }
+  Serial.print(INO_LABEL);
+  Serial.print(' ');
+  Serial.print(scores[i], 6);
+  Serial.print(' ');
+  Serial.print(took);
+  Serial.println(" us");
+}

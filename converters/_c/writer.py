@@ -1,0 +1,241 @@
+"""The C files of a network: NAME.h, NAME.c, NAME_weights.h and NAME_weights.c."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from larq_reactnet._shared.metadata import Metadata
+from larq_reactnet._version import __version__
+from larq_reactnet.converters._c.code import WITH_MATH, Code, kernel_sources
+from larq_reactnet.converters._c.graph import Graph, read_graph
+from larq_reactnet.converters._c.planning import Plan, plan
+from larq_reactnet.converters._c.stages import Stage, stages
+
+import numpy as np
+
+__all__ = ["Network", "network"]
+
+_CTYPES = {"float32": "float", "float16": "uint16_t", "int8": "int8_t", "uint32": "uint32_t"}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network in C.
+
+    Attributes:
+        name: The prefix of all names.
+        graph: The graph of the `.tflite`.
+        stages: What is computed in one loop each.
+        plan: Its memory.
+        input_type: What it is given: `"uint8"`, `"int8"` or `"float32"`.
+        labels: Names of its classes.
+        constants: For each array in C, its values and its layer.
+        files: The text of each file, by its name.
+    """
+
+    name: str
+    graph: Graph
+    stages: tuple[Stage, ...]
+    plan: Plan
+    input_type: str
+    labels: tuple[str, ...]
+    constants: dict[str, tuple[np.ndarray, str]]
+    files: dict[str, str]
+
+    @property
+    def needs_math(self) -> bool:
+        """Whether it calls `expf`."""
+        return "expf" in self.files[f"{self.name}.c"]
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of all weights, as they lie in flash."""
+        return sum(values.nbytes for values, _ in self.constants.values())
+
+
+def network(content: bytes, name: str, input_type: str, metadata: Metadata | None) -> Network:
+    """Write a `.tflite` as C.
+
+    Raises:
+        ValueError: If it is corrupt, or something in it has no C form.
+    """
+    graph = read_graph(content)
+    if graph.input_type != "FLOAT32":
+        raise ValueError(
+            f"The .tflite takes {graph.input_type.lower()}; C is written of one that takes "
+            "float32, and reads bytes itself: export it with the input type float32."
+        )
+    table = np.zeros(0, np.float32)
+    if input_type != "float32":
+        table = _table(graph, input_type, metadata)
+    found = stages(graph, is_bytes=input_type != "float32")
+    memory = plan(graph, found)
+    code = Code(name, graph, memory, input_type, table)
+    written = [code.stage(number, stage) for number, stage in enumerate(found)]
+    labels = () if metadata is None else metadata.labels
+    files = {
+        f"{name}.h": _header(name, graph, memory, code, labels),
+        f"{name}.c": _source(name, code, found, written, labels),
+        f"{name}_weights.h": _weights_header(name, code),
+        f"{name}_weights.c": _weights(name, code),
+    }
+    return Network(name, graph, tuple(found), memory, input_type, labels, code.constants, files)
+
+
+def _table(graph: Graph, input_type: str, metadata: Metadata | None) -> np.ndarray:
+    """The number that each byte becomes, for each channel."""
+    if metadata is None or not metadata.mean:
+        raise ValueError(
+            "The .tflite does not say how pixels are normalized, so C cannot take bytes: give "
+            "its metadata `mean` and `std`, or write C that takes float32."
+        )
+    channels = graph.input.channels
+    mean, std = (
+        np.broadcast_to(np.array(values, np.float32), channels)[:, None]
+        for values in (metadata.mean, metadata.std)
+    )
+    pixels = np.arange(256, dtype=np.float32)[None]
+    table = (pixels - mean) / std
+    # An int8 is a pixel minus 128; as an unsigned byte, its upper half comes first.
+    return table if input_type == "uint8" else np.roll(table, 128, axis=1)
+
+
+def _header(name: str, graph: Graph, memory: Plan, code: Code, labels: tuple[str, ...]) -> str:
+    upper = name.upper()
+    given, gives = graph.input, graph.output
+    bytes_ = {
+        "uint8": "pixels from 0 to 255, as they are in a picture: the network normalizes them",
+        "int8": "pixels from 0 to 255, minus 128: the network normalizes them",
+        "float32": "numbers, normalized as they were in training",
+    }[code.input_type]
+    names = f"\nextern const char *const {name}_labels[{len(labels)}];\n" if labels else ""
+    return f"""/* {name}: a binary neural network in C99. Written by larq-reactnet {__version__}. */
+#ifndef {upper}_H
+#define {upper}_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+#define {upper}_INPUT_HEIGHT {given.height}
+#define {upper}_INPUT_WIDTH {given.width}
+#define {upper}_INPUT_CHANNELS {given.channels}
+#define {upper}_SCORES {gives.pixels * gives.channels}
+#define {upper}_ARENA_BYTES {memory.bytes}
+
+/* Computes the scores of an image.
+
+   image: {bytes_}; row by row, all channels of a pixel side by side.
+   scores: {upper}_SCORES numbers, which are written.
+   arena: {upper}_ARENA_BYTES bytes to work in, at an address that is a multiple of 4. What is in
+     them before does not matter. Calls at the same time need arenas of their own.
+
+   Gives 0, or -1 if a pointer is null or the arena is not aligned; nothing is written then. */
+int {name}_run(const {code.image_type} *image, float *scores, void *arena);
+{names}
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+
+def _source(
+    name: str,
+    code: Code,
+    found: Sequence[Stage],
+    written: Sequence[tuple[str, str]],
+    labels: tuple[str, ...],
+) -> str:
+    math = "#include <math.h>\n" if set(WITH_MATH) & set(code.kernels) else ""
+    texts = [
+        f"/* {name}: what is computed. The weights are in {name}_weights.c. */\n"
+        "/* A multiplication and an addition are rounded one by one, on every processor. */\n"
+        "#if defined(__clang__)\n#pragma STDC FP_CONTRACT OFF\n#elif defined(__GNUC__)\n"
+        '#pragma GCC optimize("fp-contract=off")\n#endif\n\n'
+        f'#include "{name}.h"\n\n{math}#include <string.h>\n\n#include "{name}_weights.h"\n\n'
+        "/* Define this to look at the tensors while they are computed: their number in the\n"
+        "   .tflite, where they are, and how many bytes they have. */\n"
+        f"#ifndef {name.upper()}_LOOK\n#define {name.upper()}_LOOK(tensor, data, bytes)\n#endif\n",
+        kernel_sources(code.kernels, name),
+    ]
+    calls = []
+    for (text, call), stage in zip(written, found, strict=True):
+        texts.append(text)
+        calls.append(call)
+        for tensor in stage.stored:
+            code.params = set()
+            where = code.pointer(tensor)
+            calls.append(
+                f"  {name.upper()}_LOOK({tensor.index}, {where.removesuffix(' ')}, {tensor.bytes});"
+            )
+    body = "\n".join(calls)
+    texts.append(
+        f"int {name}_run(const {code.image_type} *image, float *scores, void *memory) {{\n"
+        "  unsigned char *arena = (unsigned char *)memory;\n"
+        "  if (image == 0 || scores == 0 || memory == 0) return -1;\n"
+        "  if (((uintptr_t)memory & 3u) != 0) return -1;\n"
+        f"{body}\n  return 0;\n}}\n"
+    )
+    if labels:
+        lines = "".join(f"    {_string(label)},\n" for label in labels)
+        texts.append(f"const char *const {name}_labels[{len(labels)}] = {{\n{lines}}};\n")
+    return "\n".join(texts)
+
+
+def _string(text: str) -> str:
+    """A string in C, whatever is in it."""
+    safe = "".join(
+        chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode()
+    )
+    return f'"{safe}"'
+
+
+def _declaration(name: str, values: np.ndarray) -> str:
+    return f"const {_CTYPES[str(values.dtype)]} {name}[{values.size}]"
+
+
+def _weights_header(name: str, code: Code) -> str:
+    lines = "".join(
+        f"extern {_declaration(constant, values)};\n"
+        for constant, (values, _) in code.constants.items()
+    )
+    upper = name.upper()
+    return (
+        f"/* {name}: its weights. */\n#ifndef {upper}_WEIGHTS_H\n#define {upper}_WEIGHTS_H\n\n"
+        '#include <stdint.h>\n\n#ifdef __cplusplus\nextern "C" {\n#endif\n\n'
+        f"{lines}\n#ifdef __cplusplus\n}}\n#endif\n\n#endif\n"
+    )
+
+
+def _weights(name: str, code: Code) -> str:
+    texts = [f'/* {name}: its weights. */\n#include "{name}_weights.h"\n']
+    layer = None
+    for constant, (values, of) in code.constants.items():
+        if of != layer:
+            layer = of
+            texts.append(f"/* {layer} */".replace("*/ ", "") if layer else "")
+        texts.append(f"{_declaration(constant, values)} = {{\n{_numbers(values)}}};\n")
+    return "\n".join(texts)
+
+
+def _numbers(values: np.ndarray) -> str:
+    flat = values.ravel()
+    if values.dtype == np.uint32:
+        texts = [f"0x{value:08x}u" for value in flat.tolist()]
+        each = 8
+    elif values.dtype == np.float16:
+        texts, each = [str(value) for value in flat.view(np.uint16).tolist()], 14
+    elif values.dtype == np.int8:
+        texts, each = [str(value) for value in flat.tolist()], 20
+    else:
+        texts, each = [_float_text(value) for value in flat], 6
+    lines = [", ".join(texts[i : i + each]) for i in range(0, len(texts), each)]
+    return "".join(f"    {line},\n" for line in lines)
+
+
+def _float_text(value: np.float32) -> str:
+    """The shortest decimal that is this float32."""
+    return f"{value!s}f"

@@ -2,6 +2,8 @@
 #   make demo    train a small binary network on digits, export it to one bit, run it; classify
 #                photographs with pretrained weights
 #   make test    lint, types, and all tests, in WORKERS processes; short checks of the runtime
+#   make every   the same for every network of the zoo, and more rounds of what is random: hours, before a
+#                release
 #   make fast    the tests that are not slow, for a developer's loop
 #   make random  all tests in a random order, which shows whether one depends on another
 #   make docs    the documentation, in build/docs
@@ -18,13 +20,15 @@ WORKERS ?= 3
 DATA_DIR ?=
 # Of the order of the tests: a failure of `make random` names the seed that shows it again.
 SEED ?= $(shell date +%s)
+# 1 for the long tests, too: see EVERY in tests/helpers.py.
+EVERY ?= 0
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
-PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
-export DATA_DIR
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+export DATA_DIR EVERY
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test fast random runtime lint types docs dist release-check sizes copies \
+.PHONY: demo test every fast random runtime lint types docs dist release-check sizes copies \
 	benchmark clean
 
 # What the demo needs. A pip older than 23.1 does not find a set of versions in any useful time.
@@ -75,6 +79,9 @@ demo: $(BIN)/larq-reactnet
 test: lint types runtime $(BIN)/torchrun
 	$(PYTEST)
 
+every:
+	$(MAKE) test EVERY=1
+
 fast: $(BIN)/larq-reactnet-runtime
 	$(PYTEST) -m 'not slow'
 
@@ -110,6 +117,7 @@ VERSION = $(TAG:v%=%)
 release-check:
 	grep --quiet '^__version__ = "$(VERSION)"' larq_reactnet/_version.py
 	grep --quiet '^__version__ = "$(VERSION)"' runtime/python/larq_reactnet_runtime/__init__.py
+	grep --quiet 'kVersion = "$(VERSION)"' runtime/src/tflite/version.h
 	grep --quiet '^version: $(VERSION)$$' CITATION.cff
 	grep --quiet '^## $(VERSION) (20' CHANGELOG.md
 

@@ -35,8 +35,7 @@ def float_network(shape: tuple[int, ...], classes: int, width: int) -> tf.keras.
     inputs = x = layers.Input(shape)
     for multiple, strides in [(1, 1), (1, 1), (2, 2), (2, 1), (4, 2), (4, 1)]:
         x = layers.Conv2D(multiple * width, 3, strides=strides, padding="same", use_bias=False)(x)
-        # Keras's momentum of 0.99 leaves 1 % of the first statistics after 20 epochs of digits.
-        x = layers.BatchNormalization(momentum=0.9)(x)
+        x = layers.BatchNormalization()(x)
         x = layers.ReLU()(x)
     x = layers.GlobalAveragePooling2D()(x)
     return tf.keras.Model(inputs, layers.Dense(classes)(x))

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from larq_reactnet._shared.sizing import random_inputs
 from larq_reactnet._tables import Shown
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters.interpreter import TITLES, Interpreter, engines
 
-import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
@@ -95,6 +95,7 @@ def benchmark(
     engine: str = "auto",
     num_threads: Sequence[int] = (1,),
     runs: int = 30,
+    size: Sequence[int] | None = None,
     progress: bool = True,
 ) -> Benchmark:
     """Time a `.tflite` on random inputs, one at a time as on a device.
@@ -113,6 +114,8 @@ def benchmark(
         engine: `"lce"`, `"runtime"`, or `"auto"` for all that are installed.
         num_threads: Numbers of threads, which are timed one after the other.
         runs: Number of runs of each engine that count.
+        size: For a file that takes inputs of any size, such as images, what is timed: their height
+            and width.
         progress: Whether to show a progress bar.
 
     Raises:
@@ -138,7 +141,7 @@ def benchmark(
                 seconds: dict[str, list[float]] = {title: [] for title in running}
                 for _ in range(runs):
                     for title, interpreter in running.items():
-                        seconds[title].append(_seconds(interpreter, number))
+                        seconds[title].append(_seconds(interpreter, number, size))
                     bar.update()
                 timings += _timings(seconds, number)
     return Benchmark(tuple(timings), tuple(refusals))
@@ -160,14 +163,9 @@ def _start(
     return running, refusals
 
 
-def _seconds(interpreter: Interpreter, threads: int) -> float:
-    rng = np.random.default_rng(0)
-    inputs = [
-        rng.integers(0, 128, shape).astype(dtype)
-        if np.issubdtype(dtype, np.integer)
-        else rng.standard_normal(shape).astype(dtype)
-        for shape, dtype in zip(interpreter.input_shapes, interpreter.input_types, strict=True)
-    ]
+def _seconds(interpreter: Interpreter, threads: int, size: Sequence[int] | None) -> float:
+    shapes, signatures = interpreter.input_shapes, interpreter.input_signatures
+    inputs = random_inputs(shapes, signatures, interpreter.input_types, size)
     if threads > 1:
         time.sleep(_PAUSE)
     return float(interpreter.seconds(*inputs)[0])

@@ -7,11 +7,13 @@ from typing import Any
 
 from larq_reactnet._files import check_writable, replacing
 from larq_reactnet._graph.calls import flattened
+from larq_reactnet._shared.proofs import path_beside
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.match import match
 from larq_reactnet.converters.checking import Finding, binary_convolutions, check
 from larq_reactnet.converters.converting import ExportError, convert
 from larq_reactnet.converters.curing import cure
+from larq_reactnet.converters.enclosing import add_proof, make_proof
 from larq_reactnet.converters.feeding import as_inputs, input_names, noise
 from larq_reactnet.converters.folding import fold
 from larq_reactnet.converters.inspecting import count_operators
@@ -55,6 +57,8 @@ def export(
     input_shape: Shapes | None = None,
     thorough: bool = False,
     metadata: Metadata | None = None,
+    proof: int = 0,
+    proof_beside: bool = False,
     progress: bool = True,
 ) -> Report:
     """Write `model` as a one-bit `.tflite`, after proving that the file computes the same.
@@ -106,6 +110,10 @@ def export(
         thorough: Also compare each binary convolution of the file with its layer in Keras, both
             given the same input bits.
         metadata: Labels and normalization of the inputs, which the file then carries.
+        proof: How many of the inputs to put into the file with their outputs, which
+            `larq-reactnet-runtime verify` runs on a device. Each takes at most about as many bytes
+            as it has numbers.
+        proof_beside: Whether they are in a file beside it, `model.proof.npz` of `model.tflite`.
         progress: Whether to print the steps that take long, and show progress bars.
 
     Returns:
@@ -113,12 +121,12 @@ def export(
 
     Raises:
         ExportError: If the model cannot be converted or the result does not agree with it.
-        ValueError: If `min_agreement` or `verify_limit` is out of range, or there is no such
-            `task` or `input_type`.
+        ValueError: If `min_agreement`, `verify_limit` or `proof` is out of range, or there is no
+            such `task` or `input_type`.
         TypeError: If `metadata` is not a `Metadata`.
         OSError: If the file cannot be written.
     """
-    _check_arguments(min_agreement, verify_limit, input_type, metadata)
+    _check_arguments(min_agreement, verify_limit, input_type, metadata, proof)
     whole = model.student if isinstance(model, Distiller) else model
     prepared, rebuilt = prepare(whole, input_shape)
     outputs = outputs_of(model, task, () if metadata is None else metadata.labels)
@@ -143,7 +151,7 @@ def export(
 
         run = runner(inputs, progress=progress)
         stored = store_heads(flatbuffer, run, finished, outputs=outputs, storage=storage)
-        proof = prove(
+        proved = prove(
             model,
             deployed,
             stored.content,
@@ -154,23 +162,32 @@ def export(
             thorough=thorough,
             progress=progress,
         )
-        refuse_unproved(proof, min_agreement, verified_with)
+        refuse_unproved(proved, min_agreement, verified_with)
+        content, enclosed = stored.content, b""
+        if proof:
+            enclosed = make_proof(model, content, inputs, proof)
+        if proof and not proof_beside:
+            content = finished(add_proof(content, enclosed))
 
+    if proof and proof_beside:
+        with replacing(path_beside(path)) as temporary:
+            temporary.write_bytes(enclosed)
     with replacing(path) as temporary:
-        temporary.write_bytes(stored.content)
+        temporary.write_bytes(content)
     return Report(
         path=path,
-        bytes=len(stored.content),
+        bytes=len(content),
         float_bytes=4 * model.count_params(),
         ops=operations,
-        operators=dict(count_operators(stored.content).most_common()),
+        operators=dict(count_operators(content).most_common()),
         binary_convolutions=len(binary_convolutions(deployed)),
-        proof=proof,
+        proof=proved,
         verified_with=verified_with,
         storage=stored.storage,
         storage_reason=stored.reason,
         rebuilt=rebuilt,
         input_type=input_type,
+        proof_bytes=len(enclosed),
         folding_error=folding_error,
         not_folded=not_folded,
         left_in_float=tuple(str(finding) for finding in findings if finding.blocks),
@@ -190,10 +207,12 @@ def _export_errors() -> Iterator[None]:
 
 
 def _check_arguments(
-    min_agreement: float, verify_limit: int, input_type: str, metadata: Any
+    min_agreement: float, verify_limit: int, input_type: str, metadata: Any, proof: int
 ) -> None:
     if not 0 <= min_agreement <= 1 or verify_limit < 1:
         raise ValueError("`min_agreement` must be in 0 to 1, and `verify_limit` at least 1.")
+    if proof < 0:
+        raise ValueError(f"`proof` must be a number of inputs, 0 for none, got {proof}.")
     if input_type not in INPUT_TYPES:
         raise ValueError(f"`input_type` must be one of {[*INPUT_TYPES]}, got {input_type!r}.")
     if metadata is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from larq_reactnet._shared.classifying import Classifier
 from larq_reactnet._shared.metadata import metadata_of
@@ -21,6 +22,7 @@ def predict_image(
     top: int = 5,
     mean: float | Sequence[float] = (),
     std: float | Sequence[float] = (),
+    size: Sequence[int] | None = None,
     engine: str = "auto",
 ) -> list[tuple[str, float]]:
     """The most probable classes of a photo, and their probabilities.
@@ -45,6 +47,7 @@ def predict_image(
         mean: With `std`, how inputs are normalized: `(pixel - mean) / std`, with pixels from 0 to
             255. One number for each channel or one for all; by default what the file says.
         std: See `mean`.
+        size: Height and width of the images, for a model that takes any.
         engine: What runs the file: `"lce"`, `"runtime"`, or `"auto"`, larq-reactnet-runtime if it
             is installed and runs the file, else LCE.
 
@@ -58,7 +61,8 @@ def predict_image(
         OSError: If there is no such photo.
         ImportError: If the engine is not installed.
     """
-    return predict_images(flatbuffer, [path], top=top, mean=mean, std=std, engine=engine)[0]
+    options: dict[str, Any] = {"mean": mean, "std": std, "size": size, "engine": engine}
+    return predict_images(flatbuffer, [path], top=top, **options)[0]
 
 
 def predict_images(
@@ -68,10 +72,11 @@ def predict_images(
     top: int = 5,
     mean: float | Sequence[float] = (),
     std: float | Sequence[float] = (),
+    size: Sequence[int] | None = None,
     engine: str = "auto",
 ) -> list[list[tuple[str, float]]]:
     """`predict_image` of several photos, with one start of the interpreter."""
-    with classifier(flatbuffer, top=top, mean=mean, std=std, engine=engine) as classify:
+    with classifier(flatbuffer, top=top, mean=mean, std=std, size=size, engine=engine) as classify:
         return [classify(path) for path in paths]
 
 
@@ -82,6 +87,7 @@ def classifier(
     top: int = 5,
     mean: float | Sequence[float] = (),
     std: float | Sequence[float] = (),
+    size: Sequence[int] | None = None,
     engine: str = "auto",
 ) -> Iterator[Classifier]:
     """A function of the path of a photo that gives what `predict_image` does."""
@@ -89,4 +95,5 @@ def classifier(
     model = read(content)
     metadata = metadata_of(model, content)
     with Interpreter(content, engine=engine) as interpreter:
-        yield Classifier(interpreter, metadata, top=top, mean=mean, std=std, ending=model.ending)
+        options: dict[str, Any] = {"mean": mean, "std": std, "size": size, "ending": model.ending}
+        yield Classifier(interpreter, metadata, top=top, **options)

@@ -33,6 +33,7 @@ class Report(Shown):
         rebuilt: What had to be changed before anything else, such as the precision, or an empty
             string. The file is compared with the model that was built then.
         input_type: Type of the inputs of the file.
+        proof_bytes: Size of the inputs and outputs that go along with the file; 0 without them.
         folding_error: Largest difference that curing and folding made to the outputs in float64,
             relative to the largest output; None if there was nothing to cure or fold.
         not_folded: Why nothing could be folded, or an empty string.
@@ -52,6 +53,7 @@ class Report(Shown):
     storage_reason: str = ""
     rebuilt: str = ""
     input_type: str = "float32"
+    proof_bytes: int = 0
     folding_error: float | None = None
     not_folded: str = ""
     left_in_float: tuple[str, ...] = ()
@@ -97,6 +99,8 @@ class Report(Shown):
             yield "built again", f"{self.rebuilt}; that is what the file is compared with"
         if self.input_type != "float32":
             yield "takes", f"{self.input_type}, the bytes of a picture, and normalizes them itself"
+        if self.proof_bytes:
+            yield "for devices", f"{self.proof_bytes:,} bytes of inputs and outputs to verify with"
 
     def _folding(self) -> Iterator[tuple[str, str]]:
         """What curing and folding changed."""

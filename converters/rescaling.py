@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from larq_reactnet._graph.calls import new_inputs
+from larq_reactnet._shared.model import read
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters.metadata import Metadata
 
@@ -100,11 +101,14 @@ def pixels_of(
 def as_file_takes(
     flatbuffer: tflite.File, images: np.ndarray, mean: Sequence[float], std: Sequence[float]
 ) -> np.ndarray:
-    """Normalized pictures as the bytes of which they were made, if the file takes bytes."""
-    graph = tflite.read(tflite.content_of(flatbuffer)).subgraphs[0]
-    kinds = [tflite.numpy_types().get(graph.tensors[index].type) for index in graph.inputs]
-    names = [np.dtype(kind).name for kind in kinds if kind is not None]
-    return pixels_of(images, names[0], mean, std) if names[:1] in (["uint8"], ["int8"]) else images
+    """Normalized pictures as the bytes of which they were made, if the file takes bytes.
+
+    A quantized input is another thing: it takes normalized pictures, which interpreters quantize.
+    """
+    first, *_ = [*read(tflite.content_of(flatbuffer)).inputs, None]
+    if first is None or first.dtype not in ("uint8", "int8") or first.scale is not None:
+        return images
+    return pixels_of(images, first.dtype, mean, std)
 
 
 def random_pixels(shape: Sequence[int], input_type: str) -> np.ndarray:

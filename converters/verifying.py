@@ -228,8 +228,14 @@ def _run_all(
 ) -> list[np.ndarray]:
     """Each output of the file in an interpreter."""
     if len(inputs) == len(interpreter.input_types):
-        inputs = of_types(inputs, interpreter.input_types)
-    return listed(interpreter.predict(inputs, progress=progress))
+        inputs = [
+            # The interpreter quantizes floats, where it knows how.
+            array if scale is not None else of_types([array], [dtype])[0]
+            for array, dtype, scale in zip(
+                inputs, interpreter.input_types, interpreter.input_scales, strict=True
+            )
+        ]
+    return listed(interpreter.predict(inputs, dequantize=True, progress=progress))
 
 
 def _one_in_float64(model: tf.keras.Model, row: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -55,6 +55,7 @@ MEASUREMENTS = {
     "runtime": Measurement("python benchmarks/runtime.py", by_hand=True),
     "scaling": Measurement("python benchmarks/scaling.py --batch-size 64 --steps 1 --rounds 5"),
     "insight": Measurement("python benchmarks/insight.py --steps 60 --rounds 5"),
+    "files": Measurement("python benchmarks/binarized_files.py"),
     "binarized": Measurement("python benchmarks/binarized_accuracy.py"),
 }
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from larq_reactnet_cli._common import engine_option, user_errors
+from larq_reactnet_cli._common import engine_option, size_option, user_errors
 
 import click
 
@@ -40,10 +40,18 @@ class Counts(click.ParamType):
     show_default=True,
     help="Runs of each engine that count.",
 )
+@size_option
 @engine_option("What is timed; auto: all that are installed.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @user_errors
-def benchmark(model: Path, threads: tuple[int, ...], runs: int, engine: str, as_json: bool) -> None:
+def benchmark(
+    model: Path,
+    threads: tuple[int, ...],
+    runs: int,
+    size: tuple[int, ...] | None,
+    engine: str,
+    as_json: bool,
+) -> None:
     """Print how long the .tflite MODEL takes for one input, in each engine that is installed.
 
     The engines are Larq Compute Engine's interpreter (LCE), which is timed with XNNPACK too, and
@@ -59,5 +67,5 @@ def benchmark(model: Path, threads: tuple[int, ...], runs: int, engine: str, as_
     """
     import larq_reactnet as lr
 
-    found = lr.converters.benchmark(model, engine=engine, num_threads=threads, runs=runs)
+    found = lr.converters.benchmark(model, engine=engine, num_threads=threads, runs=runs, size=size)
     click.echo(json.dumps(found.as_dict(), indent=1) if as_json else found)

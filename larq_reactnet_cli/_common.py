@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Setting",
     "Settings",
+    "Sizes",
     "data_options",
     "dataset_of",
     "engine_option",
@@ -26,6 +27,7 @@ __all__ = [
     "place_options",
     "required",
     "set_option",
+    "size_option",
     "user_errors",
 ]
 
@@ -52,6 +54,23 @@ def user_errors(command: Command) -> Command:
             raise click.ClickException(error.message.strip().split("\n")[0]) from error
 
     return wrapped
+
+
+class Sizes(click.ParamType):
+    """Whole numbers with commas between them, of a form such as `HEIGHT,WIDTH`."""
+
+    name = "sizes"
+
+    def __init__(self, form: str):
+        self._form = form
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        try:
+            return tuple(int(size) for size in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not of the form {self._form}.", param, ctx)
 
 
 class Setting(click.ParamType):
@@ -183,3 +202,9 @@ def dataset_of(what: str, where: dict[str, Any]) -> "Dataset":
     )
     known.check_classes(what, data)
     return data
+
+
+def size_option(command: Command) -> Command:
+    """The option `--size`, of files that take images of any size."""
+    text = "Of a file that takes images of any size: the HEIGHT,WIDTH that they get."
+    return click.option("--size", type=Sizes("HEIGHT,WIDTH"), help=text)(command)

@@ -4,7 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from larq_reactnet_cli._common import Settings, data_options, dataset_of, html_option, user_errors
+from larq_reactnet_cli._common import (
+    Settings,
+    Sizes,
+    data_options,
+    dataset_of,
+    html_option,
+    user_errors,
+)
 from larq_reactnet_cli._export_c import is_tflite, write_c
 from larq_reactnet_cli._what import model_options, trained_and_data
 
@@ -17,20 +24,6 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 __all__ = ["export"]
-
-
-class Sizes(click.ParamType):
-    """Whole numbers with commas between them."""
-
-    name = "sizes"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        try:
-            return tuple(int(size) for size in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not of the form HEIGHT,WIDTH,CHANNELS.", param, ctx)
 
 
 class Size(click.ParamType):
@@ -125,12 +118,23 @@ def c_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option(
     "--input-shape",
-    type=Sizes(),
+    type=Sizes("HEIGHT,WIDTH,CHANNELS"),
     help="For a model that takes images of any size: the size for which the file is meant, as "
     "HEIGHT,WIDTH,CHANNELS.",
 )
 @click.option(
     "--thorough", is_flag=True, help="Also compare each binary convolution by itself, in float64."
+)
+@click.option(
+    "--proof",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="How many images to put into the file with its outputs, which `larq-reactnet-runtime "
+    "verify` runs on a device.",
+)
+@click.option(
+    "--proof-beside", is_flag=True, help="Put them beside the file, into OUTPUT with .proof.npz."
 )
 @click.option("--no-metadata", is_flag=True, help="Leave labels and normalization out of the file.")
 @c_options
@@ -146,6 +150,8 @@ def export(
     input_type: str | None,
     input_shape: tuple[int, ...] | None,
     thorough: bool,
+    proof: int,
+    proof_beside: bool,
     no_metadata: bool,
     target: str,
     name: str,
@@ -176,6 +182,7 @@ def export(
       larq-reactnet export model.h5 model.tflite --dataset cifar10 --images 10000
       larq-reactnet export run model.tflite --storage float16 --thorough
       larq-reactnet export run model.tflite --input-type uint8
+      larq-reactnet export run model.tflite --proof 4
       larq-reactnet export run firmware --target c --name digits --ram 64k
       larq-reactnet export model.tflite firmware --target c --flash 1M --html arena.html
     """
@@ -186,6 +193,8 @@ def export(
         raise click.UsageError("--input-type needs the normalization, so leave out --no-metadata.")
     if target == "tflite" and (flash or ram or no_verify or page or name != "model"):
         raise click.UsageError("--name, --flash, --ram, --no-verify and --html are for --target c.")
+    if target == "c" and proof:
+        raise click.UsageError("--proof is for --target tflite.")
     common: dict[str, Any] = {
         "verify_limit": images,
         "min_agreement": min_agreement,
@@ -214,6 +223,7 @@ def export(
     if target == "c":
         write_c(model, output, data, **for_c, **common)
         return
+    common |= {"proof": proof, "proof_beside": proof_beside}
     click.echo(lr.converters.export(model, output, verify_with=data.test, **common))
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from larq_reactnet_cli._common import engine_option, user_errors
+from larq_reactnet_cli._common import engine_option, size_option, user_errors
 
 import click
 
@@ -42,6 +42,7 @@ class Numbers(click.ParamType):
     "says.",
 )
 @click.option("--std", type=Numbers(), help="See --mean.")
+@size_option
 @engine_option("What runs MODEL; auto: the runtime if it is installed and can, else LCE.")
 @user_errors
 def predict(
@@ -51,6 +52,7 @@ def predict(
     as_json: bool,
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
+    size: tuple[int, ...] | None,
     engine: str,
 ) -> None:
     """Print what the .tflite MODEL sees in PHOTOS, the most probable classes first.
@@ -66,7 +68,8 @@ def predict(
     from larq_reactnet._shared.answers import print_answers
     from larq_reactnet.converters.predicting import classifier
 
-    with classifier(model, top=top, mean=mean or (), std=std or (), engine=engine) as classify:
+    how: dict[str, Any] = {"mean": mean or (), "std": std or (), "size": size, "engine": engine}
+    with classifier(model, top=top, **how) as classify:
         succeeded = print_answers(
             classify,
             [str(photo) for photo in photos],

@@ -15,9 +15,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from file_server import Server
+from helpers import EVERY, few_digits
 from tensorflow.python.framework import config, ops
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if not EVERY:
+    # XLA compiles the gradients of each network, which takes longer than a few small batches do. So
+    # it optimizes its programs in `make every` only. Processes that tests start inherit this.
+    os.environ.setdefault(
+        "XLA_FLAGS",
+        "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+    )
 
 # What the imports made is there for good: collections need not look at it.
 gc.collect()
@@ -33,11 +41,38 @@ class Interpreter:
         {start}
         self.input_shapes = [(1, 8, 8, 3)]
 
+    def run(self, images):
+        return [self.predict(images)]
+
     def predict(self, images):
         {answer}
 """
 PACKAGES = {"lce": "larq_compute_engine", "runtime": "larq_reactnet_runtime"}
 MEANS = "return images.mean((1, 2), np.float32) @ np.eye(3, 4, dtype=np.float32)"
+
+# The files that take a minute or more, the longest first.
+LONGEST = (
+    "test_docs_blocks.py",
+    "test_distributing.py",
+    "test_help_examples.py",
+    "test_torch_checkpoint.py",
+    "test_interruptions.py",
+    "test_training.py",
+    "test_storage.py",
+    "test_zoo.py",
+    "test_kernels.py",
+    "test_examples.py",
+    "test_docs.py",
+    "test_shipped.py",
+    "test_notebooks.py",
+    "test_insight.py",
+    "test_outputs.py",
+    "test_cure.py",
+    "test_replicas.py",
+    "test_cli.py",
+    "test_fold.py",
+    "test_binarize.py",
+)
 
 # `make test` installs PyTorch where there is a build for CPUs only.
 _NEED_TORCH = ["test_torch_checkpoint.py", "test_torch_checkpoint_refusals.py"]
@@ -52,10 +87,15 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Keep the tests of a file, which share models, in one worker, unless they say otherwise."""
+    """Keep the tests of a file, which share models, in one worker, unless they say otherwise.
+
+    The longest files come first, so that no worker begins one when the others are about to end.
+    """
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.name))
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
 
 
 # Bytes by which a worker may grow before it looks for garbage, which takes a second each time.
@@ -113,6 +153,13 @@ def _seeded():
     tf.keras.mixed_precision.set_global_policy("float32")
     # It cannot be switched off again, and XLA then refuses gradients which other tests compile.
     assert not config.is_op_determinism_enabled(), "this test needs a process of its own"
+
+
+@pytest.fixture(name="few_digits")
+def _few_digits(digits):  # of which there are all, in a session
+    """See `few_digits`."""
+    with few_digits():
+        yield
 
 
 @pytest.fixture(scope="session")

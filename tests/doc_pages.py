@@ -32,7 +32,7 @@ FAMILIES = [
 ]
 
 PYTHON, COMMANDS = "python", "sh"
-LANGUAGES = {PYTHON, COMMANDS, "text", "c"}
+LANGUAGES = {PYTHON, COMMANDS, "text", "c", "kotlin"}
 
 _FENCE = re.compile(
     r"(?:^<!-- (?P<mark>not run|in tests): (?P<text>.*?) -->\n+)?"

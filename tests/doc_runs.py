@@ -1,5 +1,6 @@
 """Runs the commands of README, documentation and help texts."""
 
+import runpy
 import subprocess
 import sys
 import traceback
@@ -23,13 +24,18 @@ def run_command(words, folder):
             trace = "".join(traceback.format_exception(*result.exc_info))
             raise AssertionError(f"{' '.join(words)}: {result.output}\n{trace}")
         return
-    if program == "larq-reactnet-runtime":
-        start = [sys.executable, "-m", "larq_reactnet_runtime"]
-    else:
-        assert program == "python", f"{program} is not run by tests: mark its block"
-        start = [sys.executable]
-        arguments[0] = str(ROOT / arguments[0])
+    if program == "python":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.setattr(sys, "argv", arguments)
+            runpy.run_path(str(ROOT / arguments[0]), run_name="__main__")
+        return
+    assert program == "larq-reactnet-runtime", f"{program} is not run by tests: mark its block"
     done = subprocess.run(
-        [*start, *arguments], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "larq_reactnet_runtime", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"

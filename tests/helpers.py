@@ -1,15 +1,23 @@
 """Small models and comparisons that several tests use."""
 
+import contextlib
+import os
 import socket
 
 import larq_reactnet as lr  # noqa: F401
 
 import larq as lq
 import numpy as np
+import pytest
+import sklearn.datasets
 import tensorflow as tf
+from sklearn.utils import Bunch
 
-# Networks that the function of a smaller network makes, of more of the same blocks. Tests that take
-# longer than building a network run for the smaller ones only.
+# `make every`, before a release, does for every network, and far more often, what `make test` does
+# for one of each kind, and a few times.
+EVERY = os.environ.get("EVERY", "0") != "0"
+
+# Networks that the function of a smaller network makes, of more of the same blocks.
 DEEPER = (
     "binary_densenet37",
     "binary_densenet37_dilated",
@@ -22,6 +30,46 @@ DEEPER = (
     "reactnet_34",
     "resnet34",
 )
+# Networks of layers that a smaller network has too, with the name of that one.
+ALIKE = {
+    "alexnet_imagenet": "alexnet",
+    "binary_alexnet": "binarynet",
+    "binary_resnet_e18": "birealnet18",
+    "bnn_plus_alexnet_imagenet": "bnn_plus_alexnet",
+    "bnn_plus_resnet18": "bnn_plus_vgg_small",
+    "quicknet": "quicknet_small",
+    # Made by the function of A. The real convolutions that double the channels have groups in B and
+    # none in C: test_reactnet.py looks at them.
+    "reactnet_b": "reactnet_a",
+    "reactnet_c": "reactnet_a",
+    "resnet18": "vgg_small",
+    # Of images of 217x217 or more, and 60 million weights. test_export.py has its large kernel.
+    "xnornet": "binarynet",
+}
+
+
+def representatives(names):
+    """The networks of `names` for which a long test runs: one of each kind, or every one."""
+    return [name for name in names if EVERY or not (name in DEEPER or name in ALIKE)]
+
+
+# For a test as a whole, such as one of a family or of a rare case that a cheaper test knows, too.
+every = pytest.mark.skipif(not EVERY, reason="`make every` runs it")
+
+
+@contextlib.contextmanager
+def few_digits():
+    """Every seventh digit only, for trainings of which nobody wants to know how good they are.
+
+    There are 205 training images and 52 test images, some of each class. A fixture of the same name
+    does this for a test; fixtures that several tests share do it themselves.
+    """
+    whole = sklearn.datasets.load_digits()
+    order = np.argsort(whole.target, kind="stable")[::7]
+    few = Bunch(**{**whole, "images": whole.images[order], "target": whole.target[order]})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sklearn.datasets, "load_digits", lambda: few)
+        yield
 
 
 def free_port():

@@ -1,13 +1,13 @@
-"""A training that ends at a chosen moment: a script, which test_interruptions.py starts.
+"""Trainings that end at chosen moments: a script, which test_interruptions.py starts.
 
-    python interrupted.py FOLDER '[["KILL", 7], ["TERM", 3], [null, 0]]' '{"ema": 0.9}'
+    python interrupted.py '[["FOLDER", [["KILL", 7], ["TERM", 3], [null, 0]], {"ema": 0.9}], ...]'
 
-It trains in FOLDER once for each pair, in processes that it forks, so that TensorFlow is imported
-only once. In each of them something happens at the given moment, counted from the start of the
-process. Moments are before and after everything that is written or removed in the folder, in the
-midst of it, between steps and after batches. What happens is a signal, or that no file can become
-longer (FULL), or that a folder is gone (the path of it). Exit codes and what was printed are the
-output, as JSON. It runs on one thread, and operations are deterministic.
+It trains in each FOLDER once for each pair, in processes that it forks, so that TensorFlow is
+imported only once. In each of them something happens at the given moment, counted from the start of
+the process. Moments are before and after everything that is written or removed in the folder, in
+the midst of it, between steps and after batches. What happens is a signal, or that no file can
+become longer (FULL), or that a folder is gone (the path of it). Exit codes and what was printed are
+the output, as JSON. It runs on one thread, and operations are deterministic.
 """
 
 import json
@@ -140,5 +140,8 @@ def attempt(folder, name, moment, values):
 
 
 if __name__ == "__main__":
-    folder, attempts, values = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
-    print(json.dumps([attempt(folder, *pair, values) for pair in attempts]))
+    found = [
+        [attempt(folder, *pair, values) for pair in attempts]
+        for folder, attempts, values in json.loads(sys.argv[1])
+    ]
+    print(json.dumps(found))

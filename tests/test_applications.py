@@ -10,6 +10,7 @@ from larq_reactnet.profiling import is_binary
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import EVERY
 
 layers = tf.keras.layers
 
@@ -36,8 +37,12 @@ def application(name):
     return tf.keras.Model(model.inputs, layers.Dense(4, activation="softmax", name="top")(x))
 
 
+# Separable and inverted blocks, and concatenations, are in habits.py, too.
+TRIED = [name for name in CUT if EVERY or name in ("ResNet50", "VGG16", "EfficientNetB0")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CUT)
+@pytest.mark.parametrize("name", TRIED)
 def test_application(name, rng):
     """It trains a step, `check` finds nothing, and every convolution is one of LCE's."""
     reports = []

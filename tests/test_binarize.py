@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from habits import HABITS
+from helpers import representatives
 
 layers = tf.keras.layers
 SHAPE = (32, 32, 3)
@@ -28,6 +29,7 @@ PAPERS = [
     ("alexnet_imagenet", "bnn_plus_alexnet_imagenet", "bnn_plus", {"width": 0.125}),
     ("vgg_small", "bnn_plus_vgg_small", "bnn_plus", {"width": 0.125}),
 ]
+PAPERS = [row for row in PAPERS if row[1] in representatives(lr.zoo.list_models())]
 
 
 def binarized(model, *args, **kwargs):

@@ -19,11 +19,20 @@ from doc_pages import (
     commands,
 )
 from doc_runs import run_command
+from helpers import few_digits
 from PIL import Image
 
 RUN = [b for b in BLOCKS if b.language in (PYTHON, COMMANDS) and not b.not_run]
 # Commands that train for hours are parsed, and their networks built, by `test_docs.py`.
 RUN = [block for block in RUN if not (block.page in FAMILIES and block.language == COMMANDS)]
+# Pages that run something which no page before them does.
+PAGES = [*dict.fromkeys(block.page for block in RUN)]
+CODE = {page: {block.code for block in RUN if block.page == page} for page in PAGES}
+RUN_PAGES = [
+    page
+    for number, page in enumerate(PAGES)
+    if CODE[page].difference(*map(CODE.get, PAGES[:number]))
+]
 HAS_RUNTIME = importlib.util.find_spec("larq_reactnet_runtime") is not None
 
 
@@ -60,7 +69,7 @@ def test_command_is_known(block, words):
     main.commands[name].make_context(name, arguments)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     """What a reader has: a trained run, its `.tflite`, photos, and a folder of them by class."""
     folder = tmp_path_factory.mktemp("docs")
@@ -74,23 +83,25 @@ def prepared(tmp_path_factory):
                 Image.fromarray(pixels).save(folder / "photos" / part / name / f"{number}.jpg")
     shutil.copy(folder / "photos" / "test" / "cat" / "0.jpg", folder / "photo.jpg")
     for arguments in (
-        "train bnn_plus_vgg_small --set width=0.25 --step1-epochs 0 --epochs 3 --output run",
-        "export run model.tflite",
+        "train bnn_plus_vgg_small --set width=0.1 --step1-epochs 0 --epochs 1 --output run",
+        "export run model.tflite --proof 2",
     ):
-        run_command(["larq-reactnet", *arguments.split()], folder)
+        with few_digits():
+            run_command(["larq-reactnet", *arguments.split()], folder)
     return folder
 
 
 def needs_runtime(block):
     return "larq_reactnet_runtime" in block.code or any(
-        words[0] == "larq-reactnet-runtime" or "runtime" in words
+        words[0] == "larq-reactnet-runtime" or {"runtime", "examples/camera.py"} & {*words}
         for words in (block.commands if block.language == COMMANDS else [])
     )
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("page", dict.fromkeys(block.page for block in RUN))
+@pytest.mark.usefixtures("few_digits")
+@pytest.mark.parametrize("page", RUN_PAGES)
 def test_page_runs(page, prepared, tmp_path, monkeypatch):
     """The blocks of a page, one after the other, in one folder and one namespace."""
     folder = tmp_path / "folder"

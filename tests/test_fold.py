@@ -8,6 +8,7 @@ import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import EVERY, representatives
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -69,7 +70,7 @@ ZOO = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", representatives(ZOO))
 def test_networks(name, rng):
     entry = lr.zoo.get(name)
     shape = (entry.small_size, entry.small_size, 3)
@@ -179,7 +180,7 @@ def _float64():
 @pytest.mark.usefixtures("_float64")
 @given(data=st.data())
 @settings(
-    max_examples=40,
+    max_examples=200 if EVERY else 15,
     deadline=None,
     derandomize=True,
     database=None,

@@ -9,6 +9,7 @@ from larq_reactnet_cli import main
 import numpy as np
 import pytest
 from doc_runs import run_command
+from helpers import few_digits
 from PIL import Image
 
 # Beginnings of examples that are not run, and why.
@@ -22,25 +23,27 @@ NOT_RUN = {
     "larq-reactnet import-torch": "the official checkpoints cannot be had here: "
     "tests/test_torch_checkpoint.py runs the command with others of the same form",
     "larq-reactnet data imagenet2012": "it needs ImageNet: tests/test_large_data.py has another",
+    "larq-reactnet train bnn_plus_dorefanet tuned": "tests/test_docs_blocks.py runs it for the "
+    "page on fine-tuning",
     "larq-reactnet train bnn_plus_dorefanet_cifar10": "it trains for hours: "
     "tests/test_cli.py runs another recipe",
 }
 # What is replaced, so that an example takes seconds and needs no data set.
 SHORTER = {
-    "--freeze-until bn3": "--freeze-until bn3 --epochs 1",
     "train reactnet_a on_all_gpus --set width=0.25 --set stem_strides=1": "train "
     "bnn_plus_vgg_small on_all_gpus --set width=0.05 --step1-epochs 0 --epochs 1",
-    "--set width=0.25 --set stem_strides=1": "--set width=0.05 --set stem_strides=1 "
-    "--step1-epochs 1 --epochs 1",
+    "--set width=0.25 --set stem_strides=1": "--set width=0.05 --step1-epochs 1 --epochs 1",
     "--dataset cifar10 --step1-epochs 0 --epochs 50": "--step1-epochs 0 --epochs 1 --set width=0.1",
     "--dataset cifar10 --data-dir ~/tensorflow_datasets": "--dataset digits",
     "--dataset cifar10 --images 10000": "--dataset digits --images 50",
     "--runs 100": "--runs 2",
+    "binarize mobilenet_v1 --set width=0.25": "binarize vgg_small --set width=0.1",
+    "binarize mobilenet_v1 --output": "binarize mobilenet_v1 --set width=0.25 --output",
     "--set style=birealnet": "--set style=birealnet --step1-epochs 1 --epochs 1",
     "sensitivity float": "sensitivity --batches 1 --skip conv3 --skip conv4 float",
     "run other_run": "run run",
     " > model.json": "",
-    "train reactnet_a run": "train reactnet_18 other_run --image-size 16",
+    "train reactnet_a run": "train bnn_plus_alexnet other_run --image-size 16",
 }
 
 
@@ -89,7 +92,8 @@ def folder(tmp_path_factory):
         "export run model.tflite",
         "train vgg_small float_run --set width=0.1 --step1-epochs 0 --epochs 1",
     ):
-        run_command(["larq-reactnet", *example.split()], folder)
+        with few_digits():
+            run_command(["larq-reactnet", *example.split()], folder)
     (folder / "other.tflite").write_bytes((folder / "model.tflite").read_bytes())
     for run, file in (("run", "model.h5"), ("float_run", "float.h5")):
         lr.training.load_model(folder / run).save(folder / file)
@@ -102,6 +106,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_digits")
 @pytest.mark.parametrize("example", RUN)
 def test_example_runs(example, folder):
     if "runtime" in example:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import random
 import subprocess
 import sys
@@ -22,23 +21,11 @@ import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import EVERY
 
 SCRIPT = Path(__file__).with_name("interrupted.py")
-KILLS = int(os.environ.get("KILLS", "5"))  # 20 take minutes
+KILLS = 20 if EVERY else 3
 CHOICES = {"ema": 0.9, "keep_best": True, "early_stopping": 3}
-
-
-def run(folder, attempts, values):
-    """Exit codes, and what was printed."""
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(folder), json.dumps(attempts), json.dumps(values)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    codes, texts = zip(*json.loads(done.stdout.splitlines()[-1]), strict=True)
-    return list(codes), list(texts)
 
 
 def history(folder):
@@ -73,43 +60,67 @@ def assert_same(folder, whole):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """The values of a training that was not interrupted, and its folder."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    codes, texts = run(folder, [[None, 0]], CHOICES)
-    assert codes == [0], texts
-    return CHOICES, folder
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments(whole, tmp_path):
-    """Of a training with averages of weights, and the best of them."""
-    values, folder = whole
+def runs(tmp_path_factory):
+    """By its name, the folder of each training, its exit codes, and what was printed."""
+    parent = tmp_path_factory.mktemp("runs")
+    photos = parent / "photos"
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    for number in range(40):
+        path = photos / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tf.io.write_file(str(path), tf.io.encode_png(picture))
     choose = random.Random(1)
-    moments = [choose.randint(2, 11) for _ in range(KILLS)]
-    attempts = [["KILL", moment] for moment in moments]
-    codes, texts = run(tmp_path / "run", [*attempts, [None, 0]], values)
-    assert codes == [-9] * len(moments) + [0], texts[-1]
-    assert_same(tmp_path / "run", folder)
+    kills = [["KILL", choose.randint(2, 11)] for _ in range(KILLS)]
+    of_photos = {"dataset": str(photos), "image_size": 32, "batch_size": 4, "step1_epochs": 0}
+    trainings = {
+        "whole": ([[None, 0]], CHOICES),
+        "killed": ([*kills, [None, 0]], CHOICES),
+        "stopped": ([["TERM", 6], ["INT", 6], [None, 0]], CHOICES),
+        "full": ([["FULL", 13], ["FULL", 30], [None, 0]], {}),
+        "gone": ([[str(photos), 9]], of_photos),
+    }
+    asked = [(str(parent / name), *training) for name, training in trainings.items()]
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), json.dumps(asked)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = {}
+    for name, results in zip(trainings, json.loads(done.stdout.splitlines()[-1]), strict=True):
+        codes, texts = zip(*results, strict=True)
+        found[name] = parent / name, [*codes], texts
+    _, codes, texts = found["whole"]
+    assert codes == [0], texts
+    return found
 
 
 @pytest.mark.slow
-def test_signals_save_inside_the_epoch(whole, tmp_path):
-    values, folder = whole
-    attempts = [["TERM", 6], ["INT", 6], [None, 0]]
-    codes, texts = run(tmp_path / "run", attempts, values)
+@pytest.mark.timeout(1800)
+def test_killed_at_random_moments(runs):
+    """Of a training with averages of weights, and the best of them."""
+    folder, codes, texts = runs["killed"]
+    assert codes == [-9] * KILLS + [0], texts[-1]
+    assert_same(folder, runs["whole"][0])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_signals_save_inside_the_epoch(runs):
+    folder, codes, texts = runs["stopped"]
     assert codes == [143, 130, 0], texts
     assert "SIGTERM: the training stops as soon as it is saved." in texts[0]
     assert "Stopped and saved in step 1, 2 batches after epoch 0. The same command" in texts[0]
     assert "SIGINT" in texts[1]
-    assert_same(tmp_path / "run", folder)
+    assert_same(folder, runs["whole"][0])
 
 
 @pytest.mark.slow
-def test_full_disk(tmp_path):
+@pytest.mark.timeout(1800)
+def test_full_disk(runs):
     """TensorFlow cannot write, then HDF5 cannot, which would crash the process by itself."""
-    folder = tmp_path / "run"
-    codes, texts = run(folder, [["FULL", 13], ["FULL", 30], [None, 0]], {})
+    folder, codes, texts = runs["full"]
     assert codes == [1, 1, 0], texts
     for text in texts[:2]:
         error = text.splitlines()[-1]
@@ -121,19 +132,13 @@ def test_full_disk(tmp_path):
 
 
 @pytest.mark.slow
-def test_data_that_are_gone(tmp_path):
-    photos = tmp_path / "photos"
-    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
-    for number in range(40):
-        path = photos / "ab"[number % 2] / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tf.io.write_file(str(path), tf.io.encode_png(picture))
-    values = {"dataset": str(photos), "image_size": 32, "batch_size": 4, "step1_epochs": 0}
-    codes, texts = run(tmp_path / "run", [[str(photos), 9]], values)
+@pytest.mark.timeout(1800)
+def test_data_that_are_gone(runs):
+    folder, codes, texts = runs["gone"]
     assert codes == [1], texts
     error = texts[0].splitlines()[-1]
-    assert error.startswith(f"Error: The training in {tmp_path / 'run'} was stopped in step 1: ")
-    assert f"step 1: There is no file {photos}" in error
+    assert error.startswith(f"Error: The training in {folder} was stopped in step 1: ")
+    assert f"step 1: There is no file {folder.parent / 'photos'}" in error
     assert ".png. The checkpoint after" in error
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-VALUES = {"options": {"width": 0.05}, "step1_epochs": 0, "epochs": 1, "batch_size": 256}
+VALUES = {"options": {"width": 0.05}, "step1_epochs": 0, "epochs": 1, "batch_size": 128}
 
 
 def train(folder, **values):
@@ -48,6 +48,7 @@ def test_native_policy(flags, capabilities, policy, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_digits")
 @pytest.mark.parametrize(("policy", "step1_epochs"), [("mixed_bfloat16", 1), ("mixed_float16", 0)])
 def test_training(policy, step1_epochs, tmp_path, digits):
     """What is kept is of float32, and can be exported."""
@@ -66,6 +67,7 @@ def test_training(policy, step1_epochs, tmp_path, digits):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_digits")
 def test_auto_goes_on_as_begun(tmp_path, monkeypatch):
     monkeypatch.setattr(preparing, "native_policy", lambda: "mixed_bfloat16")
     train(tmp_path / "run", precision="auto")

@@ -141,6 +141,7 @@ def test_pull_of_unknown_names(table):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_digits")
 def test_fine_tuning_of_larqs_weights(server, tmp_path, monkeypatch):
     """The command of the guide, with a QuickNet that was not trained in place of Larq's file."""
     lr.zoo.QuickNetSmall(input_shape=(32, 32, 3)).save_weights(tmp_path / "weights.h5")

@@ -278,12 +278,12 @@ def test_constant_learning_rate():
 
 
 @pytest.fixture
-def taught(monkeypatch):
+def taught(monkeypatch, few_digits):
     """A recipe whose teacher is a tiny network on digits."""
     teacher = Recipe(
-        model="resnet18",
-        options={"width": 0.05, "stem_strides": 1},
-        batch_size=256,
+        model="alexnet",
+        options={"width": 0.05},
+        batch_size=64,
         steps=(Step(epochs=1, learning_rate=0.05, optimizer="sgd", warmup=1),),
     )
     load = recipes.load
@@ -297,7 +297,7 @@ def taught(monkeypatch):
         teacher="tiny",
         label_loss_weight=0.5,
         image_size=16,
-        holdout=1000,
+        holdout=100,
     )
 
 
@@ -305,7 +305,7 @@ def taught(monkeypatch):
 def test_teacher_is_trained_first(taught, tmp_path, capsys):
     model = lr.training.train(taught, tmp_path / "run", verbose=0)
     teacher = Run(tmp_path / "run" / "teacher").read()["arguments"]
-    assert (teacher["model"], teacher["image_size"], teacher["holdout"]) == ("resnet18", 16, 1000)
+    assert (teacher["model"], teacher["image_size"], teacher["holdout"]) == ("alexnet", 16, 100)
     assert model.output_shape == (None, 10)
     assert model.layers[-1].activation.__name__ == "softmax"
     before = (tmp_path / "run" / "weights.h5").read_bytes()

@@ -108,11 +108,12 @@ def test_distiller_learns_the_same(plain, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_digits")
 def test_a_run_keeps_them(tmp_path):
     """They are there again when the run goes on, and the teacher says nothing more."""
     step = Step(epochs=1, learning_rate=1e-3)
     recipe = Recipe(
-        model="bnn_plus_alexnet", options={"width": 0.05}, steps=(step,), batch_size=480
+        model="bnn_plus_alexnet", options={"width": 0.05}, steps=(step,), batch_size=128
     )
     train(recipe, tmp_path / "teacher", verbose=0)
     recipe = replace(recipe, augmentation=None, teacher="resnet18_cifar10")

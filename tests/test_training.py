@@ -31,14 +31,21 @@ AUGMENTATIONS = {
     "mixup": 0.2,
     "cutmix": 1.0,
 }
-VALUES = {"options": {"width": 0.05}, "step1_epochs": 2, "epochs": 3, "batch_size": 256}
+VALUES = {"options": {"width": 0.05}, "step1_epochs": 2, "epochs": 3, "batch_size": 64}
+# In a process of their own, because determinism of operations cannot be switched off again.
 SCRIPT = """
-import sys
+import json, pathlib, sys
 import larq_reactnet as lr
 import tensorflow as tf
+from helpers import few_digits
+
 tf.config.experimental.enable_op_determinism()
-recipe = lr.zoo.recipes.two_step("bnn_plus_alexnet", **eval(sys.argv[2]))
-lr.training.train(recipe.with_values(eval(sys.argv[3])), sys.argv[1], verbose=0)
+for folder, values, changes in eval(sys.argv[1]):
+    tf.keras.backend.clear_session()
+    recipe = lr.zoo.recipes.two_step("bnn_plus_alexnet", **values).with_values(changes)
+    with few_digits():
+        lr.training.train(recipe, folder, verbose=0)
+    print(json.dumps(lr.training.Run(pathlib.Path(folder)).read()["results"]))
 """
 
 
@@ -47,16 +54,17 @@ def train(folder, changes=None, **values):
     return lr.training.train(recipe, folder, verbose=0)
 
 
-def start(folder, changes=None, **values):
-    """Train in a process of its own: determinism of operations cannot be switched off again."""
-    arguments = [str(folder), repr(VALUES | values), repr(changes or {})]
-    command = [sys.executable, "-c", SCRIPT, *arguments]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-
-def finish(process):
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors.decode()[-2000:]
+def trained(*runs):
+    """The results of trainings with few digits, of which each is (folder, changes, values)."""
+    arguments = [(str(folder), VALUES | values, changes) for folder, changes, values in runs]
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, repr(arguments)],
+        env={**os.environ, "PYTHONPATH": os.path.dirname(__file__)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 def epochs_of(folder):
@@ -75,7 +83,7 @@ def weights_of(folder):
 def whole(tmp_path_factory):
     """A run that was not interrupted."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    finish(start(folder))
+    trained((folder, {}, {}))
     return folder
 
 
@@ -95,10 +103,11 @@ def test_folder(whole):
     assert not list(whole.glob("checkpoint/*"))
 
 
-def test_loaded_model_gives_the_result_of_the_run(whole, digits):
+@pytest.mark.usefixtures("few_digits")
+def test_loaded_model_gives_the_result_of_the_run(whole):
     model = load_model(whole)
     model.compile(metrics=["accuracy"])
-    images, labels = digits.test_arrays()
+    images, labels = lr.zoo.datasets.load("digits").test_arrays()
     accuracy = np.mean(model.predict(images, verbose=0).argmax(-1) == labels)
     assert accuracy == pytest.approx(Run(whole).read()["results"]["accuracy"])
     twin = lr.zoo.create("bnn_plus_alexnet", input_shape=(32, 32, 3), width=0.05)
@@ -121,13 +130,12 @@ def test_finished_run_says_so(whole, capsys):
 @pytest.mark.slow
 def test_longer(tmp_path):
     """A run that gets one more epoch is the run that had it from the beginning."""
-    values = {"changes": {"step1.schedule": "tenths"}, "step1_epochs": 0}  # a constant rate
+    changes = {"step1.schedule": "tenths"}  # a constant rate
+    one, two = ({"step1_epochs": 0, "epochs": epochs} for epochs in (1, 2))
     longer, wanted = Run(tmp_path / "run"), Run(tmp_path / "wanted")
-    process = start(wanted.folder, epochs=2, **values)
-    finish(start(longer.folder, epochs=1, **values))
-    before = longer.read()["results"]
-    finish(start(longer.folder, epochs=2, **values))
-    finish(process)
+    _, before, _ = trained(
+        (wanted.folder, changes, two), (longer.folder, changes, one), (longer.folder, changes, two)
+    )
     for found, expected in zip(weights_of(longer.folder), weights_of(wanted.folder), strict=True):
         np.testing.assert_array_equal(found, expected)
     assert epochs_of(longer.folder) == [(1, 0), (1, 1)]
@@ -136,7 +144,7 @@ def test_longer(tmp_path):
     assert content["results"]["accuracy"] == wanted.read()["results"]["accuracy"]
     assert content["results"] != before
     with pytest.raises(ValueError, match=r"step1\.epochs \(2, not 1\): only the last step"):
-        train(longer.folder, epochs=1, **values)
+        train(longer.folder, changes, **one)
 
 
 def test_not_longer(whole):
@@ -194,6 +202,7 @@ def test_every_value_reaches_a_run_and_its_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_digits")
 def test_weights_that_are_not_numbers_are_not_kept(tmp_path, monkeypatch):
     """The last good checkpoint is, from which the same command goes on."""
     folder = tmp_path / "run"
@@ -204,7 +213,7 @@ def test_weights_that_are_not_numbers_are_not_kept(tmp_path, monkeypatch):
             model.get_layer("bn3").gamma.assign(model.get_layer("bn3").gamma * np.nan)
 
     callback = tf.keras.callbacks.LambdaCallback(on_epoch_end=poison)
-    values = {"step1_epochs": 0, "epochs": 2, "batch_size": 512}
+    values = {"step1_epochs": 0, "epochs": 2, "batch_size": 128}
     with monkeypatch.context() as patch:
         patch.setattr(fitting, "insights", lambda *arguments: [callback])
         message = r"in step 1, epoch 2: .*gamma has values .*The checkpoint after epoch 1 is kept"
@@ -222,9 +231,10 @@ def test_weights_that_are_not_numbers_are_not_kept(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_digits")
 def test_from_the_weights_of_a_run(whole, tmp_path, capsys):
     """With a frozen part, which is as it was, also after training; the width is that of the run."""
-    recipe = two_step("bnn_plus_alexnet", batch_size=256, epochs=1, weights=str(whole))
+    recipe = two_step("bnn_plus_alexnet", batch_size=64, epochs=1, weights=str(whole))
     assert len(recipe.steps) == 1
     recipe = recipe.with_values({"freeze_until": "bn3"})
     model = lr.training.train(recipe, tmp_path / "tuned", verbose=0)

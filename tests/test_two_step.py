@@ -8,13 +8,13 @@ import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import DEEPER, binary_model
+from helpers import binary_model, representatives
 
 # Those that have a step 1.
 MODELS = [
     name
-    for name in lr.zoo.list_models()
-    if "binary_weights" in lr.zoo.get(name).arguments and name not in DEEPER
+    for name in representatives(lr.zoo.list_models())
+    if "binary_weights" in lr.zoo.get(name).arguments
 ]
 
 

@@ -7,7 +7,7 @@ import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import DEEPER, assert_same_outputs, reloaded
+from helpers import ALIKE, DEEPER, EVERY, assert_same_outputs, reloaded, representatives
 
 MODELS = lr.zoo.list_models()
 # DoReFa-Net has activations of two bits and real dense layers, for which LCE has no kernel.
@@ -15,25 +15,21 @@ LEFT_IN_FLOAT = {"dorefanet": 6}
 # A network that is hardly trained is chaotic: if rounding flips one sign, others follow, and an
 # image may change its class. (`make demo` compares trained networks.)
 MOST = 0.9
-# Variants of ReActNet-A that are made by the same function. Only the convolutions that double the
-# channels are others: those of B have groups, those of C have none.
-VARIANTS = ("reactnet_b", "reactnet_c")
+REPRESENTATIVES = representatives(MODELS)
 # Networks whose layers other networks have too, as far as saving is concerned.
 SAVED_ALIKE = (
-    "binary_alexnet",
     "binary_densenet28",
-    "binary_resnet_e18",
-    "bnn_plus_alexnet_imagenet",
     "bnn_plus_dorefanet",
-    "bnn_plus_resnet18",
     "meliusnet22",
     "mobilenet_v1",
-    "quicknet",
     "quicknet_small",
     "reactnet_18",
-    "resnet18",
-    "xnornet",
 )
+SAVED = [name for name in REPRESENTATIVES if EVERY or name not in SAVED_ALIKE]
+# Tests of the arguments of a constructor, which one function has for several networks.
+CONSTRUCTORS = [
+    name for name in MODELS if EVERY or name not in (*DEEPER, "reactnet_b", "reactnet_c")
+]
 # All tests of these are in `make fast`, which takes none of another network.
 FAST = ("binarynet", "bnn_plus_dorefanet")
 # Convolutions that `export` joins with another one.
@@ -41,9 +37,8 @@ JOINED = {"reactnet_a": 5}
 REAL = ("alexnet", "alexnet_imagenet", "mobilenet_v1", "resnet18", "resnet34", "vgg_small")
 
 
-def models(argument, *without, **options):
-    """Parametrize with all models but some. One worker runs all tests of a model."""
-    names = [name for name in MODELS if name not in without]
+def models(argument, names=MODELS, **options):
+    """Parametrize with models. One worker runs all tests of a model."""
     slow = {name: [] if name in FAST else [pytest.mark.slow] for name in names}
     groups = [
         pytest.param(name, marks=[pytest.mark.xdist_group(name), *slow[name]]) for name in names
@@ -51,8 +46,8 @@ def models(argument, *without, **options):
     return pytest.mark.parametrize(argument, groups, **options)
 
 
-def trained_models(*without):
-    return models("trained", *without, indirect=True, scope="module")
+def trained_models(names):
+    return models("trained", names, indirect=True, scope="module")
 
 
 def small(name, **arguments):
@@ -99,7 +94,7 @@ def calibrate(model, images):
             layer.beta.assign_add(tf.random.normal(layer.beta.shape, stddev=0.5))
 
 
-@trained_models(*DEEPER)
+@trained_models(REPRESENTATIVES)
 def test_every_weight_gets_a_gradient(trained, rng):
     model, images = trained
     labels = rng.integers(0, 10, len(images))
@@ -113,12 +108,12 @@ def test_every_weight_gets_a_gradient(trained, rng):
         assert np.any(gradient != 0), variable.name
 
 
-@trained_models(*DEEPER, *VARIANTS, *SAVED_ALIKE)
+@trained_models(SAVED)
 def test_h5(trained, tmp_path):
     check_reloaded(*trained, "h5", tmp_path)
 
 
-@trained_models(*DEEPER, *VARIANTS, *SAVED_ALIKE)
+@trained_models(SAVED)
 def test_saved_model(trained, tmp_path):
     check_reloaded(*trained, "untraced", tmp_path)
 
@@ -151,7 +146,7 @@ def test_traced_saved_model(name, rng, tmp_path):
     assert_same_outputs(model, reloaded(model, "tf", tmp_path), images)
 
 
-@trained_models(*DEEPER, *VARIANTS, *SAVED_ALIKE)
+@trained_models(SAVED)
 def test_weights_files(trained, tmp_path):
     model, images = trained
     path = str(tmp_path / "weights.h5")
@@ -164,7 +159,7 @@ def test_weights_files(trained, tmp_path):
     assert_same_outputs(model, twin, images[:4])
 
 
-@trained_models(*(name for name in DEEPER if "dilated" not in name))
+@trained_models(REPRESENTATIVES)
 def test_export(trained, tmp_path):
     model, images = trained
     findings = [finding for finding in lr.converters.check(model) if finding.blocks]
@@ -198,7 +193,7 @@ def test_export(trained, tmp_path):
     assert report.bytes < 4 * (words + report.ops.float_weights) + graph
 
 
-@models("name", *DEEPER, *VARIANTS)
+@models("name", CONSTRUCTORS)
 def test_arguments(name):
     with pytest.raises(ValueError, match="images or larger") as error:
         small(name, input_shape=(7, 7, 3))
@@ -211,22 +206,22 @@ def test_arguments(name):
     assert model.output_shape == (None, 7)
     assert model.layers[-1].activation is tf.keras.activations.linear
     assert model.name == name
-    assert len(small(name, include_top=False).output_shape) == 4
 
 
-@models("name", *DEEPER, *VARIANTS)
+@models("name", CONSTRUCTORS)
 def test_any_size_without_top(name, rng):
     """As in Larq Zoo and keras.applications."""
     model = small(name, include_top=False, input_shape=None)
     assert model.input_shape == (None, None, None, 3)
-    assert model.output_shape[1:3] == (None, None)
+    assert model.output_shape[:3] == (None, None, None)
+    assert len(model.output_shape) == 4
     size = lr.zoo.get(name).small_size
     for shape in ((size, size), (size + 32, size)):
         images = rng.normal(size=(1, *shape, 3)).astype(np.float32)
         assert np.isfinite(model(images)).all()
 
 
-@models("name", *DEEPER, *VARIANTS)
+@models("name", CONSTRUCTORS)
 def test_arguments_of_some(name):
     arguments = lr.zoo.get(name).arguments
     if "width" in arguments:
@@ -305,6 +300,12 @@ def test_constructor(name):
 def test_constructors_are_registered():
     names = [name for name in lr.zoo.__all__ if name[0].isupper() and name != "Entry"]
     assert sorted(names) == sorted(lr.zoo.get(name).constructor.__name__ for name in MODELS)
+
+
+def test_representatives():
+    """Each network that long tests see in `make every` only is like one that they always see."""
+    assert set(ALIKE) | set(DEEPER) <= set(MODELS)
+    assert set(ALIKE.values()) <= set(MODELS) - set(ALIKE) - set(DEEPER)
 
 
 def test_list_models():

@@ -62,8 +62,7 @@ class Runtime:
         self.input_shapes = self._interpreter.input_shapes
 
     def predict(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        outputs = self._interpreter.predict(inputs[0] if len(inputs) == 1 else inputs)
-        return outputs if isinstance(outputs, list) else [outputs]
+        return [*self._interpreter.run(*inputs)]
 
 
 def lce(extension: str) -> Callable[..., Any]:

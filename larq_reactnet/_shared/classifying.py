@@ -6,18 +6,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from .metadata import Metadata
-from .photos import prepare
+from .photos import Picture, prepare
+from .quantizing import dequantize, quantize
+from .sizing import sized
 
 __all__ = ["Classifier", "Interpreter"]
 
 MOST_ELEMENTS = 2**27  # of an input: more is a corrupt shape
-TYPES = (np.float32, np.uint8, np.int8)  # of an input: numbers, or bytes of a picture
+TYPES = (np.float32, np.uint8, np.int8)  # numbers, or integers that stand for them
 TOLERANCE = 1e-3  # of probabilities
 
 
@@ -33,12 +34,28 @@ class Interpreter(Protocol):
         """Their NumPy types."""
 
     @property
+    def input_scales(self) -> Sequence[Any]:
+        """The scales of those that are quantized, and None of the others."""
+
+    @property
+    def input_zero_points(self) -> Sequence[Any]:
+        """Their zero points."""
+
+    @property
     def output_shapes(self) -> Sequence[tuple[int, ...]]:
         """Shapes of the outputs of the model, the batch included."""
 
     @property
     def output_types(self) -> Sequence[Any]:
         """Their NumPy types."""
+
+    @property
+    def output_scales(self) -> Sequence[Any]:
+        """See `input_scales`."""
+
+    @property
+    def output_zero_points(self) -> Sequence[Any]:
+        """See `input_zero_points`."""
 
     def predict(self, x: np.ndarray) -> Any:
         """The outputs for a batch."""
@@ -47,7 +64,8 @@ class Interpreter(Protocol):
 class Classifier:
     """A function that gives the classes of a photo and their probabilities, the best one first.
 
-    A photo becomes an input as `photos.prepare` says, with what the metadata say.
+    A photo becomes an input as `photos.prepare` says, with what the metadata say. If the input is
+    quantized, the numbers that come out of that are quantized by its scale and zero point.
 
     The probabilities are the outputs of the network where they are between 0 and 1: those of a
     softmax, whose sum is 1, as well as those of sigmoids, each of which says yes or no. Other
@@ -66,6 +84,7 @@ class Classifier:
         mean: With `std`, how inputs are normalized: `(pixel - mean) / std`, with pixels from 0 to
             255. One number for each channel or one for all; by default what the metadata say.
         std: See `mean`.
+        size: Height and width of the images, for a network that takes any.
         ending: The operator that computes the output, as `model.read` finds it. Where it is not
             known, the outputs show what they are.
 
@@ -85,12 +104,13 @@ class Classifier:
         top: int = 5,
         mean: float | Sequence[float] = (),
         std: float | Sequence[float] = (),
+        size: Sequence[int] | None = None,
         ending: str = "",
     ):
         if top < 1:
             raise ValueError(f"`top` must be at least 1, got {top}.")
         self._interpreter, self._top, self._ending = interpreter, top, ending
-        self._shape, self._type, self._outputs = _shapes(interpreter)
+        self._shape, self._type, self._outputs = _shapes(interpreter, size)
         self._metadata = metadata or Metadata()
         given = Metadata(mean=mean, std=std)  # type: ignore[arg-type]  # it takes scalars and lists
         self._scale = given if given.mean else self._metadata
@@ -118,7 +138,7 @@ class Classifier:
         if self._outputs == 1 and len(labels) == 1:
             self._names = (f"not {labels[0]}", labels[0])
 
-    def __call__(self, photo: str | Path | bytes) -> list[tuple[str, float]]:
+    def __call__(self, photo: Picture) -> list[tuple[str, float]]:
         """The classes of a photo and their probabilities, or the one number of the network.
 
         Raises:
@@ -134,10 +154,15 @@ class Classifier:
             crop=self._metadata.crop,
             resize=self._metadata.resize,
         )
-        if self._type != np.float32:  # the file takes bytes
-            limits = np.iinfo(self._type)
-            image = np.rint(image).clip(limits.min, limits.max).astype(self._type)
-        outputs = np.asarray(self._interpreter.predict(image[None]), np.float64)
+        if self._type != np.float32:
+            # Where there is no scale, the file takes the bytes themselves.
+            scale, zero_point = _quantization(self._interpreter, "input")
+            image = quantize(image, self._type, scale or 1.0, zero_point)
+        outputs = np.asarray(self._interpreter.predict(image[None]))
+        scale, zero_point = _quantization(self._interpreter, "output")
+        if scale is not None:
+            outputs = dequantize(outputs, scale, zero_point)
+        outputs = outputs.astype(np.float64)
         if outputs.shape != (1, self._outputs) or not np.isfinite(outputs).all():
             raise ValueError("The .tflite does not give a finite number for each output.")
         if self.gives_a_number:
@@ -162,23 +187,36 @@ class Classifier:
         return np.asarray(exponentials / exponentials.sum())
 
 
-def _shapes(interpreter: Interpreter) -> tuple[tuple[int, ...], Any, int]:
+def _quantization(interpreter: Interpreter, kind: str) -> tuple[float | None, int]:
+    """The scale and the zero point of the first input or output; no scale if it has none."""
+    scale = getattr(interpreter, f"{kind}_scales")[0]
+    if scale is None or not np.size(scale) or not np.all(scale):
+        return None, 0
+    return float(scale), int(getattr(interpreter, f"{kind}_zero_points")[0] or 0)
+
+
+def _shapes(
+    interpreter: Interpreter, size: Sequence[int] | None
+) -> tuple[tuple[int, ...], Any, int]:
     """The shape and type of the images that a network takes, and its number of outputs."""
-    inputs, outputs = interpreter.input_shapes, interpreter.output_shapes
+    # LCE's own interpreter does not say which sizes may be any.
+    inputs = getattr(interpreter, "input_signatures", interpreter.input_shapes)
+    outputs = interpreter.output_shapes
     if len(inputs) != 1 or len(outputs) != 1:
         raise ValueError(
             f"The .tflite has {len(inputs)} inputs and {len(outputs)} outputs: one of each is "
             "supported."
         )
-    shape, scores = tuple(inputs[0][1:]), tuple(outputs[0][1:])
+    shape, scores = sized(inputs[0][1:], size), tuple(outputs[0][1:])
     if len(shape) != 3 or shape[-1] not in (1, 3) or not 0 < math.prod(shape) <= MOST_ELEMENTS:
         raise ValueError(f"The .tflite takes inputs of shape {shape}, which are not images.")
     if len(scores) != 1 or scores[0] < 1:
         raise ValueError(f"The .tflite gives outputs of shape {scores}: it is not a classifier.")
-    kind = np.dtype(interpreter.input_types[0])
-    if kind not in TYPES or np.dtype(interpreter.output_types[0]) != np.float32:
+    kind, given = np.dtype(interpreter.input_types[0]), np.dtype(interpreter.output_types[0])
+    is_quantized = _quantization(interpreter, "output")[0] is not None
+    if kind not in TYPES or given not in TYPES or (given != np.float32 and not is_quantized):
         raise ValueError(
-            f"The .tflite takes {kind.name} and gives {np.dtype(interpreter.output_types[0]).name}:"
-            " it must take float32, uint8 or int8, and give float32."
+            f"The .tflite takes {kind.name} and gives {given.name}: it must take float32, uint8 or "
+            "int8, and give float32, or one of the others with a scale."
         )
     return shape, kind, scores[0]

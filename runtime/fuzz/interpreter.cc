@@ -78,7 +78,7 @@ FakeInterpreter::FakeInterpreter(const FakeGraph& graph)
     return kTfLiteOk;
   };
   context_.ReplaceNodeSubsetsWithDelegateKernels =
-      [](TfLiteContext* context, TfLiteRegistration registration, const TfLiteIntArray* nodes,
+      [](TfLiteContext* context, TfLitePassedRegistration registration, const TfLiteIntArray* nodes,
          TfLiteDelegate* delegate) {
         return From(context)->Replace(registration, *nodes, delegate);
       };

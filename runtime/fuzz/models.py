@@ -47,6 +47,7 @@ def seeds():
     import numpy as np
     from test_fusion import OPS, residual
     from test_ops import CHAIN, chain
+    from test_types import network
 
     blocks = [residual(op, seed) for seed, op in enumerate(OPS[:4])]
     for block in blocks:
@@ -54,6 +55,21 @@ def seeds():
         yield block.build(*outputs), (block.graph, block.inputs, outputs)
     yield (TESTS / "data" / "tiny.tflite").read_bytes(), None
     yield chain(np.random.default_rng(0), CHAIN), None
+    for source, output in (("int8", "int32"), ("int32", "int8"), ("uint8", "int8")):
+        yield network(source, output, image=(4, 5), free=output == "int8"), None
+    yield with_proof((TESTS / "data" / "tiny.tflite").read_bytes()), None
+
+
+def with_proof(content):
+    """A file with inputs and outputs in it, for `verify`."""
+    from larq_reactnet.converters.enclosing import add_proof
+
+    import numpy as np
+
+    from larq_reactnet_runtime._shared.proofs import Proof, write
+
+    inputs = np.random.default_rng(0).normal(size=(2, 24, 24, 3)).astype(np.float32)
+    return add_proof(content, write(Proof((inputs,), (np.ones((2, 7), np.float32),), "none")))
 
 
 def with_other_bytes(chance, content):
@@ -100,8 +116,9 @@ def run(content):
     import numpy as np
     from stock import Runtime
 
-    from larq_reactnet_runtime import Interpreter
+    from larq_reactnet_runtime import Interpreter, verify
     from larq_reactnet_runtime._shared import model as files
+    from larq_reactnet_runtime.placing import places
 
     try:
         model = files.read(content)
@@ -113,9 +130,22 @@ def run(content):
     try:
         interpreter = Interpreter(content)
         assert all(isinstance(label, str) for label in interpreter.labels)
-        interpreter.predict(np.ones((2, *interpreter.input_shape), np.float32))
+        given = [*zip(interpreter.input_signatures, interpreter.input_types)]
+        # Sizes that may be any are others than in the file.
+        shapes = [tuple(3 if size < 0 else size for size in shape[1:]) for shape, _ in given]
+        ones = [np.ones((2, *shape), kind) for shape, (_, kind) in zip(shapes, given)]
+        floats = [np.ones((2, *shape), np.float32) for shape in shapes]
+        for inputs in (ones, floats):
+            with contextlib.suppress(ValueError, RuntimeError):
+                interpreter.predict(inputs, dequantize=inputs is floats)
+        own = zip(interpreter.input_shapes, interpreter.input_types)
+        interpreter.run(*(np.ones(shape, kind) for shape, kind in own))
     except (ValueError, RuntimeError):
         pass
+    with contextlib.suppress(ValueError, RuntimeError):
+        verify(content)
+    with contextlib.suppress(ValueError, RuntimeError):
+        places(content)
     if any(tensor.dtype not in ("float32", "int32", "int8") for tensor in model.inputs):
         return
     inputs = [np.ones(tensor.shape, tensor.dtype) for tensor in model.inputs]

@@ -3,7 +3,7 @@
 import importlib.util
 
 HAS_CONVERTER = importlib.util.find_spec("larq_reactnet") is not None
-NEED_IT = ["test_fusion.py", "test_ops.py", "test_refusals.py"]
+NEED_IT = ["test_fusion.py", "test_ops.py", "test_refusals.py", "test_types.py"]
 collect_ignore = [] if HAS_CONVERTER else NEED_IT
 
 

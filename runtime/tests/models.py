@@ -55,9 +55,11 @@ class Graph:
     operators: list[Any] = field(default_factory=list)
 
     def tensor(self, shape, dtype="float32", value=None, scale=None, zero_point=0) -> int:
-        """A tensor, with a value if it is a constant."""
+        """A tensor, with a value if it is a constant. A size of -1 may be any."""
         tensor = schema().TensorT()
-        tensor.shape = np.array(shape, np.int32)
+        tensor.shape = np.array([1 if size == -1 else size for size in shape], np.int32)
+        if -1 in shape:
+            tensor.shapeSignature = np.array(shape, np.int32)
         tensor.type = getattr(schema().TensorType, np.dtype(dtype).name.upper())
         tensor.name = f"tensor_{len(self.tensors)}"
         if scale is not None:

@@ -3,7 +3,8 @@
 No package of Python brings these headers, so the tests are skipped unless `LARQ_REACTNET_HEADERS`
 names the folder that they are in, or several folders: a checkout of TensorFlow (with
 `tensorflow/lite/core/c/common.h`) or of LiteRT (with `tflite/core/c/common.h`). `make abi` fetches
-the oldest and the newest that the library is for, and runs the tests.
+the oldest and the newest that the library is for, and runs the tests. `CXX` is the compiler, and
+those of its options that say for which machine: `make abi` uses zig's for 32-bit ARM, too.
 """
 
 import os
@@ -39,15 +40,21 @@ pytestmark = [
 ]
 
 
-def compiled(source, headers):
+@pytest.fixture
+def compiled(tmp_path):
     """What the compiler says of the comparison with the `abi.h` of a folder of sources."""
-    options = ["-std=c++17", "-fsyntax-only", f"-I{source}", "-isystem", str(headers)]
-    command = [*COMPILER, *options, str(RUNTIME / "tests" / "abi" / "check.cc")]
-    return subprocess.run(command, capture_output=True, text=True)
+
+    def run(source, headers):
+        options = ["-std=c++17", f"-I{source}", "-isystem", str(headers)]
+        command = [*COMPILER, *options, "-c", str(RUNTIME / "tests" / "abi" / "check.cc")]
+        output = ["-o", str(tmp_path / "check.o")]
+        return subprocess.run([*command, *output], capture_output=True, text=True)
+
+    return run
 
 
 @pytest.mark.parametrize("headers", FOLDERS, ids=str)
-def test_structs_are_those_of_the_headers(headers):
+def test_structs_are_those_of_the_headers(compiled, headers):
     done = compiled(ABI.parents[1], headers)
     assert done.returncode == 0, done.stderr
 
@@ -61,7 +68,7 @@ def test_structs_are_those_of_the_headers(headers):
         ("int count, int* first)", "int* first, int count)"),
     ],
 )
-def test_differences_are_seen(tmp_path, right, wrong):
+def test_differences_are_seen(compiled, tmp_path, right, wrong):
     """Of an `abi.h` with a mistake in it, and without the assertions that it has itself."""
     text = re.sub(r"static_assert\(.*?\);\n", "", ABI.read_text(), flags=re.DOTALL)
     assert text.count(right) == 1

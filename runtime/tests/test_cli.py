@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from larq_reactnet_runtime import Interpreter, Metadata, __version__, cli
+from larq_reactnet_runtime._shared import proofs
 from larq_reactnet_runtime.cli import EXAMPLES, main
 
 # In an emulator, a command that starts another.
@@ -247,6 +248,10 @@ def test_example_of_the_help(capsys, tmp_path, monkeypatch, example):
     monkeypatch.chdir(tmp_path)
     for name, path in (("model.tflite", TINY), ("other.tflite", TINY), ("photo.jpg", PHOTO)):
         shutil.copy(path, name)
+    interpreter = Interpreter(TINY)
+    images = np.zeros((2, *interpreter.input_shapes[0][1:]), np.float32)
+    proof = proofs.Proof((images,), (interpreter.predict(images),), "itself")
+    proofs.path_beside("model.tflite").write_bytes(proofs.write(proof))
     arguments = example.replace("neon,portable", "portable").replace("--runs 50", "--runs 2")
     code, out, _ = run(capsys, *arguments.split()[1:])
     assert (code, bool(out)) == (0, True)

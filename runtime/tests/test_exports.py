@@ -12,6 +12,9 @@ EXPORTED = {
     "tflite_plugin_create_delegate",
     "tflite_plugin_destroy_delegate",
     "larq_reactnet_runtime_instruction_sets",
+    "larq_reactnet_runtime_version",
+    "Java_larqreactnet_RuntimeDelegate_create",
+    "Java_larqreactnet_RuntimeDelegate_destroy",
 }
 
 

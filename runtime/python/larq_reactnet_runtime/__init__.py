@@ -3,6 +3,7 @@
 from larq_reactnet_runtime._engine import instruction_sets, library_path, load_delegate
 from larq_reactnet_runtime._shared.metadata import Metadata, read_metadata
 from larq_reactnet_runtime.interpreter import Interpreter
+from larq_reactnet_runtime.verifying import verify
 
 __all__ = [
     "Interpreter",
@@ -11,5 +12,6 @@ __all__ = [
     "library_path",
     "load_delegate",
     "read_metadata",
+    "verify",
 ]
 __version__ = "0.1.0"

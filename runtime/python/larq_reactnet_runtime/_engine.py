@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import os
@@ -101,6 +102,7 @@ def load_delegate(
         ValueError: If there is no such instruction set.
         ImportError: If no TensorFlow Lite interpreter is installed.
         FileNotFoundError: If this package was installed without its library.
+        RuntimeError: If the library is that of another version.
     """
     if isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1:
         raise ValueError(f"`num_threads` must be at least 1, got {num_threads!r}.")
@@ -108,6 +110,7 @@ def load_delegate(
     options |= {} if isa is None else {"isa": isa}
     options |= {} if profile is None else {"profile": os.fspath(profile)}
     path = library_path()
+    _loaded()  # which refuses a library of another version
     try:
         return find().load_delegate(str(path), options)
     except ValueError as error:
@@ -124,13 +127,43 @@ def instruction_sets() -> tuple[str, ...]:
 
     Raises:
         FileNotFoundError: If this package was installed without its library.
+        RuntimeError: If the library is that of another version.
     """
-    function = ctypes.CDLL(str(library_path())).larq_reactnet_runtime_instruction_sets
+    function = _loaded().larq_reactnet_runtime_instruction_sets
     function.restype = ctypes.c_char_p
     names: bytes | None = function()
     if names is None:
         raise MemoryError("The library has no memory for the names of its instruction sets.")
     return tuple(names.decode().split(","))
+
+
+def _loaded() -> ctypes.CDLL:
+    """The library, once it has said that it is of the version of this package.
+
+    Raises:
+        FileNotFoundError: If this package was installed without its library.
+        RuntimeError: If it is of another version, or cannot be loaded.
+    """
+    from larq_reactnet_runtime import __version__
+
+    path = library_path()
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:  # such as one for another processor
+        raise RuntimeError(
+            f"{path} cannot be loaded: {error}. Install larq-reactnet-runtime again, for this "
+            "machine."
+        ) from error
+    found = "older"
+    with contextlib.suppress(AttributeError):  # of a library that does not tell
+        library.larq_reactnet_runtime_version.restype = ctypes.c_char_p
+        found = library.larq_reactnet_runtime_version().decode()
+    if found != __version__:
+        raise RuntimeError(
+            f"{path} is of version {found}, and the package larq_reactnet_runtime of version "
+            f"{__version__}: install larq-reactnet-runtime again."
+        )
+    return library
 
 
 def _title(name: str, package: Any) -> str:

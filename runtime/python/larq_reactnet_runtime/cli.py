@@ -7,15 +7,17 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-
-import numpy as np
 
 from larq_reactnet_runtime import Interpreter, __version__, _engine, photos
 from larq_reactnet_runtime._shared.answers import print_answers, printable
 from larq_reactnet_runtime._shared.metadata import Metadata, metadata_of
-from larq_reactnet_runtime._shared.model import read
+from larq_reactnet_runtime._shared.model import Tensor, read
+from larq_reactnet_runtime._shared.sizing import random_inputs, shown
+from larq_reactnet_runtime.placing import Place, places, summary
+from larq_reactnet_runtime.verifying import TOLERANCE, verify
 
 __all__ = ["main"]
 
@@ -24,7 +26,9 @@ EXAMPLES = """examples:
   larq-reactnet-runtime predict other.tflite photo.jpg --mean 127.5 --std 127.5
   larq-reactnet-runtime benchmark model.tflite --threads 1,4
   larq-reactnet-runtime benchmark model.tflite --isa neon,portable --runs 50
+  larq-reactnet-runtime verify model.tflite
   larq-reactnet-runtime info model.tflite
+  larq-reactnet-runtime info model.tflite --operators
 """
 WARM_UP = 3  # runs that are not counted
 
@@ -84,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--std", type=_decimals, default=(), help="see --mean")
     predict.add_argument("--threads", type=_count, default=1, help="number of threads (1)")
     predict.add_argument("--isa", help="instruction set; by default the best there is")
+    _add_size(predict)
     predict.set_defaults(run=_predict)
 
     benchmark = command(
@@ -102,16 +107,48 @@ def _parser() -> argparse.ArgumentParser:
         help="instruction set, or several: neon,portable; by default the best there is",
     )
     benchmark.add_argument("--json", action="store_true", help="print JSON")
+    _add_size(benchmark)
     benchmark.set_defaults(run=_benchmark)
 
-    info = command("info", "Print what is in a file, and whether it runs here.")
+    verify = command(
+        "verify",
+        "Run the inputs that `larq-reactnet export --proof` put into the file or beside it, and "
+        "print how far the outputs are from those on the other machine. The exit code is 1 if one "
+        "is farther off than --tolerance.",
+    )
+    verify.add_argument("--proof", help="the .npz file with them; by default MODEL's")
+    verify.add_argument(
+        "--tolerance",
+        type=float,
+        default=TOLERANCE,
+        help=f"how far an output may be off, relative to its largest number ({TOLERANCE})",
+    )
+    verify.add_argument("--threads", type=_count, default=1, help="number of threads (1)")
+    verify.add_argument("--isa", help="instruction set; by default the best there is")
+    verify.add_argument("--json", action="store_true", help="print JSON")
+    verify.set_defaults(run=_verify)
+
+    info = command(
+        "info", "Print what is in a file, whether it runs here, and what runs each operator."
+    )
+    info.add_argument("--operators", action="store_true", help="print a line for each operator")
     info.set_defaults(run=_info)
     return parser
 
 
+def _add_size(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--size",
+        type=_counts,
+        help="height and width, for a file that takes images of any size: 224,224",
+    )
+
+
 def _predict(options: argparse.Namespace) -> bool:
     interpreter = Interpreter(options.model, num_threads=options.threads, isa=options.isa)
-    classify = photos.classifier(interpreter, top=options.top, mean=options.mean, std=options.std)
+    classify = photos.classifier(
+        interpreter, top=options.top, mean=options.mean, std=options.std, size=options.size
+    )
     return print_answers(classify, options.photos, as_json=options.json, complain=_complain)
 
 
@@ -119,19 +156,16 @@ def _benchmark(options: argparse.Namespace) -> None:
     settings = [(threads, isa) for isa in options.isa for threads in options.threads]
     content = Path(options.model).read_bytes()
     interpreters = [Interpreter(content, num_threads=n, isa=isa) for n, isa in settings]
-    rng, first = np.random.default_rng(0), interpreters[0]
-    inputs = [
-        rng.standard_normal((1, *shape[1:]), np.float32)
-        if kind == np.float32
-        else rng.integers(0, 128, (1, *shape[1:])).astype(kind)
-        for shape, kind in zip(first.input_shapes, first.input_types)
-    ]
+    first = interpreters[0]
+    inputs = random_inputs(
+        first.input_shapes, first.input_signatures, first.input_types, options.size
+    )
     walls: list[list[float]] = [[] for _ in settings]
     cpus: list[list[float]] = [[] for _ in settings]
     for run in range(-WARM_UP, options.runs):
         for interpreter, wall, cpu in zip(interpreters, walls, cpus):
             start = time.perf_counter(), time.process_time()
-            interpreter.predict(inputs)
+            interpreter.run(*inputs)
             end = time.perf_counter(), time.process_time()
             if run >= 0:
                 wall.append(1e3 * (end[0] - start[0]))
@@ -160,6 +194,24 @@ def _benchmark(options: argparse.Namespace) -> None:
         )
 
 
+def _verify(options: argparse.Namespace) -> bool:
+    settings = {"num_threads": options.threads, "isa": options.isa}
+    found = verify(options.model, options.proof, tolerance=options.tolerance, **settings)
+    if options.json:
+        print(json.dumps({"equal": found.is_equal, **asdict(found)}, indent=1))
+        return found.is_equal
+    print(f"inputs        {found.inputs}, whose outputs are those of {printable(found.there)}")
+    print(f"runs          in {found.here}")
+    for number, one in enumerate(found.differences):
+        print(
+            f"output {number:<6} off by at most {one.largest:.3g}, {one.relative:.2g} of its "
+            f"largest number; the largest is the same in {one.same} of {one.rows}"
+        )
+    allowed = f"{found.tolerance:g} of the largest number"
+    print(f"{'equal' if found.is_equal else 'NOT equal':<13} within {allowed}")
+    return found.is_equal
+
+
 def _info(options: argparse.Namespace) -> None:
     content = Path(options.model).read_bytes()
     model = read(content)
@@ -167,7 +219,7 @@ def _info(options: argparse.Namespace) -> None:
     rows = [("file", f"{options.model}, {len(content):,} bytes")]
     rows += [(name, text) for name in ("name", "description") if (text := getattr(metadata, name))]
     for kind, tensors in (("input", model.inputs), ("output", model.outputs)):
-        rows += [(kind, f"{x.name}, {x.dtype} {list(x.shape)}") for x in tensors]
+        rows += [(kind, _described(x)) for x in tensors]
     if metadata.mean:
         rows += [("inputs are", f"(pixel - {[*metadata.mean]}) / {[*metadata.std]}")]
         seen = "all" if metadata.crop == 1 else f"the middle {metadata.crop:.4g}"
@@ -178,15 +230,27 @@ def _info(options: argparse.Namespace) -> None:
         rows += [("labels", f"{len(metadata.labels)}: {few}{more}")]
     counts = sorted(model.operators.items(), key=lambda item: (-item[1], item[0]))
     rows += [("operators", ", ".join(f"{count} {name}" for name, count in counts))]
+    found: list[Place] = []
     try:
         interpreter = Interpreter(content)
         text = f"in {interpreter.engine}; {interpreter.claimed} binary operators in the library"
         rows += [("runs", text), ("library", str(_engine.library_path()))]
         rows += [("instructions", ", ".join(_engine.instruction_sets()))]
+        found = places(content)
+        rows += summary(found)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         rows += [("not runnable", " ".join(str(error).split()))]
     for name, text in rows:
         print(f"{name:<13} {printable(text)}")
+    for place in found if options.operators else ():
+        print(f"{place.number:>13} {printable(place.name):<24} {place.runs_in}")
+
+
+def _described(tensor: Tensor) -> str:
+    text = f"{tensor.name}, {tensor.dtype} [{shown(tensor.signature)}]"
+    if tensor.scale is None:
+        return text
+    return f"{text}, which stands for {tensor.scale:.6g} * (it - {tensor.zero_point})"
 
 
 def _count(text: str) -> int:

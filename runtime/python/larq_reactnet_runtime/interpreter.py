@@ -13,11 +13,12 @@ import numpy as np
 from larq_reactnet_runtime import _engine
 from larq_reactnet_runtime._shared.metadata import Metadata, metadata_of
 from larq_reactnet_runtime._shared.model import File, Model, Tensor, content_of, read
+from larq_reactnet_runtime._shared.quantizing import as_taken, dequantize, finite
+from larq_reactnet_runtime._shared.sizing import fits, shown
 
 __all__ = ["Interpreter"]
 
 MOST_ELEMENTS = 2**27  # of a tensor: 0.5 GB, which corrupt shapes pass and networks do not
-_INPUTS, _OUTPUTS = ("float32", "uint8", "int8"), ("float32",)  # types of tensors
 BATCH = 8  # images that are run at once: more need more memory, and are no faster
 
 
@@ -38,7 +39,9 @@ class Interpreter:
     library of this package computes the binary operators in it.
 
     Args:
-        model: Path or content of a file of float32 outputs, whose inputs are float32, or bytes.
+        model: Path or content of a file. Its inputs and outputs may be of any type of numbers:
+            floats, integers, quantized or not, or the words of LCE, which are `int32` and hold the
+            signs of 32 channels each.
         num_threads: Number of threads.
         isa: Instruction set, such as `"portable"`; by default the best that the CPU has.
         fuse: See `load_delegate`.
@@ -49,12 +52,19 @@ class Interpreter:
         claimed: Number of binary operators that the library runs, which are all there are.
         engine: Name and version of the package whose interpreter it is.
         input_shapes: Shapes of the inputs of the model, the batch included.
+        input_signatures: The same with -1 for sizes that may be any, such as those of images.
         input_types: Their NumPy types.
+        input_scales: How they are quantized: an integer `q` stands for
+            `scale * (q - zero_point)`. None if they are not.
+        input_zero_points: See `input_scales`.
         output_shapes: Shapes of its outputs, the batch included.
         output_types: Their NumPy types.
+        output_scales: See `input_scales`.
+        output_zero_points: See `input_scales`.
 
     Raises:
-        ValueError: If the file is truncated or corrupt, or has inputs or outputs of other types.
+        ValueError: If the file is truncated or corrupt, or has inputs or outputs that are not
+            numbers.
         RuntimeError: If the interpreter cannot run it, with the reason.
         OSError: If there is no such file.
         ImportError: If no TensorFlow Lite interpreter is installed.
@@ -76,18 +86,20 @@ class Interpreter:
                 "This TensorFlow Lite model is truncated or corrupt: a tensor has "
                 f"{self.model.largest:,} elements."
             )
+        self._inputs, self._outputs = self.model.inputs, self.model.outputs
         try:
-            self._inputs = [_batch_of(tensor, "input", _INPUTS) for tensor in self.model.inputs]
-            self._outputs = [_batch_of(tensor, "output", _OUTPUTS) for tensor in self.model.outputs]
+            self.input_types = [_type_of(tensor, "input") for tensor in self._inputs]
+            self.output_types = [_type_of(tensor, "output") for tensor in self._outputs]
         except ValueError:
             _refuse_foreign(self.model)  # the converter did not know what they give
             raise
-        if len({tensor.shape[0] for tensor in self._inputs}) != 1:
-            raise ValueError("The inputs of the .tflite have batches of different sizes, or none.")
         self.input_shapes = [tensor.shape for tensor in self._inputs]
-        self.input_types = [getattr(np, tensor.dtype) for tensor in self._inputs]
+        self.input_signatures = [tensor.signature for tensor in self._inputs]
+        self.input_scales = [tensor.scale for tensor in self._inputs]
+        self.input_zero_points = [tensor.zero_point for tensor in self._inputs]
         self.output_shapes = [tensor.shape for tensor in self._outputs]
-        self.output_types = [np.float32 for _ in self._outputs]
+        self.output_scales = [tensor.scale for tensor in self._outputs]
+        self.output_zero_points = [tensor.zero_point for tensor in self._outputs]
         delegate = _engine.load_delegate(num_threads, isa, fuse=fuse, profile=profile)
         engine = _engine.find()
         self.engine = engine.name
@@ -101,12 +113,13 @@ class Interpreter:
         except ValueError as error:
             raise ValueError(f"{self.engine} refuses the .tflite: {_line(error)}") from error
         except (MemoryError, RuntimeError) as error:
+            _refuse_foreign(self.model)
             raise RuntimeError(f"{self.engine} cannot run the .tflite: {_line(error)}") from error
         # A stock interpreter has no binary operators, and has just refused those left to it.
         self.claimed = self.model.binary_operators
         details = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self._input_indices, self._output_indices = ([d["index"] for d in side] for side in details)
-        self._batch = self._inputs[0].shape[0]
+        self._shapes: list[tuple[int, ...]] = self.input_shapes  # which it has memory for
         self._fixed = False  # whether the graph allows no other batch
         self._lock = threading.Lock()
 
@@ -138,70 +151,133 @@ class Interpreter:
         """
         return self.metadata.labels
 
-    def predict(self, x: np.ndarray | Sequence[np.ndarray]) -> np.ndarray | list[np.ndarray]:
+    def predict(
+        self, x: np.ndarray | Sequence[np.ndarray], *, dequantize: bool = False
+    ) -> np.ndarray | list[np.ndarray]:
         """The outputs for a batch of any size.
 
         Args:
-            x: Array of shape `(n, *input_shape)` and of the type in `input_types`: float32,
-                normalized as the model wants it, or bytes. For several inputs, a list of arrays.
+            x: Array of shape `(n, *input_shape)`. One of the type in `input_types` goes in as it
+                is; floats that are given to a quantized input are quantized by its scale and zero
+                point. For several inputs, a list of arrays.
+            dequantize: Whether quantized outputs are given as the float32 numbers that they stand
+                for.
 
         Returns:
-            float32 array of shape `(n, *output_shape)`; a list of arrays if there are several
-            outputs.
+            Array of shape `(n, *output_shape)` and of the type in `output_types`; a list of arrays
+            if there are several outputs.
 
         Raises:
-            ValueError: If the inputs have another type or shape, or numbers that are not finite.
+            ValueError: If the inputs have another type or shape, or numbers that are not finite;
+                or if the model has inputs or outputs without a batch, for which there is `run`.
             RuntimeError: If the interpreter fails.
         """
-        given = [x] if isinstance(x, np.ndarray) else [*x]
-        if len(given) != len(self._inputs):
-            count = len(self._inputs)
+        given = self._given([x] if isinstance(x, np.ndarray) else [*x])
+        sides = {tensor.shape[0] if tensor.shape else 0 for tensor in self._inputs}
+        if len(sides) != 1 or 0 in sides:
             raise ValueError(
-                f"The .tflite takes {count} input{'s' * (count != 1)}, but these are {len(given)}."
+                "The inputs of the .tflite have batches of different sizes, or none: use "
+                "`Interpreter.run`."
             )
-        arrays = [_checked(array, tensor) for array, tensor in zip(given, self._inputs)]
-        total = len(arrays[0])
-        if any(len(array) != total for array in arrays):
+        total = len(given[0])
+        if any(len(array) != total for array in given):
             raise ValueError("The inputs must have the same number of rows.")
-        outputs = [np.empty((total, *tensor.shape[1:]), np.float32) for tensor in self._outputs]
+        parts: list[list[np.ndarray]] = []
         with self._lock:
             done = 0
             while done < total:
                 # Batches of almost the same size: at most two sizes, as changing it takes time.
                 left = total - done
-                size = self._resize(math.ceil(left / math.ceil(left / BATCH)))
-                for array, index in zip(arrays, self._input_indices):
-                    batch = array[done : done + size]
-                    if len(batch) < size:
-                        batch = np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), 0)])
-                    self._interpreter.set_tensor(index, batch)
-                self._interpreter.invoke()
-                for output, index in zip(outputs, self._output_indices):
-                    rows = self._interpreter.get_tensor(index)
-                    output[done : done + size] = rows[: total - done]
+                size = self._resize(given, math.ceil(left / math.ceil(left / BATCH)))
+                batch = [array[done : done + size] for array in given]
+                if len(batch[0]) < size:  # the last row again, as often as it needs
+                    batch = [_padded(array, size) for array in batch]
+                found = self._invoke(batch)
+                if any(array.shape[:1] != (size,) for array in found):
+                    raise ValueError(
+                        f"The .tflite gives outputs of shape {[a.shape for a in found]} for "
+                        f"{size} rows, which are no batch: use `Interpreter.run`."
+                    )
+                parts.append([array[:left] for array in found])
                 done += size
+        if not parts:
+            parts = [[np.empty((0, *t.shape[1:]), t.dtype) for t in self._outputs]]
+        return self._taken([np.concatenate(rows) for rows in zip(*parts)], dequantize)
+
+    def run(self, *inputs: np.ndarray, dequantize: bool = False) -> list[np.ndarray]:
+        """The outputs of one run, for inputs as they are, with a batch or without.
+
+        Args:
+            *inputs: As those of `predict`, of the shapes in `input_signatures`; a batch may be of
+                another size than in the file.
+            dequantize: See `predict`.
+
+        Raises:
+            ValueError: If the inputs do not fit.
+            RuntimeError: If the interpreter fails, or does not take this shape.
+        """
+        given = self._given(inputs)
+        with self._lock:
+            self._set_shapes([array.shape for array in given])
+            found = self._invoke(given)
+        taken = self._taken(found, dequantize)
+        return taken if isinstance(taken, list) else [taken]
+
+    def _given(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """`inputs`, of the types and shapes that the model takes."""
+        count = len(self._inputs)
+        if len(inputs) != count:
+            raise ValueError(
+                f"The .tflite takes {count} input{'s' * (count != 1)}, but these are {len(inputs)}."
+            )
+        return [_checked(array, tensor) for array, tensor in zip(inputs, self._inputs)]
+
+    def _taken(self, outputs: list[np.ndarray], as_floats: bool) -> np.ndarray | list[np.ndarray]:
+        if as_floats:
+            outputs = [
+                array if t.scale is None else dequantize(array, t.scale, t.zero_point)
+                for array, t in zip(outputs, self._outputs)
+            ]
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def _resize(self, size: int) -> int:
-        """Make the batch `size`, or what the file says if its graph allows no other."""
-        if self._batch == size or (self._fixed and self._batch):
-            return self._batch
-        try:
-            self._set_batch(size)
-            shapes = [tuple(d["shape"]) for d in self._interpreter.get_output_details()]
-            self._fixed = shapes != [(size, *tensor.shape[1:]) for tensor in self._outputs]
-        except (RuntimeError, ValueError):  # such as a reshape to a constant shape
-            self._fixed = True
-        if self._fixed:
-            self._set_batch(self._inputs[0].shape[0])
-        return self._batch
+    def _invoke(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        for array, index in zip(inputs, self._input_indices):
+            self._interpreter.set_tensor(index, array)
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(index) for index in self._output_indices]
 
-    def _set_batch(self, size: int) -> None:
-        self._batch = 0  # unknown, if one of these fails
-        for tensor, index in zip(self._inputs, self._input_indices):
-            self._interpreter.resize_tensor_input(index, [size, *tensor.shape[1:]])
-        self._interpreter.allocate_tensors()
-        self._batch = size
+    def _resize(self, given: Sequence[np.ndarray], size: int) -> int:
+        """Make the batch `size`, or what the file says if its graph allows no other."""
+        own = self._inputs[0].shape[0]
+        rows = [array.shape[1:] for array in given]
+        size = own if self._fixed else size
+        if not self._fixed and self._shapes != [(size, *shape) for shape in rows]:
+            try:
+                self._set_shapes([(size, *shape) for shape in rows])
+                details = self._interpreter.get_output_details()
+                # The others are known once it has run.
+                self._fixed = any(tuple(d["shape"])[:1] != (size,) for d in details)
+            except RuntimeError:  # such as a reshape to a constant shape
+                self._fixed = True
+            size = own if self._fixed else size
+        self._set_shapes([(size, *shape) for shape in rows])
+        return size
+
+    def _set_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        shapes = [*shapes]
+        if self._shapes == shapes:
+            return
+        self._shapes = []  # unknown, if one of these fails
+        try:
+            for shape, index in zip(shapes, self._input_indices):
+                self._interpreter.resize_tensor_input(index, shape)
+            self._interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise RuntimeError(
+                f"{self.engine} cannot run the .tflite for inputs of shape "
+                f"{' and '.join(map(str, shapes))}: {_line(error)}"
+            ) from error
+        self._shapes = shapes
 
 
 def _refuse_foreign(model: Model) -> None:
@@ -216,33 +292,30 @@ def _refuse_foreign(model: Model) -> None:
 
 
 def _checked(array: np.ndarray, tensor: Tensor) -> np.ndarray:
-    """`array`, if it is a batch of what `tensor` takes."""
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"`x` must be a NumPy array, got {type(array).__name__}.")
-    shape, wanted = tensor.shape[1:], ", ".join(map(str, ("n", *tensor.shape[1:])))
-    if array.dtype != tensor.dtype:
-        how = ", and normalize as the model wants it" if tensor.dtype == "float32" else ""
-        raise ValueError(
-            f"`x` must be {tensor.dtype} of shape ({wanted}), got {array.dtype.name}: use "
-            f".astype(numpy.{tensor.dtype}){how}."
-        )
-    if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
-        one = " Of one image, give images[None]." if array.shape == shape else ""
-        raise ValueError(f"`x` must have the shape ({wanted}), got {array.shape}.{one}")
-    if not np.isfinite(array).all():
-        raise ValueError("`x` holds NaN or infinite values.")
-    return np.ascontiguousarray(array)
+    """`array`, if it is what `tensor` takes, in a batch of any size."""
+    sizes = tensor.signature
+    text = ", ".join(["n", *([shown(sizes[1:])] if sizes[1:] else [])]) if sizes else ""
+    array = as_taken(array, tensor.dtype, tensor.scale, tensor.zero_point, f" of shape ({text})")
+    if array.ndim != len(sizes) or not fits(array.shape[1:], sizes[1:]):
+        one = " Of one image, give images[None]." if fits(array.shape, sizes[1:]) else ""
+        raise ValueError(f"`x` must have the shape ({text}), got {array.shape}.{one}")
+    return np.ascontiguousarray(finite(array)).reshape(array.shape)  # which makes arrays of scalars
 
 
-def _batch_of(tensor: Tensor, kind: str, types: tuple[str, ...]) -> Tensor:
-    """`tensor`, if it has a batch of one of the types."""
-    if tensor.dtype not in types or not tensor.shape or 0 in tensor.shape:
+def _padded(array: np.ndarray, size: int) -> np.ndarray:
+    return np.concatenate([array, np.repeat(array[-1:], size - len(array), 0)])
+
+
+def _type_of(tensor: Tensor, kind: str) -> Any:
+    """The NumPy type of a tensor, if it is one of numbers."""
+    if tensor.dtype.startswith("type "):  # as `read` calls those that it has no name for
         raise ValueError(
-            f"The {kind} of the .tflite is {tensor.dtype} of shape {tensor.shape}: a batch of "
-            f"{' or '.join(types)} is supported. Use `load_delegate` with an interpreter of your "
-            "own."
+            f"The {kind} of the .tflite is {tensor.dtype} of shape {tensor.shape}: numbers are "
+            "supported. Use `load_delegate` with an interpreter of your own."
         )
-    return tensor
+    if 0 in tensor.shape:
+        raise ValueError(f"The {kind} of the .tflite has the shape {tensor.shape}, of no numbers.")
+    return np.dtype(tensor.dtype).type
 
 
 def _line(error: Exception) -> str:

@@ -19,6 +19,7 @@ def classify(
     top: int = 5,
     mean: float | Sequence[float] = (),
     std: float | Sequence[float] = (),
+    size: Sequence[int] | None = None,
 ) -> list[list[tuple[str, float]]]:
     """For each photo, its most probable classes and their probabilities, the best one first.
 
@@ -37,6 +38,7 @@ def classify(
         mean: With `std`, how inputs are normalized: `(pixel - mean) / std`, with pixels from 0 to
             255. One number for each channel or one for all; by default what the file says.
         std: See `mean`.
+        size: Height and width of the images, for a model that takes any.
 
     Raises:
         ValueError: If a photo cannot be read, the model does not classify images, or neither its
@@ -44,7 +46,7 @@ def classify(
         OSError: If there is no such photo.
         ImportError: If Pillow is not installed.
     """
-    function = classifier(interpreter, top=top, mean=mean, std=std)
+    function = classifier(interpreter, top=top, mean=mean, std=std, size=size)
     return [function(path) for path in paths]
 
 
@@ -54,7 +56,8 @@ def classifier(
     top: int = 5,
     mean: float | Sequence[float] = (),
     std: float | Sequence[float] = (),
+    size: Sequence[int] | None = None,
 ) -> Classifier:
     """A function that does for one photo what `classify` does for several."""
     found, ending = interpreter.metadata, interpreter.model.ending
-    return Classifier(interpreter, found, top=top, mean=mean, std=std, ending=ending)
+    return Classifier(interpreter, found, top=top, mean=mean, std=std, size=size, ending=ending)

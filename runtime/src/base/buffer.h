@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <new>
 
@@ -13,7 +14,10 @@ inline constexpr std::align_val_t kAlignment{64};
 template <class Number>
 class Buffer {
  public:
-  void Resize(size_t count) {
+  void Resize(uint64_t wanted) {
+    // On 32-bit systems a product of sizes may be more than can be addressed.
+    if (wanted > PTRDIFF_MAX / sizeof(Number)) throw std::bad_alloc();
+    const size_t count = static_cast<size_t>(wanted);
     if (count > count_) {
       numbers_.reset();
       count_ = 0;

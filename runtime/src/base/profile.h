@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/tensor.h"
 
@@ -14,6 +15,8 @@ class Profile {
   // One operator, or a convolution with what is joined to it.
   struct Entry {
     std::string name;
+    std::vector<int> nodes;  // of the graph, which run as this operator
+    std::string kernel;      // the instruction set of its code
     Shape input, output;
     int64_t products = 0;                              // of two bits, in one run
     int64_t runs = 0, fastest = INT64_MAX, total = 0;  // in nanoseconds

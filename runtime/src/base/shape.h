@@ -10,13 +10,14 @@
 namespace larq_reactnet_runtime {
 
 inline constexpr int kBitsPerWord = 32;
-inline constexpr int64_t kMostElements = INT32_MAX;
+// As many as TensorFlow Lite can count, and as fit into memory: they take up to four bytes each.
+inline constexpr int64_t kMostElements = std::min<int64_t>(INT32_MAX, PTRDIFF_MAX / 4);
 
 inline int WordsOf(int channels) {
   return static_cast<int>((int64_t{channels} + kBitsPerWord - 1) / kBitsPerWord);
 }
 
-// The number of elements, or -1 if there are none, or more than TensorFlow Lite can count.
+// The number of elements, or -1 if there are none, or more than kMostElements.
 inline int64_t Elements(const Shape& shape) {
   int64_t elements = 1;
   for (const int size : shape) {

@@ -16,7 +16,7 @@ constexpr int kTries = 64;  // between two looks at the clock
 void Pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
-#elif defined(__aarch64__)
+#elif defined(__ARM_ARCH) && __ARM_ARCH >= 7
   asm volatile("yield");
 #endif
 }
@@ -84,7 +84,7 @@ void Threads::Run(int64_t items, int64_t unit,
 }
 
 void Threads::Loop(int thread) {
-  uint64_t seen = 0;
+  uint32_t seen = 0;
   while (true) {
     Range range;
     Spin([this, seen] { return stops_ || round_ != seen; });

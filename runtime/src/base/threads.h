@@ -47,7 +47,7 @@ class Threads {
   std::condition_variable started_, finished_;
   Range range_;
   // Changed only with `mutex_` held; threads that spin read them without it.
-  std::atomic<uint64_t> round_{0};
+  std::atomic<uint32_t> round_{0};
   std::atomic<int> busy_{0};
   std::atomic<bool> stops_{false};
 };

@@ -6,6 +6,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__arm__)
+#include <sys/auxv.h>
 #endif
 
 namespace larq_reactnet_runtime {
@@ -43,6 +45,9 @@ std::vector<const Kernel*> Available() {
   if (features.avx2) kernels.push_back(&kAvx2);
 #elif defined(__aarch64__)
   kernels.push_back(&kNeon);  // every 64-bit ARM has it
+#elif defined(__arm__)
+  constexpr unsigned long kHasNeon = 1u << 12;
+  if ((getauxval(AT_HWCAP) & kHasNeon) != 0) kernels.push_back(&kNeon);
 #endif
   kernels.push_back(&kPortable);
   return kernels;

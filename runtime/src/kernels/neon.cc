@@ -89,7 +89,7 @@ void Convolve(const Tile& tile) { ConvolveNeon<Counter>(tile); }
 
 // For four values, the bits that they have in a word: set where the value is negative.
 uint32x4_t NegativeOf4(const float* values, uint32x4_t places) {
-  return vandq_u32(vcltzq_f32(vld1q_f32(values)), places);
+  return vandq_u32(IsBelowZero(vld1q_f32(values)), places);
 }
 
 void PackSigns(const float* values, size_t count, uint32_t* words) {
@@ -101,7 +101,7 @@ void PackSigns(const float* values, size_t count, uint32_t* words) {
       bits = vorrq_u32(bits, NegativeOf4(values + i, places));
       places = vshlq_n_u32(places, 4);
     }
-    *words++ = vaddvq_u32(bits);  // no bit is set twice
+    *words++ = SumOfLanes(bits);  // no bit is set twice
   }
   if (count == 0) return;
   uint32_t word = 0;

@@ -2,8 +2,7 @@
 // is that of ReActNet and nothing else. It takes half the instructions of the general one.
 #pragma once
 
-#include <arm_neon.h>
-
+#include "kernels/neon_machine.h"
 #include "kernels/tiles.h"
 
 namespace larq_reactnet_runtime {
@@ -11,7 +10,7 @@ namespace {
 
 struct Lanes4 : Register<16> {
   static uint32_t IsNegative(Floats values) {
-    return Bits(vcltzq_f32(reinterpret_cast<float32x4_t>(values)));
+    return Bits(IsBelowZero(reinterpret_cast<float32x4_t>(values)));
   }
   static uint32_t IsGreater(Ints a, Ints b) {
     return Bits(vcgtq_s32(reinterpret_cast<int32x4_t>(a), reinterpret_cast<int32x4_t>(b)));
@@ -20,7 +19,7 @@ struct Lanes4 : Register<16> {
  private:
   static uint32_t Bits(uint32x4_t mask) {
     const uint32_t places[] = {1, 2, 4, 8};
-    return vaddvq_u32(vandq_u32(mask, vld1q_u32(places)));
+    return SumOfLanes(vandq_u32(mask, vld1q_u32(places)));
   }
 };
 
@@ -44,15 +43,15 @@ inline Pair operator*(const Pair& a, const Pair& b) {
 }
 
 inline float32x4_t Prelu(float32x4_t value, float32x4_t product) {
-  return vbslq_f32(vcltzq_f32(value), product, value);
+  return vbslq_f32(IsBelowZero(value), product, value);
 }
 
 // Writes the signs of eight values into one byte.
 inline void StoreSigns(const Pair& values, uint32x4_t high_places, uint32x4_t both_places,
                        uint8_t* byte) {
-  const uint32x4_t bits = vbslq_u32(high_places, vcltzq_f32(values.high), vcltzq_f32(values.low));
+  const uint32x4_t bits = vbslq_u32(high_places, IsBelowZero(values.high), IsBelowZero(values.low));
   // The sum of the lanes is their OR, as no two of them have the same bit.
-  *byte = static_cast<uint8_t>(vaddvq_u32(vandq_u32(bits, both_places)));
+  *byte = static_cast<uint8_t>(SumOfLanes(vandq_u32(bits, both_places)));
 }
 
 // Where the next pixel reads and writes. To move pointers on takes fewer instructions than to
@@ -119,9 +118,12 @@ inline void ConvolveReactnet(const Tile& given) {
   Cursor cursor(tile);
   constexpr int kMost = Counter::kPixels;
   FinishReactnet<Counter, kMost, kIsCorrected>(tile, epilogue, tile.pixels, &cursor);
-  const int rest = tile.pixels % kMost;
-  FinishReactnet<Counter, kMost / 2, kIsCorrected>(tile, epilogue, rest, &cursor);
-  FinishReactnet<Counter, 1, kIsCorrected>(tile, epilogue, rest % 2, &cursor);
+  int rest = tile.pixels % kMost;
+  if constexpr (kMost > 2) {
+    FinishReactnet<Counter, kMost / 2, kIsCorrected>(tile, epilogue, rest, &cursor);
+    rest %= kMost / 2;
+  }
+  FinishReactnet<Counter, 1, kIsCorrected>(tile, epilogue, rest, &cursor);
 }
 
 template <class Counter>

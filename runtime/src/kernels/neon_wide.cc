@@ -35,9 +35,7 @@ inline bool HasFirst(int steps) { return steps % kGroup != 0; }
 // complement of the carry. So only every other parity has to be complemented, and these counts are
 // subtracted.
 inline int8x16_t CountCarries(uint32x4_t middle, uint32x4_t q, uint32x4_t before) {
-  // Written as C++, compilers would make three instructions of a selection.
-  asm("bsl %0.16b, %1.16b, %2.16b" : "+w"(middle) : "w"(q), "w"(before));
-  return vcntq_s8(vreinterpretq_s8_u32(middle));
+  return vcntq_s8(vreinterpretq_s8_u32(Select(middle, q, before)));
 }
 
 inline uint8x16_t CountUnequal(uint32x4_t a, uint32x4_t b) {
@@ -48,7 +46,7 @@ struct Counter {
   using Lanes = Lanes4;
   static constexpr int kRegisters = kBlockRegisters;
   static constexpr int kFilters = kBlock;
-  static constexpr int kPixels = 4;
+  static constexpr int kPixels = kWidePixels;
 
   static constexpr size_t kStep = kFilters * kWords;
 
@@ -59,7 +57,7 @@ struct Counter {
     CountAll<kPatches>(patches, stride, filters, steps, sums);
     for (int i = 0; i < kPatches; ++i) {
       counts[i][0] = reinterpret_cast<Lanes::Ints>(vmovl_u16(vget_low_u16(sums[i])));
-      counts[i][1] = reinterpret_cast<Lanes::Ints>(vmovl_high_u16(sums[i]));
+      counts[i][1] = reinterpret_cast<Lanes::Ints>(vmovl_u16(vget_high_u16(sums[i])));
     }
   }
 
@@ -71,7 +69,7 @@ struct Counter {
     CountAll<kPatches>(patches, stride, filters, steps, sums);
     for (int i = 0; i < kPatches; ++i) {
       doubled[i][0] = vreinterpretq_s32_u32(vshll_n_u16(vget_low_u16(sums[i]), 1));
-      doubled[i][1] = vreinterpretq_s32_u32(vshll_high_n_u16(sums[i], 1));
+      doubled[i][1] = vreinterpretq_s32_u32(vshll_n_u16(vget_high_u16(sums[i]), 1));
     }
   }
 
@@ -86,7 +84,7 @@ struct Counter {
       for (int half = 0; half < 2; ++half) {
         CountSteps<kPatches>(patches, stride, filters + half * 4 * kWords, steps, halves[half]);
       }
-      for (int i = 0; i < kPatches; ++i) sums[i] = vpaddq_u16(halves[0][i], halves[1][i]);
+      for (int i = 0; i < kPatches; ++i) sums[i] = AddPairs(halves[0][i], halves[1][i]);
       return;
     }
     uint16x8_t pairs[4][kPatches];
@@ -97,8 +95,8 @@ struct Counter {
     // in each of 16 bytes; carries count twice.
     const uint16x8_t rest = vdupq_n_u16(static_cast<uint16_t>(2 * 8 * 16 * GroupsOf(steps)));
     for (int i = 0; i < kPatches; ++i) {
-      const uint16x8_t low = vpaddq_u16(pairs[0][i], pairs[1][i]);
-      sums[i] = vaddq_u16(vpaddq_u16(low, vpaddq_u16(pairs[2][i], pairs[3][i])), rest);
+      const uint16x8_t low = AddPairs(pairs[0][i], pairs[1][i]);
+      sums[i] = vaddq_u16(AddPairs(low, AddPairs(pairs[2][i], pairs[3][i])), rest);
     }
   }
 
@@ -128,8 +126,8 @@ struct Counter {
     }
     for (int i = 0; i < kPatches; ++i) {
       // A byte is at most 8 * 8 here: a byte can hold the sum of two, but not of four.
-      sums[i] = vpaddq_u16(vpaddlq_u8(vpaddq_u8(bytes[i][0], bytes[i][1])),
-                           vpaddlq_u8(vpaddq_u8(bytes[i][2], bytes[i][3])));
+      sums[i] = AddPairs(vpaddlq_u8(AddPairs(bytes[i][0], bytes[i][1])),
+                           vpaddlq_u8(AddPairs(bytes[i][2], bytes[i][3])));
     }
   }
 
@@ -184,9 +182,9 @@ struct Counter {
       }
     }
     for (int i = 0; i < kPatches; ++i) {
-      const int16x8_t twice = vpaddq_s16(vpaddlq_s8(carries[i][0]), vpaddlq_s8(carries[i][1]));
+      const int16x8_t twice = AddPairs(vpaddlq_s8(carries[i][0]), vpaddlq_s8(carries[i][1]));
       sums[i] = vpadalq_u8(vreinterpretq_u16_s16(vaddq_s16(twice, twice)),
-                           vpaddq_u8(ones[i][0], ones[i][1]));
+                           AddPairs(ones[i][0], ones[i][1]));
     }
   }
 

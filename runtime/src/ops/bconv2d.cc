@@ -38,6 +38,7 @@ class Bconv2d : public Op {
   void Run(const Values& values, Threads* threads) const override;
   Type output_type() const override { return output_type_; }
   std::string Name() const override;
+  const char* KernelName() const override { return kernel_.name; }
   int64_t Products() const override {
     return images_ * rows_.output * columns_.output * filters_.height() * filters_.width() *
            group_channels() * channels_out();
@@ -191,7 +192,7 @@ void Bconv2d::Prepare(const Shape& input, int threads) {
   scratch_.resize(static_cast<size_t>(threads));
   for (Scratch& scratch : scratch_) {
     if (!patches_.is_input()) {
-      scratch.patches.Resize(patches_.stride() * static_cast<size_t>(chunk_));
+      scratch.patches.Resize(uint64_t{patches_.stride()} * static_cast<uint64_t>(chunk_));
     }
     if (is_corrected_) scratch.corrections.resize(static_cast<size_t>(chunk_));
   }

@@ -29,8 +29,8 @@ void Filters::Pack() {
   const size_t side_by_side = static_cast<size_t>(kernel_->filters);
   const size_t step_words = static_cast<size_t>(kernel_->words);
   const size_t patch = static_cast<size_t>(patch_words());
+  packed_.Resize(uint64_t{places()} * static_cast<uint64_t>(steps_) * step_words);
   const size_t size = places() * static_cast<size_t>(steps_) * step_words;
-  packed_.Resize(size);
   const size_t row_words = static_cast<size_t>(steps_) * step_words;
   Buffer<uint32_t> row;
   row.Resize(row_words);

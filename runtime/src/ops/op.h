@@ -31,8 +31,9 @@ class Op {
 
   virtual Type output_type() const = 0;
 
-  // For profiles: its name, and how many products of two bits the last prepared shape needs.
+  // For profiles: its name, that of the kernel it uses, and how many products of two bits the last prepared shape needs.
   virtual std::string Name() const = 0;
+  virtual const char* KernelName() const { return "portable"; }
   virtual int64_t Products() const { return 0; }
 };
 

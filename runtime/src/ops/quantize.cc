@@ -72,6 +72,9 @@ class Quantize : public Rows {
 
   Type output_type() const override { return Type::kInt32; }
   std::string Name() const override { return "LceQuantize"; }
+  const char* KernelName() const override {
+    return type_ == Type::kFloat32 ? kernel_.name : Op::KernelName();
+  }
 
  private:
   const Type type_;

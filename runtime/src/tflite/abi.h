@@ -3,12 +3,13 @@
 //
 // The interpreter is another library, of any version since 2.14. Newer versions append fields to
 // structs and change nothing else. The assertions at the end hold the fields at the places where
-// all of these versions have them on 64-bit systems; tests/abi/check.cc compares them with the real
-// headers.
+// all of these versions have them, on 64-bit systems and on 32-bit ARM; tests/abi/check.cc compares
+// them with the real headers.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 namespace larq_reactnet_runtime {
 
@@ -109,8 +110,16 @@ struct TfLiteRegistration {
   void* registration_external;
   void* async_kernel;
   uint64_t inplace_operator;
-  void* reserved[4];  // passed by value: what a newer interpreter reads here has to be 0
 };
+
+// It is passed by value. On 64-bit systems the other arguments stay where they are, whatever its
+// size, so it is longer than today's: what a newer interpreter reads there has to be 0. On 32-bit
+// ARM the arguments behind it follow it on the stack, so its size has to be the interpreter's.
+struct TfLiteLongerRegistration : TfLiteRegistration {
+  void* reserved[4] = {};
+};
+using TfLitePassedRegistration =
+    std::conditional_t<sizeof(void*) == 8, TfLiteLongerRegistration, TfLiteRegistration>;
 
 struct TfLiteContext {
   size_t tensors_size;
@@ -123,7 +132,7 @@ struct TfLiteContext {
   TfLiteStatus (*GetNodeAndRegistration)(TfLiteContext* context, int index, TfLiteNode** node,
                                          TfLiteRegistration** registration);
   TfLiteStatus (*ReplaceNodeSubsetsWithDelegateKernels)(TfLiteContext* context,
-                                                        TfLiteRegistration registration,
+                                                        TfLitePassedRegistration registration,
                                                         const TfLiteIntArray* nodes,
                                                         TfLiteDelegate* delegate);
   int recommended_num_threads;
@@ -146,32 +155,38 @@ struct TfLiteDelegate {
 
 }  // extern "C"
 
-static_assert(sizeof(void*) == 8, "The offsets below are those of 64-bit systems.");
+// Where a field is on 64-bit systems, and where on 32-bit ARM, which aligns 64-bit integers to 8.
+constexpr size_t At(size_t on_64_bits, size_t on_32_bits) {
+  return sizeof(void*) == 8 ? on_64_bits : on_32_bits;
+}
+
+static_assert(sizeof(void*) == 8 || (sizeof(void*) == 4 && alignof(uint64_t) == 8));
 static_assert(offsetof(TfLiteIntArray, data) == 4);
-static_assert(offsetof(TfLiteTensor, data) == 8);
-static_assert(offsetof(TfLiteTensor, dims) == 16);
-static_assert(offsetof(TfLiteTensor, params) == 24);
-static_assert(offsetof(TfLiteTensor, allocation_type) == 32);
-static_assert(offsetof(TfLiteTensor, bytes) == 40);
-static_assert(offsetof(TfLiteTensor, name) == 56);
-static_assert(offsetof(TfLiteTensor, is_variable) == 77);
-static_assert(offsetof(TfLiteTensor, quantization) == 80);
-static_assert(offsetof(TfLiteTensor, sparsity) == 96);
-static_assert(sizeof(TfLiteTensor) == 112);
-static_assert(offsetof(TfLiteNode, user_data) == 32);
-static_assert(offsetof(TfLiteNode, builtin_data) == 40);
-static_assert(offsetof(TfLiteNode, custom_initial_data) == 48);
-static_assert(offsetof(TfLiteNode, custom_initial_data_size) == 56);
-static_assert(offsetof(TfLiteRegistration, builtin_code) == 40);
-static_assert(offsetof(TfLiteRegistration, custom_name) == 48);
-static_assert(offsetof(TfLiteRegistration, inplace_operator) == 80);
-static_assert(offsetof(TfLiteContext, tensors) == 16);
-static_assert(offsetof(TfLiteContext, ResizeTensor) == 32);
-static_assert(offsetof(TfLiteContext, GetNodeAndRegistration) == 56);
-static_assert(offsetof(TfLiteContext, ReplaceNodeSubsetsWithDelegateKernels) == 64);
-static_assert(offsetof(TfLiteContext, ResizeTensorExplicit) == 144);
-static_assert(offsetof(TfLiteContext, PreviewDelegatePartitioning) == 152);
-static_assert(offsetof(TfLiteDelegate, flags) == 40);
-static_assert(sizeof(TfLiteDelegate) == 56);
+static_assert(offsetof(TfLiteTensor, data) == At(8, 4));
+static_assert(offsetof(TfLiteTensor, dims) == At(16, 8));
+static_assert(offsetof(TfLiteTensor, params) == At(24, 12));
+static_assert(offsetof(TfLiteTensor, allocation_type) == At(32, 20));
+static_assert(offsetof(TfLiteTensor, bytes) == At(40, 24));
+static_assert(offsetof(TfLiteTensor, name) == At(56, 32));
+static_assert(offsetof(TfLiteTensor, is_variable) == At(77, 45));
+static_assert(offsetof(TfLiteTensor, quantization) == At(80, 48));
+static_assert(offsetof(TfLiteTensor, sparsity) == At(96, 56));
+static_assert(sizeof(TfLiteTensor) == At(112, 64));
+static_assert(offsetof(TfLiteNode, user_data) == At(32, 16));
+static_assert(offsetof(TfLiteNode, builtin_data) == At(40, 20));
+static_assert(offsetof(TfLiteNode, custom_initial_data) == At(48, 24));
+static_assert(offsetof(TfLiteNode, custom_initial_data_size) == At(56, 28));
+static_assert(offsetof(TfLiteRegistration, builtin_code) == At(40, 20));
+static_assert(offsetof(TfLiteRegistration, custom_name) == At(48, 24));
+static_assert(offsetof(TfLiteRegistration, inplace_operator) == At(80, 40));
+static_assert(offsetof(TfLiteContext, tensors) == At(16, 8));
+static_assert(offsetof(TfLiteContext, ResizeTensor) == At(32, 16));
+static_assert(offsetof(TfLiteContext, GetNodeAndRegistration) == At(56, 28));
+static_assert(offsetof(TfLiteContext, ReplaceNodeSubsetsWithDelegateKernels) == At(64, 32));
+static_assert(offsetof(TfLiteContext, ResizeTensorExplicit) == At(144, 72));
+static_assert(offsetof(TfLiteContext, PreviewDelegatePartitioning) == At(152, 76));
+static_assert(offsetof(TfLiteDelegate, flags) == At(40, 24));
+static_assert(sizeof(TfLiteDelegate) == At(56, 40));
+static_assert(sizeof(TfLiteRegistration) == At(88, 48));
 
 }  // namespace larq_reactnet_runtime

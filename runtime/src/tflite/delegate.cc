@@ -14,9 +14,11 @@
 #include "kernels/cpu.h"
 #include "tflite/abi.h"
 #include "tflite/exports.h"
+#include "tflite/known_layout.h"
 #include "tflite/partition.h"
 #include "tflite/read_graph.h"
 #include "tflite/tensors.h"
+#include "tflite/version.h"
 
 namespace larq_reactnet_runtime {
 namespace {
@@ -154,7 +156,7 @@ Reason FindNodes(TfLiteContext* context, const Kernel& kernel, std::set<int>* cl
 Reason Replace(TfLiteContext* context, TfLiteDelegate* delegate, const std::set<int>& nodes) {
   if (nodes.empty()) return {};
   const IntArray replaced(nodes.begin(), nodes.end());
-  TfLiteRegistration registration{};
+  TfLitePassedRegistration registration{};
   registration.init = InitKernel;
   registration.free = FreeKernel;
   registration.prepare = PrepareKernel;
@@ -192,7 +194,20 @@ Reason Claim(TfLiteContext* context, TfLiteDelegate* delegate) {
   return reason;
 }
 
+constexpr const char* kOtherLayout =
+    "larq_reactnet_runtime does not know the structs of this interpreter: they are laid out in "
+    "another way than those of TensorFlow Lite 2.14 and of LiteRT up to 2.3. Install one of these, "
+    "or a newer larq_reactnet_runtime.";
+
 TfLiteStatus PrepareDelegate(TfLiteContext* context, TfLiteDelegate* delegate) {
+  if (!HasKnownFunctions(*context)) {  // nor can it be told through the interpreter
+    std::fprintf(stderr, "%s\n", kOtherLayout);
+    return kTfLiteError;
+  }
+  if (!HasKnownTensors(*context) || !HasKnownNodes(context)) {
+    context->ReportError(context, kOtherLayout);
+    return kTfLiteError;
+  }
   return Try(context, [&] { return Claim(context, delegate); });
 }
 
@@ -260,6 +275,8 @@ void tflite_plugin_destroy_delegate(larq_reactnet_runtime::TfLiteDelegate* deleg
   const Reason reason = ours->profile.WriteCsv(ours->profile_path);
   if (!reason.empty()) std::fprintf(stderr, "larq_reactnet_runtime: %s\n", reason.c_str());
 }
+
+const char* larq_reactnet_runtime_version() { return larq_reactnet_runtime::kVersion; }
 
 const char* larq_reactnet_runtime_instruction_sets() {
   try {

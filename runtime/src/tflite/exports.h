@@ -1,10 +1,11 @@
 // All that the library exports: a C interface, which throws no exceptions.
 //
 // The first two functions are those of an external delegate: an interpreter loads the library and
-// looks for them. On Linux, exports.map repeats the names.
+// looks for them. exports.map repeats the names.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "tflite/abi.h"
 
@@ -26,9 +27,20 @@ LARQ_REACTNET_EXPORT larq_reactnet_runtime::TfLiteDelegate* tflite_plugin_create
 LARQ_REACTNET_EXPORT void tflite_plugin_destroy_delegate(
     larq_reactnet_runtime::TfLiteDelegate* delegate);
 
+// The version of the library, such as "1.2.3".
+LARQ_REACTNET_EXPORT const char* larq_reactnet_runtime_version();
+
 // The instruction sets that the option `isa` takes on this processor, best first, with commas
 // between them. The text stays where it is for as long as the library is loaded. Null if there is
 // no memory.
 LARQ_REACTNET_EXPORT const char* larq_reactnet_runtime_instruction_sets();
+
+// For Java, whose `Delegate` gives its interpreter a pointer as a number. The first two arguments
+// are Java's own, and not used. `create` returns 0 if there cannot be so many threads.
+LARQ_REACTNET_EXPORT int64_t Java_larqreactnet_RuntimeDelegate_create(void*, void*,
+                                                                      int32_t num_threads);
+
+LARQ_REACTNET_EXPORT void Java_larqreactnet_RuntimeDelegate_destroy(void*, void*,
+                                                                    int64_t delegate);
 
 }  // extern "C"

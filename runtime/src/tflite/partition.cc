@@ -179,6 +179,7 @@ Reason Partition::Init(TfLiteContext* context, const TfLiteDelegateParams& param
     const Chain* chain = is_chain ? &chains.at(index) : nullptr;
     Step step;
     step.node = index;
+    step.joined = chain == nullptr ? std::vector<int>{index} : chain->nodes;
     const Reason reason =
         MakeStep(*context, *node, registration->custom_name, kernel, chain, &step);
     if (!reason.empty()) return std::string(registration->custom_name) + ": " + reason;
@@ -284,6 +285,8 @@ void Partition::Measure(const Step& step, const Values& values, Threads* threads
       std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
   Profile::Entry* entry = profile->At(step.node);
   entry->name = step.op->Name();
+  entry->nodes = step.joined;
+  entry->kernel = step.op->KernelName();
   entry->input = places_.at(step.input).shape;
   entry->output = places_.at(step.output != kNoTensor ? step.output : step.signs).shape;
   entry->products = step.op->Products();

@@ -28,6 +28,7 @@ struct Step {
   int twice = 0;  // see Chain
   int signs = kNoTensor;
   int node = -1;
+  std::vector<int> joined;  // the nodes that run in it, `node` first
 };
 
 // Makes the operator of a node, or gives the reason why it cannot be run as the file describes it.

@@ -30,6 +30,7 @@ template <class Ours, class Real>
 struct IsSame
     : std::bool_constant<(std::is_class_v<Ours> && std::is_class_v<Real>) ||
                          (sizeof(Ours) == sizeof(Real) &&
+                          std::is_pointer_v<Ours> >= std::is_pointer_v<Real> &&
                           std::is_floating_point_v<Ours> == std::is_floating_point_v<Real>)> {};
 
 template <>
@@ -146,7 +147,9 @@ CHECK(TfLiteRegistration, version);
 CHECK(TfLiteRegistration, registration_external);
 CHECK(TfLiteRegistration, async_kernel);
 CHECK(TfLiteRegistration, inplace_operator);
-static_assert(sizeof(ours::TfLiteRegistration) >= sizeof(::TfLiteRegistration),
+static_assert(sizeof(void*) == 8
+                  ? sizeof(ours::TfLitePassedRegistration) >= sizeof(::TfLiteRegistration)
+                  : sizeof(ours::TfLitePassedRegistration) == sizeof(::TfLiteRegistration),
               "The interpreter copies all of one that the library makes.");
 
 CHECK(TfLiteContext, tensors_size);

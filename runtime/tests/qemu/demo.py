@@ -2,12 +2,13 @@
 
     python demo.py MODEL.tflite PHOTO...
 
-A new environment gets the wheel for aarch64 and all that it needs from PyPI, by the pip of the
-emulated machine; another one gets the wheel for this machine. In both, the command
-`larq-reactnet-runtime predict` classifies the photos. Larq Compute Engine's own interpreter does so
-too, by `larq-reactnet predict --engine lce`. All have to give the same classes, and the same
-probabilities but for --tolerance. Where a file has dense layers in int8, LiteRT and LCE round their
-inputs differently: --lce-tolerance says how far LCE's probabilities may be from the others.
+A new environment gets the wheel for aarch64, or that of --machine, and all that it needs from PyPI,
+by the pip of the emulated machine; another one gets the wheel for this machine. (PyPI has no NumPy
+and no Pillow for 32-bit ARM: those are Debian's.) In both, the command `larq-reactnet-runtime
+predict` classifies the photos. Larq Compute Engine's own interpreter does so too, by `larq-reactnet
+predict --engine lce`. All have to give the same classes, and the same probabilities but for
+--tolerance. Where a file has dense layers in int8, LiteRT and LCE round their inputs differently:
+--lce-tolerance says how far LCE's probabilities may be from the others.
 
 Needs larq_reactnet in this Python, the emulator of setup.sh, and the wheels of `make wheels`.
 """
@@ -35,19 +36,29 @@ def run(command, **environment):
     return done.stdout
 
 
-def emulator():
+PROCESSORS = {  # the emulator of a machine, and a processor
+    "aarch64": ("qemu-aarch64", "cortex-a72"),
+    "armv7l": ("qemu-arm", "cortex-a7"),
+}
+
+
+def emulator(machine):
     """How to start Python on the emulated machine, and where its pip is."""
     caches = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     cache = Path(os.environ.get("LARQ_REACTNET_QEMU", caches / "larq-reactnet-qemu"))
+    if machine != "aarch64":
+        cache = cache.with_name(f"{cache.name}-{machine}")
     if not (cache / "pip").is_dir():
-        sys.exit(f"There is no emulator with pip in {cache}. To make it: {HERE / 'setup.sh'}")
-    start = [cache / "qemu-aarch64", "-cpu", "cortex-a72", "-L", cache / "root"]
+        make = f"MACHINE={machine} {HERE / 'setup.sh'}"
+        sys.exit(f"There is no emulator with pip in {cache}. To make it: {make}")
+    name, processor = PROCESSORS[machine]
+    start = [cache / name, "-cpu", processor, "-L", cache / "root"]
     return start, cache / "root" / "usr" / "bin" / "python3.11", cache / "pip"
 
 
 def wheel(dist, machine):
     """The wheel for a machine, with the packages for photos."""
-    found = sorted(dist.glob(f"*_{machine}.whl"))
+    found = sorted(dist.glob(f"*linux*_{machine}.whl"))
     if not found:
         sys.exit(f"There is no wheel for {machine} in {dist}. To make it: make -C runtime wheels")
     return f"{found[-1]}[image]"
@@ -59,12 +70,13 @@ def predict(start, folder, arguments):
     return run([*start, folder / "bin" / "python", command, "predict", *arguments])
 
 
-def on_aarch64(args, folder, arguments):
+def on_arm(args, folder, arguments):
     """In the emulator. A venv gets no pip there: that would start a program in the emulator."""
-    start, python, pip = emulator()
-    run([*start, python, "-m", "venv", "--without-pip", folder])
+    start, python, pip = emulator(args.machine)
+    venv = [*start, python, "-m", "venv", "--without-pip"]
+    run([*venv, *(["--system-site-packages"] if args.machine == "armv7l" else []), folder])
     install = [*start, folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
-    run([*install, wheel(args.dist, "aarch64")], PYTHONPATH=str(pip))
+    run([*install, wheel(args.dist, args.machine)], PYTHONPATH=str(pip))
     return predict(start, folder, arguments)
 
 
@@ -82,7 +94,7 @@ def by_lce(args, folder, arguments):
 
 
 ENGINES = {
-    "aarch64, installed by pip": on_aarch64,
+    "ARM, installed by pip": on_arm,
     "x86_64, installed by pip": on_this_machine,
     "LCE's interpreter": by_lce,
 }
@@ -94,6 +106,7 @@ def main():
     )
     parser.add_argument("model", type=Path, metavar="MODEL")
     parser.add_argument("photos", type=Path, nargs="+", metavar="PHOTO")
+    parser.add_argument("--machine", choices=PROCESSORS, default="aarch64")
     parser.add_argument("--dist", type=Path, default=DIST, help="folder of the wheels")
     parser.add_argument("--folder", type=Path, default=HERE.parents[1] / "build" / "demo")
     parser.add_argument("--tolerance", type=float, default=1e-5)

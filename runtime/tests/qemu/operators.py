@@ -58,13 +58,13 @@ def write(folder):
 
 def check(folder):
     """Run them, and count those that differ."""
-    from ai_edge_litert.interpreter import Interpreter, load_delegate
+    from larq_reactnet_runtime import _engine
 
-    from larq_reactnet_runtime import library_path
+    engine = _engine.find()
 
     def run(content, inputs, isa, threads):
-        delegate = load_delegate(str(library_path()), {"isa": isa, "num_threads": threads})
-        interpreter = Interpreter(model_content=content, experimental_delegates=[delegate])
+        delegate = _engine.load_delegate(num_threads=threads, isa=isa)
+        interpreter = engine.interpreter(model_content=content, experimental_delegates=[delegate])
         interpreter.allocate_tensors()
         for detail, value in zip(interpreter.get_input_details(), inputs):
             interpreter.set_tensor(detail["index"], value)
@@ -74,13 +74,13 @@ def check(folder):
     wrong = 0
     known = pickle.loads((folder / "cases.pickle").read_bytes())
     for number, (content, inputs) in enumerate(known):
-        expected = run(content, inputs, "portable", "1")
-        for threads in ("1", "3"):
+        expected = run(content, inputs, "portable", 1)
+        for threads in (1, 3):
             found = run(content, inputs, "neon", threads)
             if any(a.tobytes() != b.tobytes() for a, b in zip(found, expected)):
                 wrong += 1
                 print(f"convolution {number} with {threads} threads differs")
-    print(f"{len(known)} convolutions, {wrong} wrong")
+    print(f"{len(known)} convolutions in {engine.name}, {wrong} wrong")
     return wrong > 0
 
 

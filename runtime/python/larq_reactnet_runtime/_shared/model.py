@@ -15,14 +15,15 @@ import numpy as np
 
 from .flatbuffer import Table, root
 
-__all__ = ["File", "Model", "Tensor", "content_of", "read"]
+__all__ = ["File", "Model", "Node", "Tensor", "content_of", "read"]
 
 # A `.tflite`, as the path of a file or as its content.
 File = Union[str, "os.PathLike[str]", bytes]
 
 ENTRY = "TFLITE_METADATA"  # the name of the metadata that describe a model
+PROOF = "larq_reactnet.proof"  # of inputs and outputs to run it by on another machine
 _TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16"}
-_TYPES |= {9: "int8", 10: "float64"}
+_TYPES |= {9: "int8", 10: "float64", 12: "uint64", 15: "uint32", 16: "uint16"}
 _CUSTOM = 32
 _VALUES_STAY = ("RESHAPE", "DEQUANTIZE", "QUANTIZE")
 # Operators of the schema that networks of images have.
@@ -36,11 +37,34 @@ _NAMES |= {114: "QUANTIZE", 117: "HARD_SWISH", 123: "SELECT_V2"}
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of a model. The `shape` of an input or output begins with the size of the batch."""
+    """A tensor of a model.
+
+    Attributes:
+        name: Its name.
+        shape: Its shape in the file. That of an input or output begins with the size of the batch.
+        dtype: Name of its NumPy type. The words of LCE, each with the signs of 32 channels, are
+            `"int32"`.
+        signature: Its shape with -1 for what may be of any size. A batch may be so without it.
+        scale: With `zero_point`, what its integers stand for: `scale * (integer - zero_point)`.
+            None if it is not quantized, or has a scale for each channel.
+        zero_point: See `scale`.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    signature: tuple[int, ...]
+    scale: float | None = None
+    zero_point: int = 0
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operator in its place. Tensors are numbers; -1 stands for an input that is not given."""
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -51,8 +75,10 @@ class Model:
         inputs: Its inputs.
         outputs: Its outputs.
         operators: How many operators it has of each name.
+        nodes: The operators of its main graph, in their order.
         largest: Number of elements of its largest tensor.
         metadata: The buffer of its metadata, if it has one.
+        proof: The buffer of its proof, if it has one: see `proofs`.
         ending: The name of the operator that computes the first output, before what only changes
             its shape or type; empty if there is none.
     """
@@ -60,8 +86,10 @@ class Model:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     operators: Counter[str]
+    nodes: tuple[Node, ...]
     largest: int
     metadata: bytes | None
+    proof: bytes | None
     ending: str
 
     @property
@@ -129,26 +157,32 @@ def _read(model: Table) -> Model:
         tuple(_tensor(places[i], len(buffers)) for i in graph.array(field, "<i4"))
         for field in (1, 2)
     )
-    ending = _ending(graph, names)
-    return Model(inputs, outputs, operators, largest, _metadata(model, buffers), ending)
+    nodes = tuple(_node(operator, names) for operator in graph.tables(3))
+    ending = _ending(nodes, [*graph.array(2, "<i4"), -1][0])
+    metadata, proof = (_metadata(model, buffers, name) for name in (ENTRY, PROOF))
+    return Model(inputs, outputs, operators, nodes, largest, metadata, proof, ending)
 
 
-def _ending(graph: Table, names: list[str]) -> str:
-    """The name of the operator behind the first output of a graph."""
-    (wanted, *_) = [*graph.array(2, "<i4"), -1]
+def _node(operator: Table, names: list[str]) -> Node:
+    inputs, outputs = (tuple(map(int, operator.array(field, "<i4"))) for field in (1, 2))
+    return Node(names[operator.number(0, "<I")], inputs, outputs)
+
+
+def _ending(nodes: tuple[Node, ...], wanted: int) -> str:
+    """The name of the operator behind an output of a graph."""
     name = ""
-    for operator in reversed([*graph.tables(3)]):  # they are in the order in which they run
-        if wanted in operator.array(2, "<i4"):
-            name, inputs = names[operator.number(0, "<I")], operator.array(1, "<i4")
-            if name not in _VALUES_STAY or not len(inputs):
+    for node in reversed(nodes):  # they are in the order in which they run
+        if wanted in node.outputs:
+            name = node.name
+            if name not in _VALUES_STAY or not node.inputs:
                 break
-            wanted = inputs[0]
+            wanted = node.inputs[0]
     return name
 
 
-def _metadata(model: Table, buffers: list[np.ndarray]) -> bytes | None:
+def _metadata(model: Table, buffers: list[np.ndarray], name: str) -> bytes | None:
     for entry in model.tables(6):
-        if entry.text(0) == ENTRY:
+        if entry.text(0) == name:
             index = entry.number(1, "<I")
             if index >= len(buffers):
                 raise ValueError(f"its metadata are in buffer {index} of {len(buffers)}")
@@ -195,7 +229,21 @@ def _tensor(tensor: Table, buffers: int) -> Tensor:
     if tensor.number(2, "<I") >= buffers:
         raise ValueError(f"a tensor has the buffer {tensor.number(2, '<I')} of {buffers}")
     kind = tensor.number(1, "<b")
-    return Tensor(tensor.text(3), shape, _TYPES.get(kind, f"type {kind}"))
+    signature = tuple(map(int, tensor.array(7, "<i4")))
+    if len(signature) != len(shape):  # there is none, or it is another tensor's
+        signature = shape
+    dtype = _TYPES.get(kind, f"type {kind}")
+    return Tensor(tensor.text(3), shape, dtype, signature, *_quantization(tensor))
+
+
+def _quantization(tensor: Table) -> tuple[float | None, int]:
+    found = tensor.table(4)
+    if found is None:
+        return None, 0
+    scales, zero_points = found.array(2, "<f4"), found.array(3, "<i8")
+    if len(scales) != 1 or not (0 < scales[0] < math.inf):
+        return None, 0
+    return float(scales[0]), int(zero_points[0]) if len(zero_points) else 0
 
 
 def _check_indices(indices: np.ndarray, lowest: int, count: int) -> None:

@@ -19,14 +19,18 @@ import warnings
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["RESIZES", "center", "check", "decode", "normalize", "prepare", "resized"]
+# A file, as its path or its content; or pixels from 0 to 255, an array (height, width, 3) of red,
+# green and blue or (height, width) of grey, such as those of a camera.
+Picture = Union[str, Path, bytes, np.ndarray]
+
+__all__ = ["RESIZES", "Picture", "center", "check", "decode", "normalize", "prepare", "resized"]
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
 RESIZES = ("fit", "stretch")
@@ -35,7 +39,7 @@ GAP = 4
 
 
 def prepare(
-    picture: str | Path | bytes,
+    picture: Picture,
     shape: tuple[int, ...],
     mean: Sequence[float] = (0.0,),
     std: Sequence[float] = (1.0,),
@@ -47,7 +51,7 @@ def prepare(
 
     Args:
         picture: A JPEG, PNG, GIF, BMP or WebP file, as its path or its content; of an animation,
-            the first frame counts.
+            the first frame counts. Or the pixels themselves, a uint8 array `(height, width, 3)`.
         shape: Height, width and channels of the input. Three channels are red, green and blue, and
             a single one is grey.
         mean: What to subtract from the pixels, which are from 0 to 255: a number for each channel,
@@ -73,7 +77,7 @@ def prepare(
     return normalize(resized(image, height, width), mean, std)
 
 
-def decode(picture: str | Path | bytes, channels: int) -> Image.Image:
+def decode(picture: Picture, channels: int) -> Image.Image:
     """A picture, upright as its EXIF data say, of 8 bits, in color or in grey.
 
     It may be called from several threads at once.
@@ -81,7 +85,7 @@ def decode(picture: str | Path | bytes, channels: int) -> Image.Image:
     return _decode(picture, channels, roughly=False)
 
 
-def check(picture: str | Path | bytes) -> None:
+def check(picture: Picture) -> None:
     """Raise what `decode` raises. Of a large JPEG file it takes less time."""
     _decode(picture, 3, roughly=True)
 
@@ -137,7 +141,7 @@ def normalize(pixels: np.ndarray, mean: Sequence[float], std: Sequence[float]) -
     return (pixels - np.array(mean, np.float32)) / np.array(std, np.float32)
 
 
-def _decode(picture: str | Path | bytes, channels: int, *, roughly: bool) -> Image.Image:
+def _decode(picture: Picture, channels: int, *, roughly: bool) -> Image.Image:
     """`decode`; `roughly` lets a JPEG file come out smaller, which is faster."""
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
@@ -145,6 +149,8 @@ def _decode(picture: str | Path | bytes, channels: int, *, roughly: bool) -> Ima
         raise ImportError(
             "Reading photos needs Pillow: pip install pillow, or 'larq-reactnet-runtime[image]'."
         ) from error
+    if isinstance(picture, np.ndarray):
+        return _of_pixels(picture).convert("RGB" if channels == 3 else "L")
     name, content = _content(picture)
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as file:
@@ -164,6 +170,19 @@ def _decode(picture: str | Path | bytes, channels: int, *, roughly: bool) -> Ima
         ) from error
     except Exception as error:  # the reader of a corrupt image may raise anything
         raise ValueError(f"{name} is truncated or corrupt: {error}.") from error
+
+
+def _of_pixels(pixels: np.ndarray) -> Image.Image:
+    """An array as an image."""
+    from PIL import Image
+
+    is_color = pixels.ndim == 3 and pixels.shape[-1] == 3
+    if pixels.dtype != np.uint8 or not (is_color or pixels.ndim == 2) or not pixels.size:
+        raise ValueError(
+            "A picture of pixels must be a uint8 array of shape (height, width, 3) or (height, "
+            f"width), got {pixels.dtype.name} of shape {pixels.shape}."
+        )
+    return Image.fromarray(np.ascontiguousarray(pixels))
 
 
 def _content(picture: str | Path | bytes) -> tuple[str, bytes]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from larq_reactnet._tables import Shown, table
+from larq_reactnet.converters._c.compiled import find_compiler
 from larq_reactnet.converters._c.folder import check_folder, write_folder
 from larq_reactnet.converters._c.page import html
 from larq_reactnet.converters._c.project import project_files
@@ -33,6 +34,8 @@ _RESERVED = """
     register restrict return short signed sizeof static struct switch template this throw try
     typedef union unsigned using virtual void volatile while
 """
+
+_UNPROVED = "the C was not compiled or run, so nobody knows whether it computes its .tflite"
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,7 +81,7 @@ class CReport(Shown):
         yield "takes", f"{self.network.input_type}"
         yield "needs of libc", "memcpy, memset" + (", expf" if self.network.needs_math else "")
         if self.proof is None:
-            yield "proof", "none was asked for: the C has not been run"
+            yield "proof", f"none: {_UNPROVED}"
         else:
             yield from self.proof.rows()
 
@@ -129,7 +132,9 @@ def export_c(
         metadata: Labels and normalization; by default those in the `.tflite`.
         flash: Refuse weights of more than this many bytes.
         ram: Refuse an arena of more than this many bytes.
-        verify: Whether to compile and prove the C. Without it, no compiler is needed.
+        verify: Whether to compile and prove the C, with the compiler that the variable `CC` of the
+            environment names, or `cc`. Without it no compiler is needed, and report and README
+            of the folder warn that nothing was proved.
         progress: Whether to print the steps that take long, and show progress bars.
         **options: For a Keras model, other arguments of `export`.
 
@@ -144,6 +149,8 @@ def export_c(
     """
     _check_arguments(name, input_type, verify_limit, min_agreement, metadata)
     folder = check_folder(folder)
+    if verify:
+        find_compiler()  # or a model would be exported first, which takes long
     report = None
     if isinstance(model, str | Path | bytes):
         if options:
@@ -172,7 +179,7 @@ def export_c(
         raise
     except ValueError as error:
         raise ExportError(str(error)) from error
-    said = "The C was not run: no proof was asked for." if proof is None else _told(proof)
+    said = f"**There is none: {_UNPROVED}.**" if proof is None else _told(proof)
     write_folder(folder, project_files(written, content, metadata, _macs(content), said))
     return CReport(folder, written, proof, report)
 

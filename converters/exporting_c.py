@@ -79,6 +79,7 @@ class CReport(Shown):
         yield "weights in flash", f"{self.flash_bytes:,} bytes"
         yield "arena in RAM", f"{self.network.plan.bytes:,} bytes"
         yield "takes", f"{self.network.input_type}"
+        yield from self.network.integers()
         yield "needs of libc", "memcpy, memset" + (", expf" if self.network.needs_math else "")
         if self.proof is None:
             yield "proof", f"none: {_UNPROVED}"

@@ -27,12 +27,17 @@ import tensorflow as tf
 
 __all__ = ["CReport", "export_c"]
 
-# Words of C, C++ and the files themselves that nothing else can be called.
+# What nothing else can be called: words of C and C++, headers of their libraries, which a file of
+# the same name would hide, and targets that CMake has of its own.
 _RESERVED = """
     auto bool break case catch char class const continue default delete do double else enum extern
     float for friend goto if inline int long main namespace new operator private protected public
     register restrict return short signed sizeof static struct switch template this throw try
     typedef union unsigned using virtual void volatile while
+    assert complex ctype errno fenv inttypes iso646 limits locale math memory setjmp signal stdarg
+    stdbool stddef stdint stdio stdlib string strings tgmath time uchar unistd wchar wctype
+    arduino
+    all clean edit_cache help install package rebuild_cache test
 """
 
 _UNPROVED = "the C was not compiled or run, so nobody knows whether it computes its .tflite"
@@ -202,10 +207,11 @@ def _told(proof: CProof) -> str:
 def _check_arguments(
     name: str, input_type: str, limit: int, min_agreement: float, metadata: Any
 ) -> None:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or name in _RESERVED.split():
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or name.lower() in _RESERVED.split():
         raise ValueError(
-            f"{name!r} cannot be the prefix of names in C: give one of letters, digits and _ that "
-            "begins with a letter, such as model."
+            f"{name!r} cannot be the prefix of names in C and of files: give one of letters, digits"
+            " and _ that begins with a letter, and is no word of C, CMake or their libraries, such "
+            "as model."
         )
     if input_type not in INPUT_TYPES:
         raise ValueError(f"`input_type` must be one of {[*INPUT_TYPES]}, got {input_type!r}.")

@@ -145,12 +145,25 @@ def test_writing_again_and_foreign_files(tflite, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"c", "other"}
 
 
+def test_the_folder_itself_and_a_link(tflite, tmp_path, monkeypatch):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "link").symlink_to("c")
+    lr.converters.export_c(tflite, tmp_path / "link", name="one", verify=False)
+    assert (tmp_path / "link").is_symlink()
+    monkeypatch.chdir(tmp_path / "c")
+    lr.converters.export_c(tflite, ".", name="two", verify=False)
+    assert (tmp_path / "c" / "src" / "two.c").is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {"c", "link"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         ({"name": "2nd"}, ValueError, "cannot be the prefix of names in C"),
         ({"name": "static"}, ValueError, "cannot be the prefix"),
         ({"name": "my net"}, ValueError, "cannot be the prefix"),
+        ({"name": "String"}, ValueError, "no word of C, CMake or their libraries"),
+        ({"name": "help"}, ValueError, "cannot be the prefix"),
         ({"input_type": "int16"}, ValueError, "`input_type` must be one of"),
         ({"verify_limit": 0}, ValueError, "at least 1"),
         ({"metadata": {"mean": 1}}, TypeError, "must be a `larq_reactnet.converters.Metadata`"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from larq_reactnet._tables import Shown, table
+from larq_reactnet.converters._c.compiled import find_compiler
 from larq_reactnet.converters._c.folder import check_folder, write_folder
 from larq_reactnet.converters._c.page import html
 from larq_reactnet.converters._c.project import project_files
@@ -26,13 +27,20 @@ import tensorflow as tf
 
 __all__ = ["CReport", "export_c"]
 
-# Words of C, C++ and the files themselves that nothing else can be called.
+# What nothing else can be called: words of C and C++, headers of their libraries, which a file of
+# the same name would hide, and targets that CMake has of its own.
 _RESERVED = """
     auto bool break case catch char class const continue default delete do double else enum extern
     float for friend goto if inline int long main namespace new operator private protected public
     register restrict return short signed sizeof static struct switch template this throw try
     typedef union unsigned using virtual void volatile while
+    assert complex ctype errno fenv inttypes iso646 limits locale math memory setjmp signal stdarg
+    stdbool stddef stdint stdio stdlib string strings tgmath time uchar unistd wchar wctype
+    arduino
+    all clean edit_cache help install package rebuild_cache test
 """
+
+_UNPROVED = "the C was not compiled or run, so nobody knows whether it computes its .tflite"
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,9 +84,10 @@ class CReport(Shown):
         yield "weights in flash", f"{self.flash_bytes:,} bytes"
         yield "arena in RAM", f"{self.network.plan.bytes:,} bytes"
         yield "takes", f"{self.network.input_type}"
+        yield from self.network.integers()
         yield "needs of libc", "memcpy, memset" + (", expf" if self.network.needs_math else "")
         if self.proof is None:
-            yield "proof", "none was asked for: the C has not been run"
+            yield "proof", f"none: {_UNPROVED}"
         else:
             yield from self.proof.rows()
 
@@ -129,7 +138,9 @@ def export_c(
         metadata: Labels and normalization; by default those in the `.tflite`.
         flash: Refuse weights of more than this many bytes.
         ram: Refuse an arena of more than this many bytes.
-        verify: Whether to compile and prove the C. Without it, no compiler is needed.
+        verify: Whether to compile and prove the C, with the compiler that the variable `CC` of the
+            environment names, or `cc`. Without it no compiler is needed, and report and README
+            of the folder warn that nothing was proved.
         progress: Whether to print the steps that take long, and show progress bars.
         **options: For a Keras model, other arguments of `export`.
 
@@ -144,6 +155,8 @@ def export_c(
     """
     _check_arguments(name, input_type, verify_limit, min_agreement, metadata)
     folder = check_folder(folder)
+    if verify:
+        find_compiler()  # or a model would be exported first, which takes long
     report = None
     if isinstance(model, str | Path | bytes):
         if options:
@@ -172,7 +185,7 @@ def export_c(
         raise
     except ValueError as error:
         raise ExportError(str(error)) from error
-    said = "The C was not run: no proof was asked for." if proof is None else _told(proof)
+    said = f"**There is none: {_UNPROVED}.**" if proof is None else _told(proof)
     write_folder(folder, project_files(written, content, metadata, _macs(content), said))
     return CReport(folder, written, proof, report)
 
@@ -194,10 +207,11 @@ def _told(proof: CProof) -> str:
 def _check_arguments(
     name: str, input_type: str, limit: int, min_agreement: float, metadata: Any
 ) -> None:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or name in _RESERVED.split():
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or name.lower() in _RESERVED.split():
         raise ValueError(
-            f"{name!r} cannot be the prefix of names in C: give one of letters, digits and _ that "
-            "begins with a letter, such as model."
+            f"{name!r} cannot be the prefix of names in C and of files: give one of letters, digits"
+            " and _ that begins with a letter, and is no word of C, CMake or their libraries, such "
+            "as model."
         )
     if input_type not in INPUT_TYPES:
         raise ValueError(f"`input_type` must be one of {[*INPUT_TYPES]}, got {input_type!r}.")

@@ -60,7 +60,8 @@ _c_options: list[Callable[..., Any]] = [
     click.option(
         "--no-verify",
         is_flag=True,
-        help="With --target c: do not compile and prove the C, for which a C compiler is needed.",
+        help="With --target c: write the C without a proof. For that a C compiler is needed: cc, "
+        "or what the variable CC names.",
     ),
     html_option("With --target c: write a page with a picture of the arena."),
 ]

@@ -53,5 +53,9 @@ def write_c(
     if page is not None:
         write_whole(page, report.html(ram))
     if not verify:
-        click.echo("Warning: the C was not compiled or run (--no-verify).", err=True)
+        click.echo(
+            "Warning: with --no-verify the C was not compiled or run, so nobody knows whether it "
+            "computes its .tflite. Run the command without it where there is a C compiler.",
+            err=True,
+        )
     click.echo(report)

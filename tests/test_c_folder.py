@@ -145,12 +145,25 @@ def test_writing_again_and_foreign_files(tflite, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"c", "other"}
 
 
+def test_the_folder_itself_and_a_link(tflite, tmp_path, monkeypatch):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "link").symlink_to("c")
+    lr.converters.export_c(tflite, tmp_path / "link", name="one", verify=False)
+    assert (tmp_path / "link").is_symlink()
+    monkeypatch.chdir(tmp_path / "c")
+    lr.converters.export_c(tflite, ".", name="two", verify=False)
+    assert (tmp_path / "c" / "src" / "two.c").is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {"c", "link"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         ({"name": "2nd"}, ValueError, "cannot be the prefix of names in C"),
         ({"name": "static"}, ValueError, "cannot be the prefix"),
         ({"name": "my net"}, ValueError, "cannot be the prefix"),
+        ({"name": "String"}, ValueError, "no word of C, CMake or their libraries"),
+        ({"name": "help"}, ValueError, "cannot be the prefix"),
         ({"input_type": "int16"}, ValueError, "`input_type` must be one of"),
         ({"verify_limit": 0}, ValueError, "at least 1"),
         ({"metadata": {"mean": 1}}, TypeError, "must be a `larq_reactnet.converters.Metadata`"),
@@ -190,15 +203,53 @@ def test_a_layer_without_a_c_form(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+BROKEN = """#!/bin/sh
+echo 'looking.c: In function model_run' >&2
+echo 'model.c:3:1: error: the first' >&2
+echo 'model.c:4:1: error: the second' >&2
+exit 1
+"""
+# It "compiles", but what it makes is no library of this machine.
+FOREIGN = """#!/bin/sh
+while [ "$1" != -o ]; do shift; done
+echo other > "$2"
+"""
+
+
 @pytest.mark.parametrize(
-    ("compiler", "error", "message"),
-    [("no-such-compiler", OSError, "install one"), ("false", lr.converters.ExportError, "compile")],
+    ("script", "message"),
+    [
+        (BROKEN, r"does not compile the C: model\.c:3:1: error: the first$"),
+        ("#!/bin/sh\nexit 1\n", "does not compile the C: no message"),
+        (FOREIGN, "does not run on this machine.*Let CC name a compiler for it"),
+    ],
 )
-def test_compilers_that_fail(compiler, error, message, tflite, tmp_path, monkeypatch):
-    monkeypatch.setenv("CC", compiler)
-    with pytest.raises(error, match=message):
+def test_compilers_that_fail(script, message, tflite, tmp_path, monkeypatch):
+    compiler = tmp_path / "compiler"
+    compiler.write_text(script)
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", f"{compiler} -m32")
+    with pytest.raises(lr.converters.ExportError, match=message):
         lr.converters.export_c(tflite, tmp_path / "c", progress=False)
+    assert not (tmp_path / "c").exists()
+
+
+def test_without_a_compiler(tflite, tmp_path, monkeypatch):
+    """Nothing is written, and a model is not exported first; only where it is asked for."""
+    monkeypatch.setenv("CC", "no-such-compiler")
+    monkeypatch.setattr("larq_reactnet.converters.exporting_c.export", None)
+    for model in (tflite, binary_model()):
+        with pytest.raises(OSError, match=r"no C compiler 'no-such-compiler'.*install one.*--no"):
+            lr.converters.export_c(model, tmp_path / "c", progress=False)
+    arguments = ("export", tflite, tmp_path / "c", "--target", "c")
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert "no C compiler 'no-such-compiler'" in result.output
     assert not list(tmp_path.iterdir())
+    result = run(*arguments, "--no-verify")
+    assert result.exit_code == 0, result.output
+    assert "Warning: with --no-verify the C was not compiled or run" in result.output
+    assert "There is none: the C was not compiled or run" in (tmp_path / "c/README.md").read_text()
 
 
 def test_wrong_usage_of_the_command(tflite, tmp_path):
@@ -213,6 +264,3 @@ def test_wrong_usage_of_the_command(tflite, tmp_path):
     result = run("export", tflite, tmp_path / "c", "--target", "c", "--name", "int", "--no-verify")
     assert result.exit_code == 1
     assert "cannot be the prefix" in result.output
-    result = run("export", tflite, tmp_path / "c", "--target", "c", "--no-verify")
-    assert result.exit_code == 0, result.output
-    assert "was not compiled" in result.output

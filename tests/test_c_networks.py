@@ -136,6 +136,8 @@ def test_same_bits_and_scores(build, input_type, files, tmp_path):
     assert proof.signs > 0
     assert proof.near <= 2, "binary networks of this size have hardly any near ties"
     assert proof.agreement.images == 16
+    # Only there a pool and batch normalization are between a binary convolution and a sign.
+    assert bool(report.network.thresholds) == (build is bits)
 
 
 @pytest.mark.parametrize("storage", ["int8", "float16"])

@@ -31,6 +31,7 @@ class BinaryFilters(NamedTuple):
         bias: For each filter; none where outputs are signs.
         lowest: The activation as a limit of x, the number of weights minus the sum.
         highest: The other limit.
+        size: Number of weights of a filter.
     """
 
     groups: int
@@ -42,6 +43,7 @@ class BinaryFilters(NamedTuple):
     bias: np.ndarray
     lowest: int
     highest: int
+    size: int
 
 
 def binary_filters(node: Node) -> BinaryFilters:
@@ -95,6 +97,7 @@ def binary_filters(node: Node) -> BinaryFilters:
         bias,
         int(size - min(most, size)),
         int(size - max(least, -size)),
+        size,
     )
 
 

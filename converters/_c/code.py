@@ -21,6 +21,7 @@ _NEEDS = {
     "bconv2d_float": ("bconv2d",),
     "bmaxpool2d": ("base",),
     "patch": ("base",),
+    "conv2d_pixels": ("base",),
     "pixels_patch": ("base", "pixels"),
     "depthwise": ("base",),
     "maxpool2d": ("base",),

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -37,20 +38,19 @@ class NoCompilerError(OSError):
     """There is no C compiler on this machine."""
 
 
-def find_compiler() -> str:
-    """The C compiler: what `CC` names, or `cc`.
+def find_compiler() -> list[str]:
+    """The command of the C compiler: what `CC` says, which may have options, or `cc`.
 
     Raises:
         NoCompilerError: If there is none.
     """
-    name = os.environ.get("CC") or "cc"
-    path = shutil.which(name.split()[0])
-    if path is None:
+    words = shlex.split(os.environ.get("CC", "")) or ["cc"]
+    if shutil.which(words[0]) is None:
         raise NoCompilerError(
-            f"There is no C compiler {name!r} to prove the C with: install one (Debian: gcc), or "
-            "write it unproved with verify=False (--no-verify)."
+            f"There is no C compiler {words[0]!r} to prove the C with: install one (Debian: gcc), "
+            "or write it unproved with verify=False (--no-verify)."
         )
-    return path
+    return words
 
 
 class Compiled:
@@ -107,11 +107,32 @@ def compiled(network: Network) -> Iterator[Compiled]:
         source = folder / "looking.c"
         source.write_text(_LOOKING.format(name=network.name, upper=network.name.upper()))
         library = folder / "looking.so"
-        command = [compiler, *_FLAGS, str(source), "-o", str(library), "-lm"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT, check=False)
-        if done.returncode != 0:
-            raise ValueError(f"{compiler} does not compile the C: {_first_error(done.stderr)}")
-        yield Compiled(library, network)
+        _compile([*compiler, *_FLAGS, str(source), "-o", str(library), "-lm"])
+        try:
+            made = Compiled(library, network)
+        except OSError as error:
+            raise ValueError(
+                f"What {compiler[0]} makes of the C does not run on this machine: {error}. Let CC "
+                "name a compiler for it."
+            ) from error
+        yield made
+
+
+def _compile(command: list[str]) -> None:
+    """Run a compiler.
+
+    Raises:
+        ValueError: If it fails; the message has its first error.
+    """
+    english = {**os.environ, "LC_ALL": "C"}  # so that an error says "error"
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_LIMIT, check=False, env=english
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ValueError(f"{command[0]} took more than {_LIMIT} s to compile the C.") from error
+    if done.returncode != 0:
+        raise ValueError(f"{command[0]} does not compile the C: {_first_error(done.stderr)}")
 
 
 def _first_error(text: str) -> str:

@@ -53,20 +53,29 @@ class Context:
     def scratch(self, name: str) -> str:
         """Where the stage has memory of its own."""
         block = self._plan.scratch[self._number][name]
-        return self._at(block.offset, "uint16_t" if name == "list" else "float")
+        return self._at(block.offset, {"list": "uint16_t", "bytes": "uint8_t"}.get(name, "float"))
 
     def _at(self, offset: int, ctype: str) -> str:
         self.params.add("arena")
         return f"({ctype} *)(void *)(arena + {offset})"
 
     def constant(self, values: np.ndarray, what: str) -> str:
-        """The name of a constant in C."""
+        """The name of a constant in C.
+
+        Raises:
+            ValueError: If a number is not finite.
+        """
         name = f"{self.name}_{what}_{self._number}"
         while name in self.constants:
             self._count += 1
             name = f"{self.name}_{what}_{self._number}_{self._count}"
         if values.dtype not in (np.float16, np.int8, np.uint32):
             values = values.astype(np.float32)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ValueError(
+                f"{self._layer or 'The network'} has weights that are NaN or infinite: train it "
+                "again, or load other weights."
+            )
         self.constants[name] = (np.ascontiguousarray(values), self._layer)
         return name
 

@@ -42,7 +42,7 @@ def write_folder(folder: str | Path, files: Mapping[str, str | bytes]) -> None:
     Raises:
         OSError: As `check_folder`, or if there is no space.
     """
-    folder = check_folder(folder)
+    folder = check_folder(folder).resolve()  # so that the folder itself can be moved, not a link
     contents = {
         path: content if isinstance(content, bytes) else content.encode()
         for path, content in files.items()
@@ -50,7 +50,7 @@ def write_folder(folder: str | Path, files: Mapping[str, str | bytes]) -> None:
     sums = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
     manifest = {"written_by": f"larq-reactnet {__version__}", "sha256": sums}
     contents[MANIFEST] = (json.dumps(manifest, indent=1) + "\n").encode()
-    parent = folder.absolute().parent
+    parent = folder.parent
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=parent) as name:
         new, old = Path(name) / "new", Path(name) / "old"
         for path, content in contents.items():

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from larq_reactnet.converters._c.graph import Graph, Node, Tensor
+from larq_reactnet.converters._c.integers import PIXEL_CONV
 from larq_reactnet.converters._c.memory import Block, place
 from larq_reactnet.converters._c.stages import LOAD, PIXELS, Stage, parts_of
 from larq_reactnet.converters._lce import BCONV2D
@@ -121,6 +122,10 @@ def _scratch(stage: Stage) -> dict[str, int]:
         filters = source.constant(1)
         assert filters is not None
         sizes["patch"] = 4 * int(np.prod(filters.values.shape[1:]))
+    if source.kind == PIXEL_CONV:
+        filters = source.constant(1)
+        assert filters is not None
+        sizes["bytes"] = 2 * int(np.prod(filters.values.shape[1:])) + 3 & ~3
     if source.kind == BCONV2D:
         sizes["list"] = list_bytes(source)
     return sizes

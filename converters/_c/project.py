@@ -107,6 +107,7 @@ def _readme(
         f"| {layer} | {size:,} | {count:,} | {'binary' if is_binary else 'real' if count else ''} |"
         for layer, size, count, is_binary in rows
     )
+    integers = "\n".join(f"| {what} | {how} |" for what, how in network.integers())
     math = "`memcpy`, `memset` and `expf`" if network.needs_math else "`memcpy` and `memset`"
     given, gives = network.graph.input, network.graph.output
     label = f"{name}_labels[best]" if network.labels else "best"
@@ -122,6 +123,7 @@ changed, and nothing else is needed: of the C library it calls {math}.
 | takes | {given.height} x {given.width} x {given.channels}, {network.input_type} |
 | gives | {gives.pixels * gives.channels} scores, float |
 | multiply-accumulates | {binary:,} binary, {real:,} real |
+{integers}
 | made of | a .tflite of {len(content):,} bytes, SHA-256 `{hashlib.sha256(content).hexdigest()}` |
 
 The code takes some more flash, and the stack some more RAM: both depend on the processor.

@@ -5,6 +5,7 @@ from typing import Any
 from larq_reactnet.converters._c.bits import binary_filters
 from larq_reactnet.converters._c.context import Context
 from larq_reactnet.converters._c.graph import Node, Tensor
+from larq_reactnet.converters._c.integers import PIXEL_CONV
 from larq_reactnet.converters._c.stages import LOAD, PIXELS, Stage
 from larq_reactnet.converters._lce import BCONV2D, BMAXPOOL2D, DEQUANTIZE
 
@@ -38,7 +39,7 @@ def source_lines(code: Context, stage: Stage, lines: list[str]) -> list[str]:
     channels = given.channels
     if stage.pool is not None:
         return _pooled(code, stage, lines)
-    if node.kind in ("CONV_2D", BCONV2D):
+    if node.kind in ("CONV_2D", PIXEL_CONV, BCONV2D):
         return _convolution(code, node, lines, "y", "x", "row")
     if node.kind == LOAD:
         at = f"{code.pointer(given)} + at * {channels}"
@@ -80,14 +81,16 @@ def source_lines(code: Context, stage: Stage, lines: list[str]) -> list[str]:
         return [f"{code.use('depthwise')}({address}, {at}, {arguments}, y, x, row);"]
     if node.kind == BMAXPOOL2D:
         size = (int(node.options["filter_height"]), int(node.options["filter_width"]))
-        kernel, row = "bmaxpool2d", f"{code.pointer(node.output)} + at * {given.words}"
-    else:
-        size = (int(node.options["filterHeight"]), int(node.options["filterWidth"]))
-        kernel, row = node.kind.lower().replace("_pool_2d", "pool2d"), "row"
-        kernel = kernel.replace("average", "avg")
+        window = code.static("window", "window", _window(given, node.output, size, node.options))
+        flips = node.constant(1)
+        which = "0" if flips is None else code.constant(flips.values, "flips")
+        places = f"{given.words}, y, x, {code.pointer(node.output)} + at * {given.words}"
+        return [f"{code.use('bmaxpool2d')}({window}, {code.pointer(given)}, {which}, {places});"]
+    size = (int(node.options["filterHeight"]), int(node.options["filterWidth"]))
+    kernel = {"MAX_POOL_2D": "maxpool2d", "AVERAGE_POOL_2D": "avgpool2d"}[node.kind]
     address = code.static("window", "window", _window(given, node.output, size, node.options))
     at = code.pointer(given)
-    return [f"{code.use(kernel)}({address}, {at}, {given.words}, y, x, {row});"]
+    return [f"{code.use(kernel)}({address}, {at}, {given.words}, y, x, row);"]
 
 
 def _size(filters: np.ndarray) -> tuple[int, int]:
@@ -128,6 +131,8 @@ def _convolution(
 ) -> list[str]:
     if node.kind == BCONV2D:
         return _binary(code, node, y, x, row)
+    if node.kind == PIXEL_CONV:
+        return _of_bytes(code, node, y, x, row)
     given = node.tensors[0]
     weights, bias = node.constant(1), node.constant(2)
     assert weights is not None
@@ -152,6 +157,25 @@ def _convolution(
         f"{kernel}({arguments}, patch);",
         f"{function}(patch, {values}, {summands}, {size}, {filters}, {row});",
     ]
+
+
+def _of_bytes(code: Context, node: Node, y: str, x: str, row: str) -> list[str]:
+    """A convolution of the bytes of the image."""
+    given = node.tensors[0]
+    weights, *others = (node.constant(i) for i in range(1, 5))
+    assert weights is not None
+    filters, *size, channels = weights.values.shape
+    names = [code.constant(weights.values, "weights")]
+    for other, what in zip(others, ("factors", "offsets", "means"), strict=True):
+        assert other is not None
+        names.append(code.constant(other.values, what))
+    window = _window(given, node.output, (size[0], size[1]), node.options)
+    flip = "128u" if code.input_type == "int8" else "0u"
+    numbers = (window, channels, filters, flip, *names)
+    address = code.static("pixel_filters", "filters", "{" + ", ".join(map(str, numbers)) + "}")
+    code.params.add("image")
+    places = f"{y}, {x}, {code.scratch('bytes')}, {row}"
+    return [f"{code.use('conv2d_pixels')}({address}, {code.bytes()}, {places});"]
 
 
 def _binary(code: Context, node: Node, y: str, x: str, row: str) -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from larq_reactnet.converters._c.graph import Graph, Node, Tensor
+from larq_reactnet.converters._c.integers import PIXEL_CONV
 from larq_reactnet.converters._lce import BCONV2D, BMAXPOOL2D, DEQUANTIZE, QUANTIZE
 
 __all__ = ["LOAD", "PIXELS", "Stage", "has_form", "parts_of", "stages"]
@@ -25,6 +26,7 @@ _SOURCES = (
     BMAXPOOL2D,
     DEQUANTIZE,
     "CONV_2D",
+    PIXEL_CONV,
     "DEPTHWISE_CONV_2D",
     "AVERAGE_POOL_2D",
     "MAX_POOL_2D",
@@ -35,7 +37,7 @@ _SOURCES = (
 )
 _BINARY = ("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "PRELU")
 _UNARY = ("RELU", "RELU6", "RELU_N1_TO_1", "SOFTMAX", "LOGISTIC", QUANTIZE)
-_POOLED = ("CONV_2D", BCONV2D)
+_POOLED = ("CONV_2D", PIXEL_CONV, BCONV2D)
 
 
 @dataclass
@@ -95,15 +97,15 @@ def stages(graph: Graph, *, is_bytes: bool = False) -> list[Stage]:
     uses = graph.uses()
     virtual = _virtual(graph)
     if is_bytes and not all(
-        node.kind == "CONV_2D" for node in graph.nodes if graph.input in node.tensors
+        node.kind in ("CONV_2D", PIXEL_CONV) for node in graph.nodes if graph.input in node.tensors
     ):
         found.append(Stage(Node(PIXELS, "input", (graph.input,), graph.input)))
     for node in graph.nodes:
         if not has_form(node.kind):
+            known = sorted({*_SOURCES, *_BINARY, *_UNARY} - {PIXEL_CONV})
             raise ValueError(
-                f"{node} has no C form. There is one for {', '.join(sorted(_SOURCES))}, "
-                f"{', '.join(sorted((*_BINARY, *_UNARY)))}: build the layer of these, or leave it "
-                "out of the model and compute it in your own program."
+                f"{node} has no C form. There is one for {', '.join(known)}: build the layer of "
+                "these, or leave it out of the model and compute it in your own program."
             )
         if node.output.index in virtual:
             continue

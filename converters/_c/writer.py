@@ -1,18 +1,21 @@
 """The C files of a network: NAME.h, NAME.c, NAME_weights.h and NAME_weights.c."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from larq_reactnet._shared.metadata import Metadata
 from larq_reactnet._version import __version__
 from larq_reactnet.converters._c.code import WITH_MATH, Code, kernel_sources
 from larq_reactnet.converters._c.graph import Graph, read_graph
+from larq_reactnet.converters._c.integers import with_integers
 from larq_reactnet.converters._c.planning import Plan, plan
 from larq_reactnet.converters._c.stages import Stage, stages
+from larq_reactnet.converters._c.thresholds import with_thresholds
+from larq_reactnet.converters._lce import BCONV2D
 
 import numpy as np
 
-__all__ = ["Network", "network"]
+__all__ = ["Network", "network", "network_of"]
 
 _CTYPES = {"float32": "float", "float16": "uint16_t", "int8": "int8_t", "uint32": "uint32_t"}
 
@@ -30,6 +33,8 @@ class Network:
         labels: Names of its classes.
         constants: For each array in C, its values and its layer.
         files: The text of each file, by its name.
+        thresholds: The binary layers that give signs in C, and numbers in the file.
+        first: What the first layer computes in; empty where the C takes float32.
     """
 
     name: str
@@ -40,11 +45,27 @@ class Network:
     labels: tuple[str, ...]
     constants: dict[str, tuple[np.ndarray, str]]
     files: dict[str, str]
+    thresholds: tuple[str, ...]
+    first: str
 
     @property
     def needs_math(self) -> bool:
         """Whether it calls `expf`."""
         return "expf" in self.files[f"{self.name}.c"]
+
+    def integers(self) -> Iterator[tuple[str, str]]:
+        """What is computed in integers, as rows of a table."""
+        if self.first:
+            yield "first layer", self.first
+        binary = [stage.source for stage in self.stages if stage.source.kind == BCONV2D]
+        signs = sum(node.output.is_bits for node in binary)
+        text = f"{signs} of {len(binary)} give signs, by comparing integers"
+        if self.thresholds:
+            text += (
+                f"; of {len(self.thresholds)} the .tflite has numbers, whose signs are the same "
+                "for every count of every channel"
+            )
+        yield "binary layers", text
 
     @property
     def constant_bytes(self) -> int:
@@ -64,12 +85,24 @@ def network(content: bytes, name: str, input_type: str, metadata: Metadata | Non
             f"The .tflite takes {graph.input_type.lower()}; C is written of one that takes "
             "float32, and reads bytes itself: export it with the input type float32."
         )
-    table = np.zeros(0, np.float32)
+    return network_of(graph, name, input_type, metadata)
+
+
+def network_of(graph: Graph, name: str, input_type: str, metadata: Metadata | None) -> Network:
+    """Write a graph as C.
+
+    Raises:
+        ValueError: If something in it has no C form.
+    """
+    computed, thresholds = with_thresholds(graph)
+    table, first = np.zeros(0, np.float32), ""
     if input_type != "float32":
-        table = _table(graph, input_type, metadata)
-    found = stages(graph, is_bytes=input_type != "float32")
-    memory = plan(graph, found)
-    code = Code(name, graph, memory, input_type, table)
+        mean, std = _normalization(metadata)
+        table = _table(graph, input_type, mean, std)
+        computed, first = with_integers(computed, mean, std)
+    found = stages(computed, is_bytes=input_type != "float32")
+    memory = plan(computed, found)
+    code = Code(name, computed, memory, input_type, table)
     written = [code.stage(number, stage) for number, stage in enumerate(found)]
     labels = () if metadata is None else metadata.labels
     files = {
@@ -78,25 +111,41 @@ def network(content: bytes, name: str, input_type: str, metadata: Metadata | Non
         f"{name}_weights.h": _weights_header(name, code),
         f"{name}_weights.c": _weights(name, code),
     }
-    return Network(name, graph, tuple(found), memory, input_type, labels, code.constants, files)
+    return Network(
+        name,
+        graph,
+        tuple(found),
+        memory,
+        input_type,
+        labels,
+        code.constants,
+        files,
+        thresholds,
+        first,
+    )
 
 
-def _table(graph: Graph, input_type: str, metadata: Metadata | None) -> np.ndarray:
-    """The number that each byte becomes, for each channel."""
+def _normalization(metadata: Metadata | None) -> tuple[Sequence[float], Sequence[float]]:
+    """What is subtracted from pixels, and what they are divided by."""
     if metadata is None or not metadata.mean:
         raise ValueError(
             "The .tflite does not say how pixels are normalized, so C cannot take bytes: give "
             "its metadata `mean` and `std`, or write C that takes float32."
         )
+    return metadata.mean, metadata.std
+
+
+def _table(
+    graph: Graph, input_type: str, mean: Sequence[float], std: Sequence[float]
+) -> np.ndarray:
+    """The number that each byte becomes, for each channel."""
     channels = graph.input.channels
-    mean, std = (
-        np.broadcast_to(np.array(values, np.float32), channels)[:, None]
-        for values in (metadata.mean, metadata.std)
+    means, deviations = (
+        np.broadcast_to(np.array(values, np.float32), channels)[:, None] for values in (mean, std)
     )
-    pixels = np.arange(256, dtype=np.float32)[None]
-    table = (pixels - mean) / std
+    table = (np.arange(256, dtype=np.float32)[None] - means) / deviations
     # An int8 is a pixel minus 128; as an unsigned byte, its upper half comes first.
-    return table if input_type == "uint8" else np.roll(table, 128, axis=1)
+    return np.asarray(table if input_type == "uint8" else np.roll(table, 128, axis=1))
 
 
 def _header(name: str, graph: Graph, memory: Plan, code: Code, labels: tuple[str, ...]) -> str:

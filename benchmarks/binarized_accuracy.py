@@ -9,6 +9,7 @@ with both signs. The table has the accuracy on the test images of each seed.
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,15 +92,19 @@ def main() -> None:
     }
     ways[NAIVE] = naive
     found: dict[str, list[float]] = {name: [] for name in ("float", *ways)}
+
+    def say(seed: int, name: str) -> None:
+        tqdm.write(f"seed {seed}, {name}: {100 * found[name][-1]:.1f} %", file=sys.stderr)
+
     for seed in tqdm(range(arguments.seeds), unit="seed"):
         tf.keras.utils.set_random_seed(seed)
         model = float_network(data.image_shape, len(data.class_names), arguments.width)
         found["float"].append(accuracy(model, data, arguments.epochs))
-        tqdm.write(f"seed {seed}, float: {100 * found['float'][-1]:.1f} %")
+        say(seed, "float")
         for name, way in tqdm(ways.items(), leave=False):
             tf.keras.utils.set_random_seed(seed)
             found[name].append(accuracy(way(model), data, arguments.epochs))
-            tqdm.write(f"seed {seed}, {name}: {100 * found[name][-1]:.1f} %")
+            say(seed, name)
     rows = [
         {"network": name, **{f"seed {i}": f"{100 * a:.1f} %" for i, a in enumerate(numbers)}}
         | {"mean": f"{100 * np.mean(numbers):.1f} %"}

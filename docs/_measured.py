@@ -57,6 +57,9 @@ MEASUREMENTS = {
     "insight": Measurement("python benchmarks/insight.py --steps 60 --rounds 5"),
     "files": Measurement("python benchmarks/binarized_files.py"),
     "binarized": Measurement("python benchmarks/binarized_accuracy.py"),
+    "binarized_cifar10": Measurement(
+        "python benchmarks/binarized_accuracy.py --dataset cifar10 --epochs 3", data=True
+    ),
 }
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 import torch
 import torch_reference
 from click.testing import CliRunner
-from helpers import EVERY, assert_same_outputs, every
+from helpers import EVERY, assert_same_outputs, every, some
 from torch_reference import network, weights_of
 
 # The second one is neither square nor even, and one that PyTorch can take.
@@ -201,10 +201,9 @@ def decided(name, images):
     return reference
 
 
-@pytest.mark.slow
+@every  # the tests above compare the same networks, and test_zoo.py exports them
 @pytest.mark.parametrize(
-    ("name", "binary", "real"),
-    [("reactnet_18", 16, 4), pytest.param("reactnet_a", 26, 1, marks=every)],
+    ("name", "binary", "real"), [("reactnet_18", 16, 4), ("reactnet_a", 26, 1)]
 )
 def test_exported_model_gives_the_classes_of_pytorch(tmp_path, rng, name, binary, real):
     images = rng.normal(size=(10, 8, 8, 3)).repeat(4, 1).repeat(4, 2).astype(np.float32)
@@ -306,7 +305,7 @@ def test_a_weight_that_is_exactly_0_is_loaded_and_counted(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", ["h5", "safetensors"])
+@pytest.mark.parametrize("suffix", some(["h5", "safetensors"], "safetensors"))
 def test_command(suffix, tmp_path):
     checkpoint, weights = tmp_path / "checkpoint.pth.tar", tmp_path / f"weights.{suffix}"
     torch.save({"state_dict": weights_of("reactnet_18")}, checkpoint)

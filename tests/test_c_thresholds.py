@@ -17,6 +17,13 @@ import pytest
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="There is no C compiler.")
 
+
+@pytest.fixture(autouse=True)
+def without_optimization(monkeypatch):
+    """Compilers take half of the time then; what is computed is the same."""
+    monkeypatch.setenv("CC", "cc -O0")
+
+
 CHANNELS, FILTERS = 40, 37
 RNG = np.random.default_rng(5)
 NEGATIVE = RNG.random((FILTERS, CHANNELS)) < 0.5

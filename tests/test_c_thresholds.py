@@ -143,6 +143,20 @@ def test_every_pool(size, monkeypatch):
     assert 0.1 < (plain > 0).mean() < 0.9
 
 
+@pytest.mark.parametrize("pad_values", [0, 1])
+def test_outside_of_the_image(pad_values, monkeypatch):
+    """Also of filters whose weights were turned around, because their signs fall with the count."""
+    image = RNG.choice([-1.0, 1.0], (6, 5, CHANNELS)).astype(np.float32)
+    words = packed(RNG.random((FILTERS, 3, 3, CHANNELS)) < 0.5)
+    conv = {"padding": 0, "pad_values": pad_values}
+    graph = graph_of(image, CHAINS["batch normalization"], conv, words=words)
+    found, plain, layers = run_both(graph, image, monkeypatch)
+    assert layers == ("conv",)
+    np.testing.assert_array_equal(found, plain)
+    odd = graph_of(image[..., 1:], CHAINS["batch normalization"], conv, words=words)
+    assert bool(writer.network_of(odd, "model", "float32", None).thresholds) == bool(pad_values)
+
+
 @pytest.mark.parametrize(
     "steps",
     [

@@ -79,7 +79,10 @@ demo: $(BIN)/larq-reactnet
 test: lint types runtime $(BIN)/torchrun
 	$(PYTEST)
 
+# With compilers and emulators for microcontrollers, 180 MB. A script that ends with 77 has said what
+# is missing on this machine.
 every:
+	tools/mcu/setup.sh || test $$? -eq 77
 	$(MAKE) test EVERY=1
 
 fast: $(BIN)/larq-reactnet-runtime

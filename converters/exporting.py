@@ -8,6 +8,7 @@ from typing import Any
 from larq_reactnet._files import check_writable, replacing
 from larq_reactnet._graph.calls import flattened
 from larq_reactnet._shared.proofs import path_beside
+from larq_reactnet.converters._engine.reuse import reused_processes
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.match import match
 from larq_reactnet.converters.checking import Finding, binary_convolutions, check
@@ -132,7 +133,7 @@ def export(
     outputs = outputs_of(model, task, () if metadata is None else metadata.labels)
     names, model = input_names(whole), prepared
     path = check_writable(path)
-    with _export_errors():
+    with _export_errors(), reused_processes():
         findings = check(model)
         _refuse_findings(model, findings, allow_float)
         operations = ops(model)

@@ -12,6 +12,7 @@ from larq_reactnet._shared import model as files
 from larq_reactnet._shared.quantizing import as_taken, dequantize
 from larq_reactnet._shared.sizing import fits
 from larq_reactnet.converters._engine.process import ENGINES, TITLES, EngineProcess, engines
+from larq_reactnet.converters._engine.reuse import take, take_back
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.refused import refused_operators
 
@@ -110,7 +111,7 @@ class Interpreter:
         self.output_scales = [tensor.scale for tensor in found.outputs]
         self.output_zero_points = [tensor.zero_point for tensor in found.outputs]
         if self._process is None:
-            self._process = EngineProcess(self.engine)
+            self._process = take(self.engine)
         self._content = content
         try:
             self._start(content)
@@ -182,10 +183,10 @@ class Interpreter:
         return times
 
     def close(self) -> None:
-        """End the process."""
+        """Let go of the process, which ends unless another interpreter can have it."""
         process, self._process = self._process, None
         if process is not None:
-            process.end()
+            take_back(process)
 
     def __enter__(self) -> "Interpreter":
         return self

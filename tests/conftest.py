@@ -2,12 +2,14 @@
 
 import gc
 import importlib.util
+import itertools
 import os
 import sys
 import threading
 from pathlib import Path
 
 import larq_reactnet as lr
+from larq_reactnet.converters._engine.reuse import reused_processes
 from larq_reactnet.zoo import _download
 
 import larq as lq
@@ -155,6 +157,13 @@ def _seeded():
     assert not config.is_op_determinism_enabled(), "this test needs a process of its own"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _processes():
+    """One process of each engine for all tests of a file, which would start hundreds."""
+    with reused_processes():
+        yield
+
+
 @pytest.fixture(name="few_digits")
 def _few_digits(digits):  # of which there are all, in a session
     """See `few_digits`."""
@@ -197,9 +206,10 @@ def without(monkeypatch):
 @pytest.fixture
 def pretend(tmp_path, monkeypatch, without):
     """A function that installs a package in place of the runtime."""
-    folder = tmp_path / "site"
+    folders = (tmp_path / f"site{index}" for index in itertools.count())
 
     def install(start="pass", answer=MEANS):
+        folder = next(folders)
         (folder / "larq_reactnet_runtime").mkdir(parents=True, exist_ok=True)
         code = RUNTIME.format(start=start, answer=answer)
         (folder / "larq_reactnet_runtime" / "__init__.py").write_text(code)

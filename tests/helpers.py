@@ -32,10 +32,12 @@ DEEPER = (
 )
 # Networks of layers that a smaller network has too, with the name of that one.
 ALIKE = {
-    "alexnet_imagenet": "alexnet",
+    "alexnet": "vgg_small",
+    "alexnet_imagenet": "vgg_small",
     "binary_alexnet": "binarynet",
     "binary_resnet_e18": "birealnet18",
-    "bnn_plus_alexnet_imagenet": "bnn_plus_alexnet",
+    "bnn_plus_alexnet": "bnn_plus_vgg_small",
+    "bnn_plus_alexnet_imagenet": "bnn_plus_vgg_small",
     "bnn_plus_resnet18": "bnn_plus_vgg_small",
     "quicknet": "quicknet_small",
     # Made by the function of A. The real convolutions that double the channels have groups in B and
@@ -55,6 +57,18 @@ def representatives(names):
 
 # For a test as a whole, such as one of a family or of a rare case that a cheaper test knows, too.
 every = pytest.mark.skipif(not EVERY, reason="`make every` runs it")
+
+
+def some(cases, *kept):
+    """`cases` of a parametrization, of which `make test` runs those in `kept` only."""
+    missing = {*kept} - {*cases}
+    assert not missing, f"There are no cases {sorted(missing)}."
+    return [
+        case
+        if case in kept
+        else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=every)
+        for case in cases
+    ]
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from habits import HABITS
-from helpers import representatives
+from helpers import representatives, some
 
 layers = tf.keras.layers
 SHAPE = (32, 32, 3)
@@ -100,7 +100,7 @@ def test_networks_of_other_habits(name, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["bias", "separable", "gates", "basic blocks"])
+@pytest.mark.parametrize("name", some(["bias", "separable", "gates", "basic blocks"], "gates"))
 def test_they_become_files(name, tmp_path, rng):
     """Every binarized convolution is one of LCE's; benchmarks/binarized_files.py looks at more."""
     habit = HABITS[name]

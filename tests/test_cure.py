@@ -29,10 +29,30 @@ from curable_models import (
     ones_like,
 )
 from faulty_models import Opaque, faults_of, model_of, noise, randomized
+from helpers import some
+
+# One of each kind.
+SOME = (
+    "padding of a convolution",
+    "padding of a depthwise convolution",
+    "ones after a sign",
+    "zeros after a sign",
+    "many zeros after a sign with thresholds",
+    "a sign of another form",
+    "a sign that is shared",
+    "pooling of signs",
+    "dense",
+    "groups of few channels",
+    "a map smaller than the kernel",
+    "a function between the sign and the convolution",
+    "one dimension",
+    "0 and 1 for a dense layer",
+    "a model in a model",
+)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CURED)
+@pytest.mark.parametrize("name", some(CURED, *SOME))
 def test_cure(name, rng, tmp_path):
     kind, make, words, count = CURED[name]
     model = randomized(make(), rng)
@@ -108,7 +128,8 @@ BRANCHES = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "first"), [("convolution", 0), ("depthwise", 1), ("ones after a sign", 2)]
+    ("kind", "first"),
+    some([("convolution", 0), ("depthwise", 1), ("ones after a sign", 2)], ("convolution", 0)),
 )
 def test_all_paddings(kind, first, rng):
     """`check` says so if and only if LCE is wrong, and the cured model is right."""

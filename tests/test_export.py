@@ -17,7 +17,7 @@ import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import binary_model
+from helpers import binary_model, every
 
 
 @pytest.fixture
@@ -252,6 +252,7 @@ def test_prediction_of_other_sizes(images):
 
 
 @pytest.mark.slow
+@every  # half a minute of LCE
 def test_large_kernels_become_binary_too(rng):
     """LCE computes quantized weights only up to a size, and leaves XNOR-Net's in float."""
     import larq_compute_engine as lce

@@ -1,11 +1,10 @@
 """Files are there whole or not at all."""
 
+import json
 import os
-import random
 import signal
 import stat
 import subprocess
-import time
 
 from larq_reactnet import _files
 from larq_reactnet._files import check_writable, replacing
@@ -55,46 +54,57 @@ def test_read_only_folder(tmp_path):
         check_writable(tmp_path / "file")
 
 
-# Writes one file, then the other, as `export` does, until it is killed.
+# Replaces a file again and again, by processes that are killed at their first line, at their
+# second, and so on, until one ends. Prints what the file held after each.
 WRITER = """
-import runpy, sys
+import json, os, runpy, signal, sys
 from pathlib import Path
+
 replacing = runpy.run_path(sys.argv[1])["replacing"]
-target, *contents = map(Path, sys.argv[2:])
-contents = [content.read_bytes() for content in contents]
-print("begin", flush=True)
-while True:
-    for content in contents:
-        with replacing(target) as temporary:
-            temporary.write_bytes(content)
+target = Path(sys.argv[2])
+
+def write(lines):
+    def trace(frame, event, argument):
+        nonlocal lines
+        lines -= event == "line"
+        if lines < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    def save():
+        with replacing(target) as temporary, temporary.open("w") as file:
+            file.write("new, ")
+            file.flush()
+            file.write("and whole")
+
+    sys.settrace(trace)
+    save()
+    os._exit(0)
+
+seen, code = [], None
+while code != 0:
+    target.write_text("old")
+    child = os.fork() or write(len(seen))
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    seen.append((code, target.read_text()))
+print(json.dumps(seen))
 """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
-def test_a_kill_at_any_moment(tmp_path):
+def test_a_kill_at_any_line(tmp_path):
     """The file is the old one or the new one, and what may be left beside it is hidden."""
     folder = tmp_path / "folder"
     folder.mkdir()
     target, script = folder / "model.tflite", tmp_path / "writer.py"
     script.write_text(WRITER)
-    contents = [bytes([value]) * (3 << 20) for value in b"ab"]
-    arguments = [_files.__file__, str(target)]
-    for content in contents:
-        arguments.append(str(tmp_path / f"{content[:1].decode()}"))
-        (tmp_path / content[:1].decode()).write_bytes(content)
-    target.write_bytes(contents[0])
-    chance, seen = random.Random(0), set()
-    for _ in range(30):
-        process = start(str(script), arguments, stdout=subprocess.PIPE)
-        assert process.stdout.readline() == b"begin\n"
-        time.sleep(chance.uniform(0, 0.03))
-        process.kill()
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-        content = target.read_bytes()
-        assert content in contents
-        seen.add(content[:1])
+    process = start(str(script), [_files.__file__, str(target)], stdout=subprocess.PIPE)
+    *killed, last = json.loads(process.communicate()[0])
+    assert {code for code, _ in killed} == {-signal.SIGKILL}
+    contents = [content for _, content in killed]
+    assert set(contents) == {"old", "new, and whole"}
+    assert contents == sorted(contents, reverse=True)  # replaced once, never back
+    assert last == [0, "new, and whole"]
     names = {path.name for path in folder.iterdir()} - {target.name}
-    assert seen == {b"a", b"b"}
     assert names  # it was killed while it wrote
     assert all(name.startswith(".model.") for name in names)

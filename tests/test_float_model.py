@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
+from helpers import every
 
 layers = tf.keras.layers
 SIZE = 8
@@ -117,7 +118,7 @@ def test_the_folder_is_whole(folder, tmp_path):
     np.testing.assert_array_equal(predicted.argmax(-1), np.argmax(model(images), -1))
 
 
-@pytest.mark.slow
+@every  # test_interruptions.py stops other runs of two steps
 def test_an_interrupted_run_goes_on(folder, tmp_path, monkeypatch):
     """It ends with the weights of one that was not interrupted."""
     arguments = Run(folder / "run").read()["arguments"]

@@ -8,7 +8,7 @@ import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import EVERY, representatives
+from helpers import EVERY, every, some
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -70,7 +70,7 @@ ZOO = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", representatives(ZOO))
+@pytest.mark.parametrize("name", some(ZOO, "reactnet_18", "birealnet18"))
 def test_networks(name, rng):
     entry = lr.zoo.get(name)
     shape = (entry.small_size, entry.small_size, 3)
@@ -83,7 +83,7 @@ def test_networks(name, rng):
         assert_same_model(rebuild(model, dtype="float64"), folded)
 
 
-@pytest.mark.slow
+@every  # test_zoo.py exports it
 def test_operators_of_reactnet_a(rng):
     """109 ADD become 51 and 31 convolutions 26, as at 224x224."""
     model = lr.zoo.ReActNetA(input_shape=(32, 32, 3), num_classes=10, width=0.25, stem_strides=1)

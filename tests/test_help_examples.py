@@ -9,7 +9,7 @@ from larq_reactnet_cli import main
 import numpy as np
 import pytest
 from doc_runs import run_command
-from helpers import few_digits
+from helpers import few_digits, some
 from PIL import Image
 
 # Beginnings of examples that are not run, and why.
@@ -66,6 +66,10 @@ def shortened(example):
 RUN = [example for example in examples() if not example.startswith(tuple(NOT_RUN))]
 
 
+# The first of each command that is run: options that the others have are parsed by another test.
+FIRST = {example.split()[1]: example for example in reversed(RUN)}
+
+
 def test_every_command_has_examples_and_no_mark_is_left_over():
     found = examples()
     for name in main.commands:
@@ -107,7 +111,7 @@ def folder(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("few_digits")
-@pytest.mark.parametrize("example", RUN)
+@pytest.mark.parametrize("example", some(RUN, *FIRST.values()))
 def test_example_runs(example, folder):
     if "runtime" in example:
         pytest.importorskip("larq_reactnet_runtime")

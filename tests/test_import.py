@@ -9,6 +9,7 @@ import larq_reactnet as lr
 
 import pytest
 import tensorflow as tf
+from helpers import some
 
 needs_keras_3 = pytest.mark.skipif(
     tuple(map(int, tf.__version__.split(".")[:2])) < (2, 16),
@@ -73,7 +74,9 @@ def run(code):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("order", GOOD_ORDERS)
+@pytest.mark.parametrize(
+    "order", some(GOOD_ORDERS, "tensorflow first", "keras first", "variable set")
+)
 def test_order_that_works(order):
     done = run(GOOD_ORDERS[order] + WORKS)
     assert done.stdout.strip().endswith("works"), done.stderr
@@ -81,7 +84,7 @@ def test_order_that_works(order):
 
 @pytest.mark.slow
 @needs_keras_3
-@pytest.mark.parametrize("order", KERAS_3_IN_USE)
+@pytest.mark.parametrize("order", some(KERAS_3_IN_USE, "tf.keras used"))
 def test_keras_3_in_use(order):
     done = run(KERAS_3_IN_USE[order])
     last = done.stderr.strip().split("\n")[-1]
@@ -93,7 +96,7 @@ def test_keras_3_in_use(order):
 
 @pytest.mark.slow
 @needs_keras_3
-@pytest.mark.parametrize("first", ["", "import tensorflow;"])
+@pytest.mark.parametrize("first", some(["", "import tensorflow;"], ""))
 def test_without_tf_keras(first):
     last = run(first + WITHOUT_TF_KERAS).stderr.strip().split("\n")[-1]
     assert last.startswith("ImportError: larq_reactnet needs Keras 2")

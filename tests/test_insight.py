@@ -15,7 +15,7 @@ import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import binary_model
+from helpers import binary_model, every
 
 LOSS = "sparse_categorical_crossentropy"
 
@@ -270,7 +270,7 @@ for data in (None, (x, y)):
 """
 
 
-@pytest.mark.slow
+@every  # test_replicas.py trains with it
 def test_replicas(tmp_path):
     """Without held images, the batches of which replicas have parts are left alone."""
     arguments = [

@@ -9,6 +9,7 @@ import time
 from larq_reactnet.converters import Interpreter, compress, convert
 from larq_reactnet.converters import inspect as look_into
 from larq_reactnet.converters._engine import worker
+from larq_reactnet.converters._engine.reuse import reused_processes
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.match import binary_ops
 from larq_reactnet.converters.inspection_page import html
@@ -21,6 +22,11 @@ from faulty_models import binary_conv, model_of, noise, randomized
 from tflite_edits import corrupted, edited
 
 layers = tf.keras.layers
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _processes():
+    """Each interpreter has a process of its own here, as it has by default."""
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +171,24 @@ def test_nothing_is_left_behind(good, images):
     interpreter.close()
     with pytest.raises(ValueError, match="has no model"):
         interpreter.run(images[:1])
+
+
+def test_interpreters_of_the_same_origin_may_share_a_process(good, images):
+    children = []
+    with reused_processes():
+        for _ in range(4):
+            with Interpreter(good) as interpreter:
+                interpreter.run(images[:1])
+                children.append(interpreter._process.pid)
+                if len(children) == 2:
+                    os.kill(children[-1], signal.SIGKILL)
+        with Interpreter(good) as first, Interpreter(good) as second:
+            assert first._process.pid != second._process.pid
+            np.testing.assert_array_equal(first.predict(images), second.predict(images))
+    assert children[0] == children[1] != children[2] == children[3]
+    for child in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
 
 
 def test_a_process_that_is_killed(good, images):

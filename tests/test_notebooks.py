@@ -5,6 +5,7 @@ import re
 
 import pytest
 from doc_pages import DOCS
+from helpers import every
 
 NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.ipynb"))
 pytestmark = pytest.mark.skipif(
@@ -45,7 +46,7 @@ def test_saved_notebook_was_run(path):
     assert "/work/" not in path.read_text()
 
 
-@pytest.mark.slow
+@every  # README's blocks do much of the same
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path, tmp_path):
     from nbclient import NotebookClient

@@ -40,6 +40,11 @@ def run(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _processes():
+    """Each interpreter has a process of its own here, as it has by default."""
+
+
 @pytest.fixture(scope="module")
 def model():
     tf.keras.utils.set_random_seed(0)

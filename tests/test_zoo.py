@@ -27,9 +27,7 @@ SAVED_ALIKE = (
 )
 SAVED = [name for name in REPRESENTATIVES if EVERY or name not in SAVED_ALIKE]
 # Tests of the arguments of a constructor, which one function has for several networks.
-CONSTRUCTORS = [
-    name for name in MODELS if EVERY or name not in (*DEEPER, "reactnet_b", "reactnet_c")
-]
+CONSTRUCTORS = REPRESENTATIVES
 # All tests of these are in `make fast`, which takes none of another network.
 FAST = ("binarynet", "bnn_plus_dorefanet")
 # Convolutions that `export` joins with another one.

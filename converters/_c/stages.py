@@ -10,6 +10,7 @@ convolution computes the pixels of a window, and only their maximum is kept.
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from larq_reactnet.converters._c.graph import Graph, Node, Tensor
 from larq_reactnet.converters._c.integers import PIXEL_CONV
@@ -94,7 +95,7 @@ def stages(graph: Graph, *, is_bytes: bool = False) -> list[Stage]:
     """
     found: list[Stage] = []
     uses = graph.uses()
-    virtual = _virtual(graph, uses)
+    virtual = _virtual(graph)
     if is_bytes and not all(
         node.kind in ("CONV_2D", PIXEL_CONV) for node in graph.nodes if graph.input in node.tensors
     ):
@@ -128,20 +129,23 @@ def stages(graph: Graph, *, is_bytes: bool = False) -> list[Stage]:
 
 def parts_of(tensor: Tensor, graph: Graph) -> tuple[Tensor, ...]:
     """The tensors side by side of which `tensor` is a concatenation, or itself."""
-    if tensor.index not in _virtual(graph, graph.uses()):
-        return (tensor,)
-    node = next(n for n in graph.nodes if n.output.index == tensor.index)
-    return node.tensors
+    return _virtual(graph).get(tensor.index, (tensor,))
 
 
-def _virtual(graph: Graph, uses: Counter[int]) -> set[int]:
-    """Concatenations of channels of which only one addition or product is made: it reads them."""
-    found = set()
+@lru_cache(maxsize=1)
+def _virtual(graph: Graph) -> dict[int, tuple[Tensor, ...]]:
+    """Concatenations of channels of which only one addition or product is made: it reads them.
+
+    Returns:
+        For the index of each, its parts.
+    """
+    found = {}
+    uses = graph.uses()
     for node in graph.nodes:
         if node.kind == "CONCATENATION" and uses[node.output.index] == 1 and _is_of_channels(node):
             takers = [n for n in graph.nodes if node.output in n.tensors]
             if takers and takers[0].kind in ("ADD", "MUL") and len(takers[0].tensors) == 2:
-                found.add(node.output.index)
+                found[node.output.index] = node.tensors
     return found
 
 

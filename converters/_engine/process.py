@@ -66,7 +66,7 @@ class EngineProcess:
         folder = _folder(engine)
         if folder is None:
             raise ImportError(_MISSING[engine])
-        self._title = TITLES[engine]
+        self.engine, self._title = engine, TITLES[engine]
         arguments = []
         if engine == "lce":
             arguments = [str(next((folder / "tflite/python").glob("interpreter_wrapper_lite.*")))]
@@ -116,6 +116,10 @@ class EngineProcess:
             reason = values[0].tobytes().decode(errors="replace").strip().split("\n")[-1]
             raise ValueError(f"{self._title} refuses the .tflite: {reason}")
         return values
+
+    def is_alive(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
 
     def end(self) -> int:
         """End the process, and return its exit code."""

@@ -18,22 +18,10 @@ esac
 python=${PYTHON:-python3}
 here=$(cd "$(dirname "$0")" && pwd)
 root=$cache/root
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
-release=bookworm # has Python 3.11, for which there are wheels of LiteRT and of tflite-runtime
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-
-skip() {
-    echo "skip: $*" >&2
-    exit 77
-}
-
-[ "$(uname -s)" = Linux ] || skip "this is $(uname -s), and the emulator runs on Linux"
-for tool in apt-get dpkg-deb "$python"; do
-    command -v "$tool" >/dev/null || skip "there is no $tool, to fetch Debian's packages with"
-done
-[ -f $keyring ] || skip "there is no $keyring, to check Debian's packages with"
+. "$here/debian.sh"
+need_debian "$python"
 # Whatever makes another environment makes a new folder.
-stamp=$cache/$(cat "$here/setup.sh" "$here/cpuinfo" | cksum | tr ' ' -).done
+stamp=$cache/$(cat "$here/setup.sh" "$here/debian.sh" "$here/cpuinfo" | cksum | tr ' ' -).done
 if [ -f "$stamp" ]; then
     echo "$cache"
     exit
@@ -43,33 +31,6 @@ mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
 root=$cache/root
 
-# An apt of its own for each architecture: its lists, its cache, and nothing that is installed yet.
-apt() {
-    architecture=$1
-    shift
-    apt-get -qq -o Debug::NoLocking=1 -o APT::Sandbox::User= \
-        -o APT::Architecture="$architecture" -o APT::Architectures="$architecture" \
-        -o APT::Install-Recommends=0 -o Dir::Etc::SourceList="$cache/apt/sources.list" \
-        -o Dir::Etc::SourceParts=- -o Dir::State="$cache/apt/$architecture" \
-        -o Dir::State::Status="$cache/apt/$architecture/status" \
-        -o Dir::Cache="$cache/apt/$architecture/cache" "$@"
-}
-
-fetch() { # architecture, folder to unpack into, packages: with all that they need
-    architecture=$1 folder=$2
-    shift 2
-    mkdir -p "$cache/apt/$architecture/lists/partial" "$cache/apt/$architecture/cache/archives/partial"
-    : >"$cache/apt/$architecture/status"
-    apt "$architecture" update || skip "$mirror cannot be reached"
-    apt "$architecture" -y --download-only install "$@" >/dev/null || skip "$mirror has no $*"
-    mkdir -p "$folder"
-    for package in "$cache/apt/$architecture/cache/archives"/*.deb; do
-        dpkg-deb --extract "$package" "$folder"
-    done
-}
-
-mkdir -p "$cache/apt"
-echo "deb [signed-by=$keyring] $mirror $release main" >"$cache/apt/sources.list"
 host=$(dpkg --print-architecture)
 # The emulator that is linked statically cannot load plugins, such as count.c. This one brings all
 # libraries that it needs, and so runs on other systems than Debian too.

@@ -12,6 +12,13 @@ import pytest
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="There is no C compiler.")
 
+
+@pytest.fixture(autouse=True)
+def without_optimization(monkeypatch):
+    """Compilers take half of the time then; what is computed is the same."""
+    monkeypatch.setenv("CC", "cc -O0")
+
+
 RNG = np.random.default_rng(7)
 METADATA = Metadata(mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7))
 IMAGE = RNG.integers(0, 256, (7, 6, 3)).astype(np.uint8)

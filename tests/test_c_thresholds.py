@@ -17,6 +17,13 @@ import pytest
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="There is no C compiler.")
 
+
+@pytest.fixture(autouse=True)
+def without_optimization(monkeypatch):
+    """Compilers take half of the time then; what is computed is the same."""
+    monkeypatch.setenv("CC", "cc -O0")
+
+
 CHANNELS, FILTERS = 40, 37
 RNG = np.random.default_rng(5)
 NEGATIVE = RNG.random((FILTERS, CHANNELS)) < 0.5
@@ -134,6 +141,20 @@ def test_every_pool(size, monkeypatch):
     assert layers == ("conv",)
     np.testing.assert_array_equal(found, plain)
     assert 0.1 < (plain > 0).mean() < 0.9
+
+
+@pytest.mark.parametrize("pad_values", [0, 1])
+def test_outside_of_the_image(pad_values, monkeypatch):
+    """Also of filters whose weights were turned around, because their signs fall with the count."""
+    image = RNG.choice([-1.0, 1.0], (6, 5, CHANNELS)).astype(np.float32)
+    words = packed(RNG.random((FILTERS, 3, 3, CHANNELS)) < 0.5)
+    conv = {"padding": 0, "pad_values": pad_values}
+    graph = graph_of(image, CHAINS["batch normalization"], conv, words=words)
+    found, plain, layers = run_both(graph, image, monkeypatch)
+    assert layers == ("conv",)
+    np.testing.assert_array_equal(found, plain)
+    odd = graph_of(image[..., 1:], CHAINS["batch normalization"], conv, words=words)
+    assert bool(writer.network_of(odd, "model", "float32", None).thresholds) == bool(pad_values)
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,8 @@ def compiled(network: Network) -> Iterator[Compiled]:
         source = folder / "looking.c"
         source.write_text(_LOOKING.format(name=network.name, upper=network.name.upper()))
         library = folder / "looking.so"
-        _compile([*compiler, *_FLAGS, str(source), "-o", str(library), "-lm"])
+        program, *options = compiler  # which may undo what is in the flags
+        _compile([program, *_FLAGS, *options, str(source), "-o", str(library), "-lm"])
         try:
             made = Compiled(library, network)
         except OSError as error:

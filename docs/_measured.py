@@ -53,6 +53,10 @@ MEASUREMENTS = {
     "peers": Measurement("python benchmarks/peers.py"),
     "export": Measurement("python benchmarks/export.py"),
     "runtime": Measurement("python benchmarks/runtime.py", by_hand=True),
+    "microcontrollers": Measurement(  # the folders are of other projects
+        "python benchmarks/microcontrollers.py --networks dorefanet --cmsis-nn A --cbin-nn B",
+        by_hand=True,
+    ),
     "scaling": Measurement("python benchmarks/scaling.py --batch-size 64 --steps 1 --rounds 5"),
     "insight": Measurement("python benchmarks/insight.py --steps 60 --rounds 5"),
     "files": Measurement("python benchmarks/binarized_files.py"),

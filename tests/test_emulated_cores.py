@@ -12,7 +12,16 @@ import larq_reactnet as lr
 import numpy as np
 import pytest
 import tensorflow as tf
-from emulated_cores import CORES, HOST, NoToolchainError, build, network_program, run, sizes
+from emulated_cores import (
+    CORES,
+    HOST,
+    NoToolchainError,
+    build,
+    network_program,
+    run,
+    sizes,
+    weigh_program,
+)
 from helpers import EVERY, every
 from sklearn.datasets import load_sample_image
 
@@ -29,14 +38,20 @@ def exported(content, folder, name):
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    """A narrow DoReFa-Net that was trained on the digits, and two of them."""
+def report(tmp_path_factory):
+    """A narrow DoReFa-Net that was trained on the digits, in C."""
     content = (FIXTURES / "model_int8.tflite").read_bytes()
-    metadata = lr.converters.read_metadata(content)
+    folder = tmp_path_factory.mktemp("digits") / "c"
+    return lr.converters.export_c(content, folder, name="digits", verify=False, progress=False)
+
+
+@pytest.fixture(scope="module")
+def digits(report):
+    """That network, and two digits."""
+    metadata = lr.converters.read_metadata((FIXTURES / "model_int8.tflite").read_bytes())
     images = np.load(FIXTURES / "expected.npz")["run/images"][:2]
     pixels = images * np.float32(metadata.std) + np.float32(metadata.mean)
-    sources = exported(content, tmp_path_factory.mktemp("digits"), "digits")
-    return "digits", sources, pixels.round().astype(np.uint8)
+    return "digits", report.folder / "src", pixels.round().astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +101,7 @@ def network(request):
 
 
 def lines(core, network, folder, *flags):
-    """What the program of a network prints on a core, and the program."""
+    """What the program of a network prints on a core."""
     name, sources, images = network
     source = network_program(name, images, folder)
     includes = (f"-I{sources}", f"-I{folder}")
@@ -94,17 +109,17 @@ def lines(core, network, folder, *flags):
         program = build(core, folder / core.kind, [source], ("-O1", *includes, *flags))
     except NoToolchainError as error:
         pytest.skip(str(error))
-    return program, run(core, program)
+    return run(core, program)
 
 
 @pytest.fixture(scope="module")
 def here(network, tmp_path_factory):
-    return lines(HOST, network, tmp_path_factory.mktemp("host"), "-DTENSORS")[1]
+    return lines(HOST, network, tmp_path_factory.mktemp("host"), "-DTENSORS")
 
 
 @pytest.mark.parametrize("core", CHECKED.values(), ids=CHECKED)
 def test_same_bits_and_scores(core, network, here, tmp_path):
-    _, there = lines(core, network, tmp_path, "-DTENSORS")
+    there = lines(core, network, tmp_path, "-DTENSORS")
     images = len(network[2])
     assert len(there["score"]) == 10 * images
     assert len(there["tensor"]) >= 8 * images
@@ -125,23 +140,24 @@ def test_contracted(dorefa, tmp_path):
     for path in sources.iterdir():
         text = path.read_text().replace("fp-contract=off", "fp-contract=fast")
         (tmp_path / "other" / path.name).write_text(text)
-    _, here = lines(HOST, dorefa, tmp_path, "-DTENSORS")
+    here = lines(HOST, dorefa, tmp_path, "-DTENSORS")
     other = (name, tmp_path / "other", images)
-    _, there = lines(CORES["m7"], other, tmp_path, "-DTENSORS", "-O2")
+    there = lines(CORES["m7"], other, tmp_path, "-DTENSORS", "-O2")
     assert there != here
     np.testing.assert_allclose(scores(there), scores(here), atol=1e-4)
 
 
-def test_counts_and_sizes(digits, tmp_path):
+def test_counts_and_sizes(report, digits, tmp_path):
     """What the benchmark is made of: instructions, stack, and what the linker says."""
     core = CORES["m4f"]
-    program, found = lines(core, digits, tmp_path)
+    found = lines(core, digits, tmp_path)
     stages = sum(high << 32 | low for high, low in found["stage"])
     count = sum(high << 32 | low for high, low in found["run"])
     assert stages <= count < stages + 2000, "all but the last return are stages"
     assert 1e5 < count < 1e8
     assert 100 < found["stack"][0][0] < 4000
+    name, sources, _ = digits
+    program = build(core, tmp_path / "weigh", [weigh_program(name, tmp_path)], (f"-I{sources}",))
     taken = sizes(core, program)
-    weights = sum(path.stat().st_size for path in digits[1].glob("*_weights.c")) / 20
-    assert weights < taken.flash < 100_000
-    assert taken.ram < 64 * 1024
+    assert report.flash_bytes < taken.flash < report.flash_bytes + 20_000
+    assert report.ram_bytes <= taken.ram < report.ram_bytes + 32

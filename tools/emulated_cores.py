@@ -25,11 +25,12 @@ __all__ = [
     "network_program",
     "run",
     "sizes",
+    "weigh_program",
 ]
 
 MCU = Path(__file__).parent / "mcu"
 # Not -ffp-contract=off: the C of a network asks for that itself.
-FLAGS = ("-std=gnu11", "-O3", "-ffreestanding", "-fno-strict-aliasing")
+FLAGS = ("-std=gnu11", "-O3", "-ffreestanding", "-fbuiltin", "-fno-strict-aliasing")
 _LIMIT = 300  # seconds
 
 
@@ -109,7 +110,8 @@ def _call(command: Sequence[str | Path]) -> str:
     )
     if done.returncode != 0:
         text = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
-        error = next((line for line in text if "error" in line), text[-1])
+        signs = ("error", "undefined reference")
+        error = next((line for line in text if any(sign in line for sign in signs)), text[-1])
         raise ValueError(f"{Path(command[0]).name} ended with {done.returncode}: {error}")
     return done.stdout
 
@@ -199,7 +201,16 @@ def network_program(name: str, images: np.ndarray, into: Path) -> Path:
         f"#define IMAGES {len(images)}\n#define IMAGE_VALUES {images[0].size}\n"
         f"static const {ctype} images[] = {{{','.join(values)}}};\n"
     )
-    main = (MCU / "main.c").read_text().replace("UPPER", name.upper()).replace("NAME", name)
-    source = into / "main.c"
-    source.write_text(main)
+    return _of_network("main.c", name, into)
+
+
+def weigh_program(name: str, into: Path) -> Path:
+    """Write the program that has a network and nothing else, whose `sizes` are the network's."""
+    return _of_network("weigh.c", name, into)
+
+
+def _of_network(template: str, name: str, into: Path) -> Path:
+    text = (MCU / template).read_text()
+    source = into / template
+    source.write_text(text.replace("UPPER", name.upper()).replace("NAME", name))
     return source

@@ -283,6 +283,7 @@ def main() -> None:
     parser.add_argument("--cbin-nn", type=Path, help="folder with CORE.a of CBin-NN")
     parser.add_argument("--json", type=Path, help="where to write all numbers, of each stage too")
     args = parser.parse_args()
+    tf.keras.utils.set_random_seed(0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found = {"layer": list(layer_rows(args, folder))}

@@ -50,6 +50,7 @@ MEASUREMENTS = {
     "photos": Measurement("python examples/photos.py --output demo", data=True, paragraphs=3),
     "rounding": Measurement("python benchmarks/rounding.py --weights demo/weights.h5"),
     "shipped": Measurement("python benchmarks/shipped.py", data=True),
+    "c_answers": Measurement("python benchmarks/c_answers.py", data=True),
     "peers": Measurement("python benchmarks/peers.py"),
     "export": Measurement("python benchmarks/export.py"),
     "runtime": Measurement("python benchmarks/runtime.py", by_hand=True),

@@ -201,7 +201,7 @@ def decided(name, images):
     return reference
 
 
-@every  # the tests above compare the same networks, and test_zoo.py exports them
+@every  # a minute: `make test` compares these networks above, and exports others of such layers
 @pytest.mark.parametrize(
     ("name", "binary", "real"), [("reactnet_18", 16, 4), ("reactnet_a", 26, 1)]
 )

@@ -80,7 +80,10 @@ def shortcuts():
     x = layers.Add()([y, layers.Concatenate()([x, x])])
     x = layers.Concatenate()([x, layers.BatchNormalization()(quantized(5)(x))])
     x = layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2, activation="relu")(x)
-    x = layers.MaxPool2D(2)(layers.BatchNormalization()(x))
+    x = tf.pad(
+        layers.BatchNormalization()(x), [(0, 0), (1, 0), (0, 1), (0, 0)], constant_values=0.3
+    )
+    x = layers.MaxPool2D(2)(tf.concat([x[..., 9:], x[..., :-33]], -1))
     scale = layers.GlobalAveragePooling2D(keepdims=True)(x)
     x = layers.Multiply()([x, layers.Conv2D(42, 1, activation="sigmoid")(scale)])
     x = layers.GlobalAveragePooling2D()(x)

@@ -63,7 +63,9 @@ def source_lines(code: Context, stage: Stage, lines: list[str]) -> list[str]:
             raise ValueError(f"{node} takes the mean of {axes.values.tolist()}, not of pixels.")
         at = code.pointer(given)
         return [f"{code.use('mean')}({at}, {given.pixels}, {channels}, row);"]
-    if node.kind == "PAD":
+    if node.kind == "STRIDED_SLICE":
+        return _slice(code, node)
+    if node.kind in ("PAD", "PADV2"):
         return _pad(code, node)
     size: tuple[int, int]
     if node.kind == "DEPTHWISE_CONV_2D":
@@ -244,13 +246,32 @@ def _concatenation(code: Context, node: Node) -> list[str]:
     return lines
 
 
+def _slice(code: Context, node: Node) -> list[str]:
+    given, begin, steps = node.tensors[0], node.constant(1), node.constant(3)
+    masks = [node.options[name] for name in ("newAxisMask", "shrinkAxisMask")]
+    is_of_channels = given.shape[:-1] == node.output.shape[:-1] and not any(masks)
+    if begin is None or steps is None or (steps.values != 1).any() or not is_of_channels:
+        raise ValueError(
+            f"{node} takes something else than channels side by side: it has no C form."
+        )
+    first = int(begin.values[-1])
+    if node.options["beginMask"] >> (begin.values.size - 1) & 1:
+        first = 0
+    first = max(first + given.channels if first < 0 else first, 0)
+    at = f"{code.pointer(given)} + at * {given.channels} + {first}"
+    return [f"memcpy(row, {at}, {node.output.channels} * sizeof(float));"]
+
+
 def _pad(code: Context, node: Node) -> list[str]:
-    given, amounts = node.tensors[0], node.constant(1)
+    given, amounts, around = node.tensors[0], node.constant(1), node.constant(2)
     if amounts is None or amounts.values.shape != (4, 2) or amounts.values[0].any():
         raise ValueError(f"{node} pads something else than an image: it has no C form.")
+    number = 0.0 if around is None else float(around.real.item())
+    if not np.isfinite(number):
+        raise ValueError(f"{node} pads with {number}: it has no C form.")
     (_, (top, _), (left, _), (before, _)) = amounts.values.tolist()
     window = f"{{{given.height}, {given.width}, 1, 1, 1, 1, 1, 1, {top}, {left}}}"
     address = code.static("window", "window", window)
     at = code.pointer(given)
-    sizes = f"{given.channels}, {before}, {node.output.channels}"
+    sizes = f"{given.channels}, {before}, {node.output.channels}, {number!r}f"
     return [f"{code.use('pad')}({address}, {at}, {sizes}, y, x, row);"]

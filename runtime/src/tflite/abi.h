@@ -89,6 +89,7 @@ struct TfLiteNode {
   void* builtin_data;
   const void* custom_initial_data;
   int custom_initial_data_size;
+  TfLiteDelegate* delegate;
 };
 
 struct TfLiteDelegateParams {
@@ -176,6 +177,7 @@ static_assert(offsetof(TfLiteNode, user_data) == At(32, 16));
 static_assert(offsetof(TfLiteNode, builtin_data) == At(40, 20));
 static_assert(offsetof(TfLiteNode, custom_initial_data) == At(48, 24));
 static_assert(offsetof(TfLiteNode, custom_initial_data_size) == At(56, 28));
+static_assert(offsetof(TfLiteNode, delegate) == At(64, 32));
 static_assert(offsetof(TfLiteRegistration, builtin_code) == At(40, 20));
 static_assert(offsetof(TfLiteRegistration, custom_name) == At(48, 24));
 static_assert(offsetof(TfLiteRegistration, inplace_operator) == At(80, 40));

@@ -20,6 +20,10 @@ inline bool IsAddress(const void* pointer, uintptr_t alignment) {
   return address >= kLowest && address % alignment == 0;
 }
 
+inline bool IsAddressOrNull(const void* pointer, uintptr_t alignment) {
+  return pointer == nullptr || IsAddress(pointer, alignment);
+}
+
 // Its functions are those of one library, so that they lie close together.
 inline bool HasKnownFunctions(const TfLiteContext& context) {
   const auto first = reinterpret_cast<uintptr_t>(context.GetExecutionPlan);
@@ -45,17 +49,14 @@ inline bool HasKnownFields(const TfLiteTensor& tensor) {
     std::memcpy(&byte, &flag, 1);
     return byte <= 1;
   };
-  const auto is_optional = [](const void* pointer, uintptr_t alignment) {
-    return pointer == nullptr || IsAddress(pointer, alignment);
-  };
   return is_below(tensor.type, kMostTypes) &&
          is_below(tensor.allocation_type, kMostAllocations) &&
          is_below(tensor.quantization.type, kMostQuantizations) && is_flag(tensor.data_is_stale) &&
          is_flag(tensor.is_variable) && tensor.buffer_handle >= -1 &&
-         is_optional(tensor.dims, alignof(int)) && is_optional(tensor.data, 1) &&
-         is_optional(tensor.name, 1) && is_optional(tensor.delegate, alignof(void*)) &&
-         is_optional(tensor.sparsity, alignof(void*)) &&
-         is_optional(tensor.quantization.params, alignof(void*));
+         IsAddressOrNull(tensor.dims, alignof(int)) && IsAddressOrNull(tensor.data, 1) &&
+         IsAddressOrNull(tensor.name, 1) && IsAddressOrNull(tensor.delegate, alignof(void*)) &&
+         IsAddressOrNull(tensor.sparsity, alignof(void*)) &&
+         IsAddressOrNull(tensor.quantization.params, alignof(void*));
 }
 
 // Whether the constants have as many bytes as their shapes say. In a damaged file, few have not.
@@ -85,11 +86,15 @@ inline bool HasKnownFields(const TfLiteRegistration& registration) {
          IsAddress(registration.custom_name, 1);
 }
 
+// Half of a shifted address can pass for the size of the options, so that their size alone does not
+// tell: what is in front of it and behind it is looked at as well.
 inline bool HasKnownFields(const TfLiteNode& node) {
   constexpr int kMostBytes = 1 << 24;  // of the options in a file
+  const int size = node.custom_initial_data_size;
   return IsAddress(node.inputs, alignof(int)) && IsAddress(node.outputs, alignof(int)) &&
-         (node.custom_initial_data == nullptr || IsAddress(node.custom_initial_data, 1)) &&
-         node.custom_initial_data_size >= 0 && node.custom_initial_data_size < kMostBytes;
+         IsAddressOrNull(node.custom_initial_data, 1) && size >= 0 && size < kMostBytes &&
+         (size == 0 || node.custom_initial_data != nullptr) &&
+         IsAddressOrNull(node.delegate, alignof(void*));
 }
 
 inline bool HasKnownNodes(TfLiteContext* context) {

@@ -128,6 +128,7 @@ CHECK(TfLiteNode, user_data);
 CHECK(TfLiteNode, builtin_data);
 CHECK(TfLiteNode, custom_initial_data);
 CHECK(TfLiteNode, custom_initial_data_size);
+CHECK(TfLiteNode, delegate);
 
 CHECK(TfLiteDelegateParams, delegate);
 CHECK(TfLiteDelegateParams, nodes_to_replace);

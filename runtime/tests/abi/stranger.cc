@@ -3,6 +3,7 @@
 //   stranger liblarq_reactnet_runtime.so
 // prints what the interpreter is told, and whether the library claims the one operator it has.
 #include <dlfcn.h>
+#include <sys/mman.h>
 
 #include <cstdarg>
 #include <cstddef>
@@ -132,7 +133,7 @@ struct Delegate {
 static Array plan = {1, {0}}, inputs = {1, {0}}, outputs = {1, {1}}, none = {0, {}};
 static Array image = {4, {1, 2, 2, 32}}, bits = {4, {1, 2, 2, 1}}, vector = {1, {3}};
 static float weights[3];
-static unsigned char options[] = {0x10, 0x20, 0x30, 0x40};
+constexpr int kOptionsSize = 4;
 static Tensor tensors[4];
 static Node node;
 static Registration registration;
@@ -152,6 +153,17 @@ static void Report(Context*, const char* format, ...) {
   std::vprintf(format, arguments);
   va_end(arguments);
   std::printf("\n");
+}
+
+// The options of the operator, where half of their address is a small number: read by the wrong
+// layout, it is the least conspicuous.
+static unsigned char* Options() {
+  void* const where = reinterpret_cast<void*>(sizeof(void*) == 8 ? uintptr_t{1} << 32 : 0);
+  void* const page =
+      mmap(where, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  unsigned char* const options = static_cast<unsigned char*>(page) + 256;
+  for (int i = 0; i < kOptionsSize; ++i) options[i] = static_cast<unsigned char>(16 * (i + 1));
+  return options;
 }
 
 int main(int, char** arguments) {
@@ -175,8 +187,8 @@ int main(int, char** arguments) {
 #if CHANGE != CHANGE_NODE_INTERMEDIATES
   node.intermediates = &none;
 #endif
-  node.custom_initial_data = options;
-  node.custom_initial_data_size = sizeof(options);
+  node.custom_initial_data = Options();
+  node.custom_initial_data_size = kOptionsSize;
   registration.builtin_code = 32;  // a custom operator
   registration.custom_name = "LceQuantize";
   registration.version = 1;

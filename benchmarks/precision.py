@@ -1,12 +1,12 @@
 """Whether networks that are trained in a short type are as accurate as in float32.
 
-Each row is the same recipe: quarter ReActNet-A in its two steps, by default 3 epochs of CIFAR-10 or
-8 of digits. It is trained in both precisions with several seeds. The spread of the seeds says what
-a difference means.
+Each row is the same recipe: ReActNet-A, by default of a quarter of the channels, in its two steps,
+3 epochs of CIFAR-10 or 8 of digits. It is trained in both precisions with several seeds. The spread
+of the seeds says what a difference means.
 
     python benchmarks/precision.py --data-dir ~/tensorflow_datasets
     python benchmarks/precision.py --datasets digits --seeds 0 1 2 3 4 --precision mixed_float16
-    python benchmarks/precision.py --emulate
+    python benchmarks/precision.py --emulate --width 0.125
 """
 
 import argparse
@@ -49,7 +49,7 @@ def accuracy(dataset: str, precision: str, seed: int, arguments: argparse.Namesp
     step1, step2 = EPOCHS[dataset]
     recipe = two_step(
         "reactnet_a",
-        options={"width": 0.25, "stem_strides": 1},
+        options={"width": arguments.width, "stem_strides": 1},
         dataset=dataset,
         batch_size=64,
         step1_epochs=step1,
@@ -99,6 +99,7 @@ if __name__ == "__main__":
         help="compute convolutions of short types in float32, and round what comes out, on a "
         "processor without instructions for them",
     )
+    parser.add_argument("--width", type=float, default=0.25, help="of ReActNet-A")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--output", type=Path, default=Path("runs/precision"))
     parser.add_argument("--verbose", type=int, default=2)

@@ -51,8 +51,11 @@ PROTOBUF ?= protobuf==4.25.* tensorflow-datasets==4.9.3 array-record
 IS_SLOW := from google.protobuf.internal import api_implementation as it; exit(it.Type() != 'python')
 
 # The runtime from its folder, then what it needs.
-RUNTIME := $(addprefix runtime/,pyproject.toml CMakeLists.txt src/* src/*/* python/*/*.py python/*/*/*.py)
-$(BIN)/larq-reactnet-runtime: $(BIN)/pytest $(wildcard $(RUNTIME))
+# It is compiled beforehand, by `make --jobs=2` while pip installs the rest.
+RUNTIME := $(addprefix runtime/,pyproject.toml CMakeLists.txt cmake/* src/* src/*/* python/*/*.py python/*/*/*.py)
+runtime/build/native.done: $(wildcard $(RUNTIME))
+	$(MAKE) -C runtime native VENV=.venv PYTHON=$(PYTHON)
+$(BIN)/larq-reactnet-runtime: $(BIN)/pytest runtime/build/native.done
 	$(MAKE) -C runtime install VENV=.venv PYTHON=$(PYTHON) INTO=$(abspath $(BIN)/python)
 	$(PIP) install --quiet --editable '.[dev,runtime]'
 	if [ -n '$(PROTOBUF)' ] && $(BIN)/python -c "$(IS_SLOW)"; then \

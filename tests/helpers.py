@@ -35,7 +35,6 @@ ALIKE = {
     "alexnet": "vgg_small",
     "alexnet_imagenet": "vgg_small",
     "binary_alexnet": "binarynet",
-    "binary_resnet_e18": "birealnet18",
     "bnn_plus_alexnet": "bnn_plus_vgg_small",
     "bnn_plus_alexnet_imagenet": "bnn_plus_vgg_small",
     "bnn_plus_resnet18": "bnn_plus_vgg_small",
@@ -51,7 +50,13 @@ ALIKE = {
 
 
 # Deep networks of Larq Zoo, which tests them itself. quicknet_small stands for them.
-FOREIGN = ("binary_densenet28", "meliusnet22", "real_to_binary_net")
+FOREIGN = (
+    "binary_densenet28",
+    "binary_resnet_e18",
+    "birealnet18",
+    "meliusnet22",
+    "real_to_binary_net",
+)
 
 
 def representatives(names):

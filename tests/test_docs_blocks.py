@@ -36,7 +36,7 @@ RUN_PAGES = [
 ]
 # The way of a newcomer. `make every` goes all others; of these, `make test` reads the names, the
 # commands and their options only.
-TRODDEN = ("README.md", "getting_started.md", "guides/own_network.md", PI)
+TRODDEN = ("README.md", PI)
 HAS_RUNTIME = importlib.util.find_spec("larq_reactnet_runtime") is not None
 
 

@@ -70,7 +70,7 @@ ZOO = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", some(ZOO, "reactnet_18", "birealnet18"))
+@pytest.mark.parametrize("name", some(ZOO, "reactnet_18"))
 def test_networks(name, rng):
     entry = lr.zoo.get(name)
     shape = (entry.small_size, entry.small_size, 3)

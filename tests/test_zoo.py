@@ -7,7 +7,16 @@ import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import ALIKE, DEEPER, EVERY, FOREIGN, assert_same_outputs, reloaded, representatives
+from helpers import (
+    ALIKE,
+    DEEPER,
+    EVERY,
+    FOREIGN,
+    assert_same_outputs,
+    every,
+    reloaded,
+    representatives,
+)
 
 MODELS = lr.zoo.list_models()
 # DoReFa-Net has activations of two bits and real dense layers, for which LCE has no kernel.
@@ -19,6 +28,7 @@ REPRESENTATIVES = representatives(MODELS)
 # Networks whose layers other networks have too, as far as saving is concerned.
 SAVED_ALIKE = (
     "bnn_plus_dorefanet",
+    "dorefanet",
     "mobilenet_v1",
     "quicknet_small",
     "reactnet_18",
@@ -123,7 +133,7 @@ def check_reloaded(model, images, how, folder):
     assert lines[0] == lines[1]
 
 
-@pytest.mark.slow
+@every
 def test_names_of_the_most_layers_fit_into_h5(tmp_path):
     model = small("meliusnet59")
     weights = model.get_weights()

@@ -7,18 +7,14 @@ from larq_reactnet.zoo.sizes import TABLE, read
 
 import pytest
 import sizes
-from helpers import DEEPER, EVERY
+from helpers import representatives
 
 MODELS = lr.zoo.list_models()
 
 
-# Counting takes up to half a minute for those that have more blocks than another network.
-COUNTED = [name for name in MODELS if EVERY or name not in DEEPER]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in COUNTED]
+    "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in representatives(MODELS)]
 )
 def test_size_in_the_table(name):
     row = read()[name]

@@ -14,7 +14,8 @@ MODELS = lr.zoo.list_models()
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in representatives(MODELS)]
+    "name",
+    [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in representatives(MODELS)],
 )
 def test_size_in_the_table(name):
     row = read()[name]

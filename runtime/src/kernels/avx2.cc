@@ -5,8 +5,8 @@
 // register at once. Here each byte is four bits of a filter, and the table belongs to four bits of
 // a patch and four of the patch beside it. It says for all values of the byte how many bits differ
 // from the first, and, 16 times as much, how many differ from the second. So one instruction
-// compares and counts for two patches. Three such numbers, of at most 4 each, can be added up before
-// the two counts have to be taken apart.
+// compares and counts for two patches. Three such numbers, of at most 4 each, can be added up
+// before the two counts have to be taken apart.
 #include <immintrin.h>
 
 #include "kernels/tiles.h"
@@ -25,8 +25,8 @@ struct Lanes8 : Register<32> {
   }
 };
 
-// A table for each byte that has four bits of a patch in its lower half and four of another patch in
-// its upper half.
+// A table for each byte that has four bits of a patch in its lower half and four of another patch
+// in its upper half.
 struct Tables {
   alignas(16) uint8_t entries[256][16];
 
@@ -70,8 +70,8 @@ void Arrange(uint32_t* words) {
   std::memcpy(words, bytes, sizeof(bytes));
 }
 
-// Finds where the tables for two patches are, for up to 8 words of each: those for the lower and the
-// upper half of the first byte, then those of the second byte, and so on.
+// Finds where the tables for two patches are, for up to 8 words of each: those for the lower and
+// the upper half of the first byte, then those of the second byte, and so on.
 inline void FindTables(const uint32_t* first, const uint32_t* second, int count, uint16_t* places) {
   const __m256i order = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   const __m256i is_there = _mm256_cmpgt_epi32(_mm256_set1_epi32(count), order);
@@ -194,10 +194,10 @@ struct Counter {
       for (int j = 0; j < kVectors; ++j) {
         const __m256i low = sums.low[i / 2][j];
         // Of 16 bits, the count of the first patch in the upper byte is still 16 times in it.
-        bytes[i][j] = i % 2 == 0 ? low
-                                 : _mm256_sub_epi16(
-                                       sums.shifted[i / 2][j],
-                                       _mm256_srli_epi16(_mm256_and_si256(low, odd_bytes), 4));
+        bytes[i][j] =
+            i % 2 == 0 ? low
+                       : _mm256_sub_epi16(sums.shifted[i / 2][j],
+                                          _mm256_srli_epi16(_mm256_and_si256(low, odd_bytes), 4));
       }
     }
   }

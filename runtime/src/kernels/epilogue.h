@@ -236,8 +236,8 @@ template <class Lanes, int kRegisters, Output kOutput>
   StoreRow<Lanes, kRegisters>(tile, values, static_cast<float*>(tile.output) + first);
 }
 
-// Whether a tile is what FinishReactnet is for: the slots are those of ReActNet, nothing is clamped,
-// all filters of the block are channels, and floats and their signs are written.
+// Whether a tile is what FinishReactnet is for: the slots are those of ReActNet, nothing is
+// clamped, all filters of the block are channels, and floats and their signs are written.
 inline bool IsReactnet(const Tile& tile, int filters) {
   const Epilogue& epilogue = *tile.epilogue;
   return epilogue.output == Output::kJoined && epilogue.slots == kReactnetSlots &&
@@ -245,8 +245,8 @@ inline bool IsReactnet(const Tile& tile, int filters) {
          tile.channels == filters;
 }
 
-// The same as Finish, in less than half of its time: one register is computed to its end before the
-// next, so that nothing has to wait in memory.
+// The same as Finish, and faster: one register is computed to its end before the next, so that
+// nothing has to wait in memory.
 template <class Lanes, int kRegisters, bool kIsCorrected>
 [[gnu::always_inline]] inline void FinishReactnet(const Tile& tile, const Epilogue& epilogue,
                                                   int pixel, const Ints<Lanes>* counts) {

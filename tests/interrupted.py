@@ -3,11 +3,12 @@
     python interrupted.py '[["FOLDER", [["KILL", 7], ["TERM", 3], [null, 0]], {"ema": 0.9}], ...]'
 
 It trains in each FOLDER once for each pair, in processes that it forks, so that TensorFlow is
-imported only once, and whatever else a training needs. In each of them something happens at the given moment, counted from the start of
-the process. Moments are before and after everything that is written or removed in the folder, in
-the midst of it, between steps and after batches. What happens is a signal, or that no file can
-become longer (FULL), or that a folder is gone (the path of it). Exit codes and what was printed are
-the output, as JSON. It runs on one thread, and operations are deterministic.
+imported only once, and whatever else a training needs. In each of them something happens at the
+given moment, counted from the start of the process. Moments are before and after everything that is
+written or removed in the folder, in the midst of it, between steps and after batches. What happens
+is a signal, or that no file can become longer (FULL), or that a folder is gone (the path of it).
+Exit codes and what was printed are the output, as JSON. It runs on one thread, and operations are
+deterministic.
 """
 
 import json

@@ -221,6 +221,17 @@ class Bconv:
         return packed(rng.choice([-1, 1], (self.batch, *self.image, self.channels)))
 
 
+class Same:
+    """A generator whose signs are all the same."""
+
+    def __init__(self, sign):
+        self.sign = sign
+        self.normal = np.random.default_rng(0).normal
+
+    def choice(self, signs, shape):
+        return np.full(shape, self.sign)
+
+
 def one_op(name, source, target, options=None):
     """A graph of one operator, of tensors given as arguments of `Graph.tensor`."""
     graph = Graph()

@@ -131,6 +131,23 @@ def test_block(number, kind):
     check(flatbuffer, block.values())
 
 
+REACTNET = [
+    Bconv(image=(7, 6), channels=64, filters=32, pad_values=0),
+    Bconv(image=(5, 5), channels=288, filters=64, pad_values=0),
+    Bconv(image=(6, 5), channels=40, filters=96, pad_values=1),
+    Bconv(image=(9, 7), channels=512, filters=128, strides=(2, 2), pad_values=0),
+    Bconv(image=(4, 5), channels=96, filters=192, groups=3, pad_values=0),
+]
+
+
+@pytest.mark.parametrize("number", range(len(REACTNET)))
+def test_reactnet(number):
+    """The chain that has an epilogue of its own, in blocks that are full and in others."""
+    block = residual(REACTNET[number], number)
+    block.add(block.constant())
+    check(block.build(block.value, block.quantize()), block.values())
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_random_chains(seed):
     """Any sequence of operators: those that there are slots for are joined."""

@@ -91,14 +91,14 @@ def test_no_truncation_is_read_as_something_else():
 def test_any_bytes_are_read_or_a_value_error_in_little_time():
     random = np.random.default_rng(0)
     content = np.frombuffer(TINY, np.uint8)
-    start = time.monotonic()
+    start = time.process_time()
     for _ in range(2000):
         hostile = content.copy()
         places = random.integers(0, len(hostile), random.integers(1, 20))
         hostile[places] = random.choice([0, 1, 4, 127, 128, 255], len(places))
         with contextlib.suppress(ValueError):
             read_metadata(hostile.tobytes())
-    assert time.monotonic() - start < 200  # in an emulator
+    assert time.process_time() - start < 200  # in an emulator
 
 
 @given(st.binary(max_size=400))
@@ -123,10 +123,10 @@ def test_a_list_that_names_one_table_without_end_is_refused():
     first = len(body)
     places = first + 4 * np.arange(count)
     body += (2**32 + position - places).astype("<u8").astype("<u4").tobytes()
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(ValueError, match="corrupt"):
         files.read(bytes(body))
-    assert time.monotonic() - start < 60
+    assert time.process_time() - start < 60
 
 
 def test_the_same_as_larq_reactnet(tmp_path):

@@ -12,6 +12,7 @@ import tensorflow as tf
 from models import (
     Bconv,
     Graph,
+    Same,
     bconv_options,
     one_op,
     output_size,
@@ -146,6 +147,16 @@ def check_all(lce, flatbuffer, inputs, kernel="reference"):
         (found,) = Runtime(flatbuffer, isa=isa, num_threads=threads).run(inputs)
         assert_close(found, expected, exact=True)
     return expected
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("words_of_pixel", [1, 7, 43])
+def test_all_bits_equal_or_unequal(lce, words_of_pixel, sign):
+    """The largest counts: more of the longest patches would not fit into 16 bits."""
+    op = Bconv(
+        image=(8, 9), channels=32 * words_of_pixel, filters=70, window=(7, 7), padding="valid"
+    )
+    check_all(lce, op.flatbuffer(Same(sign)), op.inputs(Same(-1)))
 
 
 SHAPES = [

@@ -1,6 +1,7 @@
 """The wheels of `make wheels`, for machines that this one may not be: what is in them.
 
-That is not to say that they run there. Wheels that have not been made are skipped.
+That is not to say that they run there. Wheels that have not been made are skipped, and so are those
+that are older than the sources, which `make wheels` would make again.
 """
 
 import re
@@ -13,7 +14,8 @@ from test_exports import EXPORTED
 
 from larq_reactnet_runtime import library_path
 
-DIST = Path(__file__).resolve().parents[1] / "dist"
+RUNTIME = Path(__file__).resolve().parents[1]
+DIST = RUNTIME / "dist"
 LINUX = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0"}
 SYSTEM = {"/usr/lib/libSystem.B.dylib"}
 # The number of the processor in the format, what the library may need, and where the package looks
@@ -52,9 +54,19 @@ def files(tag):
     return sorted(DIST.glob(f"larq_reactnet_runtime-*-py3-none-{tag}.whl"))
 
 
+def newest_source():
+    """When the last of what the library and the package are made of was changed."""
+    made_of = [RUNTIME / "CMakeLists.txt", RUNTIME / "pyproject.toml"]
+    for folder, pattern in (("src", "*/*"), ("cmake", "*"), ("python", "**/*.py")):
+        made_of += (RUNTIME / folder).glob(pattern)
+    return max(path.stat().st_mtime for path in made_of)
+
+
 @pytest.fixture(params=filter(files, WHEELS))
 def wheel(request):
     """Its tag, its archive and its library."""
+    if files(request.param)[-1].stat().st_mtime < newest_source():
+        pytest.skip(f"{files(request.param)[-1].name} is older than the sources: make wheels")
     with zipfile.ZipFile(files(request.param)[-1]) as archive:
         name = WHEELS[request.param][3]
         yield request.param, archive, read(archive.read(f"larq_reactnet_runtime/{name}"))

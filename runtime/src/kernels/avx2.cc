@@ -1,10 +1,12 @@
 // Binary convolution with AVX2, which has no instruction that counts bits: tables count four at a
-// time.
+// time, of two output pixels at once.
 //
 // The instruction that shuffles bytes is a table of 16 entries that is read for every byte of a
 // register at once. Here each byte is four bits of a filter, and the table belongs to four bits of
-// a patch: it says for all values of the byte how many bits differ. So one instruction compares and
-// counts.
+// a patch and four of the patch beside it. It says for all values of the byte how many bits differ
+// from the first, and, 16 times as much, how many differ from the second. So one instruction
+// compares and counts for two patches. Three such numbers, of at most 4 each, can be added up
+// before the two counts have to be taken apart.
 #include <immintrin.h>
 
 #include "kernels/tiles.h"
@@ -23,26 +25,28 @@ struct Lanes8 : Register<32> {
   }
 };
 
-// For each value of a byte of a patch, the table of its lower half and that of its upper half.
+// A table for each byte that has four bits of a patch in its lower half and four of another patch
+// in its upper half.
 struct Tables {
-  alignas(32) uint8_t entries[256][2][16];
+  alignas(16) uint8_t entries[256][16];
 
   constexpr Tables() : entries() {
     for (int byte = 0; byte < 256; ++byte) {
       for (int bits = 0; bits < 16; ++bits) {
-        entries[byte][0][bits] = CountBits((byte & 15) ^ bits);
-        entries[byte][1][bits] = CountBits((byte >> 4) ^ bits);
+        entries[byte][bits] = static_cast<uint8_t>(CountBits((byte & 15) ^ bits) +
+                                                   16 * CountBits((byte >> 4) ^ bits));
       }
     }
   }
 
-  static constexpr uint8_t CountBits(int bits) {
-    return static_cast<uint8_t>((bits & 1) + (bits >> 1 & 1) + (bits >> 2 & 1) + (bits >> 3));
+  static constexpr int CountBits(int bits) {
+    return (bits & 1) + (bits >> 1 & 1) + (bits >> 2 & 1) + (bits >> 3);
   }
 };
 
 constexpr Tables kTables;
-constexpr int kTablesShift = 5;  // a byte's two tables have 32 bytes
+constexpr int kTablesShift = 4;  // a table has 16 bytes
+constexpr int kNibbles = 8;      // of a word
 
 // Filters come in blocks of 64: a byte of each filter, side by side. A register has eight lanes of
 // four bytes. The first bytes of the lanes belong to the first eight filters, the second bytes to
@@ -66,16 +70,26 @@ void Arrange(uint32_t* words) {
   std::memcpy(words, bytes, sizeof(bytes));
 }
 
-// Finds where the tables for the bytes of a patch are, for up to 8 words.
-void FindTables(const uint32_t* words, int count, uint16_t* places) {
+// Finds where the tables for two patches are, for up to 8 words of each: those for the lower and
+// the upper half of the first byte, then those of the second byte, and so on.
+inline void FindTables(const uint32_t* first, const uint32_t* second, int count, uint16_t* places) {
   const __m256i order = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   const __m256i is_there = _mm256_cmpgt_epi32(_mm256_set1_epi32(count), order);
-  const __m256i bytes = _mm256_maskload_epi32(reinterpret_cast<const int*>(words), is_there);
-  const __m256i first = _mm256_cvtepu8_epi16(_mm256_castsi256_si128(bytes));
-  const __m256i second = _mm256_cvtepu8_epi16(_mm256_extracti128_si256(bytes, 1));
-  auto* to = reinterpret_cast<__m256i*>(places);
-  _mm256_store_si256(to, _mm256_slli_epi16(first, kTablesShift));
-  _mm256_store_si256(to + 1, _mm256_slli_epi16(second, kTablesShift));
+  const __m256i a = _mm256_maskload_epi32(reinterpret_cast<const int*>(first), is_there);
+  const __m256i b = _mm256_maskload_epi32(reinterpret_cast<const int*>(second), is_there);
+  const __m256i four_bits = _mm256_set1_epi8(15);
+  const __m256i low = _mm256_or_si256(_mm256_and_si256(a, four_bits),
+                                      _mm256_slli_epi16(_mm256_and_si256(b, four_bits), 4));
+  const __m256i high = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(a, 4), four_bits),
+                                       _mm256_andnot_si256(four_bits, b));
+  const __m256i even = _mm256_unpacklo_epi8(low, high);  // of words 0, 1, 4 and 5
+  const __m256i odd = _mm256_unpackhi_epi8(low, high);   // of words 2, 3, 6 and 7
+  const __m128i bytes[] = {_mm256_castsi256_si128(even), _mm256_castsi256_si128(odd),
+                           _mm256_extracti128_si256(even, 1), _mm256_extracti128_si256(odd, 1)};
+  for (int i = 0; i < 4; ++i) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(places) + i,
+                       _mm256_slli_epi16(_mm256_cvtepu8_epi16(bytes[i]), kTablesShift));
+  }
 }
 
 // Reads `kVectors` registers of a block: one if all filters of the second only fill the block up.
@@ -96,6 +110,18 @@ struct Counter {
   template <int kPatches>
   static void Count(const uint32_t* patches, size_t stride, const uint32_t* filters, int steps,
                     Ints (*counts)[kRegisters]) {
+    __m256i bytes[kPatches][kVectors];
+    if (steps <= kMostSteps) {
+      CountBytes<kPatches>(patches, stride, filters, steps, bytes);
+      for (int i = 0; i < kPatches; ++i) {
+        for (int j = 0; j < kVectors; ++j) {
+          for (int k = 0; k < 4; ++k) {
+            counts[i][4 * j + k] = reinterpret_cast<Ints>(bytes[i][j]) >> 8 * k & 0xFF;
+          }
+        }
+      }
+      return;
+    }
     for (int i = 0; i < kPatches; ++i) {
       for (int j = 0; j < kRegisters; ++j) counts[i][j] = Ints{};
     }
@@ -107,7 +133,6 @@ struct Counter {
       }
       for (int round = 0; round < kMostRounds && steps > 0; ++round) {
         const int some = steps < kMostSteps ? steps : kMostSteps;
-        __m256i bytes[kPatches][kVectors];
         CountBytes<kPatches>(patches, stride, filters, some, bytes);
         for (int i = 0; i < kPatches; ++i) {
           for (int j = 0; j < kVectors; ++j) {
@@ -135,35 +160,92 @@ struct Counter {
   }
 
  private:
+  // Sums for each pair of patches. In `low` each byte is the count of the first patch. In `shifted`
+  // a register has numbers of 16 bits: those of the bytes of both counts, shifted by four bits to
+  // the right.
+  template <int kPairs>
+  struct Sums {
+    __m256i low[kPairs][kVectors], shifted[kPairs][kVectors];
+  };
+
+  // Counts in each byte the unequal bits of up to kMostSteps words.
   template <int kPatches>
   [[gnu::always_inline]] static inline void CountBytes(const uint32_t* patches, size_t stride,
                                                        const uint32_t* filters, int steps,
                                                        __m256i (*bytes)[kVectors]) {
-    alignas(32) uint16_t places[kPatches][32];
-    for (int i = 0; i < kPatches; ++i) {
-      FindTables(patches + static_cast<size_t>(i) * stride, steps, places[i]);
-      for (int j = 0; j < kVectors; ++j) bytes[i][j] = _mm256_setzero_si256();
-    }
-    const __m256i four_bits = _mm256_set1_epi8(15);
-    const auto* tables = reinterpret_cast<const char*>(kTables.entries);
-    for (int byte = 0; byte < 4 * steps; ++byte) {
-      __m256i low[kVectors], high[kVectors];
+    constexpr int kPairs = (kPatches + 1) / 2;
+    alignas(32) uint16_t places[kPairs][(kMostSteps + 1) * kNibbles];
+    Sums<kPairs> sums;
+    for (int i = 0; i < kPairs; ++i) {
+      const uint32_t* first = patches + static_cast<size_t>(2 * i) * stride;
+      const bool is_pair = 2 * i + 1 < kPatches;
+      FindTables(first, is_pair ? first + stride : first, steps, places[i]);
       for (int j = 0; j < kVectors; ++j) {
-        const __m256i bits = LoadBits(filters + j * kWide / 4);
-        low[j] = _mm256_and_si256(bits, four_bits);
-        high[j] = _mm256_and_si256(_mm256_srli_epi16(bits, 4), four_bits);
+        sums.low[i][j] = sums.shifted[i][j] = _mm256_setzero_si256();
       }
-      for (int i = 0; i < kPatches; ++i) {
-        const __m256i low_table = LoadTable(tables + places[i][byte]);
-        const __m256i high_table = LoadTable(tables + places[i][byte] + 16);
-        for (int j = 0; j < kVectors; ++j) {
-          bytes[i][j] = _mm256_add_epi8(bytes[i][j], _mm256_shuffle_epi8(low_table, low[j]));
-          bytes[i][j] = _mm256_add_epi8(bytes[i][j], _mm256_shuffle_epi8(high_table, high[j]));
-        }
+    }
+    for (int step = 0; step < steps; ++step, filters += kBlock) {
+      AddNibbles<kPairs, 0, 3>(places, step, filters, &sums);
+      AddNibbles<kPairs, 3, 3>(places, step, filters, &sums);
+      AddNibbles<kPairs, 6, 2>(places, step, filters, &sums);
+    }
+    const __m256i odd_bytes = _mm256_set1_epi16(static_cast<int16_t>(0xFF00));
+    for (int i = 0; i < kPatches; ++i) {
+      for (int j = 0; j < kVectors; ++j) {
+        const __m256i low = sums.low[i / 2][j];
+        // Of 16 bits, the count of the first patch in the upper byte is still 16 times in it.
+        bytes[i][j] =
+            i % 2 == 0 ? low
+                       : _mm256_sub_epi16(sums.shifted[i / 2][j],
+                                          _mm256_srli_epi16(_mm256_and_si256(low, odd_bytes), 4));
       }
-      filters += kBlock / 4;
     }
   }
+
+  // Adds the counts for some nibbles of a word, at most 3.
+  template <int kPairs, int kFirst, int kSome>
+  [[gnu::always_inline]] static inline void AddNibbles(
+      const uint16_t (*places)[(kMostSteps + 1) * kNibbles], int step, const uint32_t* filters,
+      Sums<kPairs>* sums) {
+    static_assert(kSome <= 3);  // 4 * 4 would not fit into four bits
+    const __m256i four_bits = _mm256_set1_epi8(15);
+    const auto* tables = reinterpret_cast<const char*>(kTables.entries);
+    __m256i both[kPairs][kVectors];
+#pragma GCC unroll 3
+    for (int nibble = kFirst; nibble < kFirst + kSome; ++nibble) {
+      __m256i bits[kVectors];
+#pragma GCC unroll 2
+      for (int j = 0; j < kVectors; ++j) {
+        bits[j] = LoadBits(filters + nibble / 2 * kBlock / 4 + j * kWide / 4);
+        if (nibble % 2 != 0) bits[j] = _mm256_srli_epi16(bits[j], 4);
+        bits[j] = _mm256_and_si256(bits[j], four_bits);
+      }
+#pragma GCC unroll 2
+      for (int i = 0; i < kPairs; ++i) {
+        const __m256i table = LoadTable(tables + places[i][step * kNibbles + nibble]);
+#pragma GCC unroll 2
+        for (int j = 0; j < kVectors; ++j) {
+          const __m256i found = _mm256_shuffle_epi8(table, bits[j]);
+          both[i][j] = nibble == kFirst ? found : _mm256_add_epi8(both[i][j], found);
+          InThisOrder(&both[i][j]);
+        }
+      }
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < kPairs; ++i) {
+#pragma GCC unroll 2
+      for (int j = 0; j < kVectors; ++j) {
+        __m256i *low = &sums->low[i][j], *shifted = &sums->shifted[i][j];
+        *low = _mm256_add_epi8(*low, _mm256_and_si256(both[i][j], four_bits));
+        *shifted = _mm256_add_epi16(*shifted, _mm256_srli_epi16(both[i][j], 4));
+        InThisOrder(low);
+        InThisOrder(shifted);
+      }
+    }
+  }
+
+  // Keeps the compiler from adding up in another order, which takes more registers than there are.
+  static void InThisOrder(__m256i* sum) { asm("" : "+x"(*sum)); }
 
   static __m256i LoadBits(const uint32_t* words) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words));

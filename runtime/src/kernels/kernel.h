@@ -28,8 +28,7 @@ static_assert(kSlots[kShortcutSlot] == Stage::kAddTensor);
 static_assert(kSlots[kPreluSlot] == Stage::kPrelu);
 static_assert(kSlots[kShiftSlot] == Stage::kAddConstant);
 
-// Sets of slots, as bits.
-inline constexpr int kAllSlots = (1 << kSlotCount) - 1;
+// The set of them, as bits.
 inline constexpr int kReactnetSlots = 1 << kShortcutSlot | 1 << kPreluSlot | 1 << kShiftSlot;
 
 // How a doubled count of unequal bits becomes an output: see epilogue.h. The arrays have a value

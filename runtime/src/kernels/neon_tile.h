@@ -128,11 +128,7 @@ inline void ConvolveReactnet(const Tile& given) {
 
 template <class Counter>
 inline void ConvolveNeon(const Tile& tile) {
-  const Epilogue& epilogue = *tile.epilogue;
-  const bool is_reactnet = epilogue.output == Output::kJoined && epilogue.slots == kReactnetSlots &&
-                           !epilogue.is_clamped && tile.output != nullptr &&
-                           tile.signs != nullptr && tile.channels == kBlock &&
-                           tile.channel % kBlock == 0 &&
+  const bool is_reactnet = IsReactnet(tile, kBlock) && tile.channel % kBlock == 0 &&
                            tile.added_stride[kShortcutSlot] % kBlock == 0;
   if (!is_reactnet) return ConvolveTile<Counter>(tile);
   if (tile.corrections != nullptr) return ConvolveReactnet<Counter, true>(tile);

@@ -34,10 +34,29 @@ struct Parts {
   Tile tiles[kCount];
 };
 
+// How the counts of a pixel become outputs. See epilogue.h.
+template <Output kOutput>
+struct Any {
+  template <class Lanes, int kRegisters>
+  [[gnu::always_inline]] static inline void Run(const Tile& tile, const Epilogue& epilogue,
+                                                int pixel, const Ints<Lanes>* counts) {
+    Finish<Lanes, kRegisters, kOutput>(tile, epilogue, pixel, counts);
+  }
+};
+
+template <bool kIsCorrected>
+struct Reactnet {
+  template <class Lanes, int kRegisters>
+  [[gnu::always_inline]] static inline void Run(const Tile& tile, const Epilogue& epilogue,
+                                                int pixel, const Ints<Lanes>* counts) {
+    FinishReactnet<Lanes, kRegisters, kIsCorrected>(tile, epilogue, pixel, counts);
+  }
+};
+
 // `Counter::Count<kPatches>(patches, stride, filters, steps, counts)` counts the unequal bits
 // between `kPatches` patches and `Counter::kFilters` filters. The counts of a patch are
 // `Counter::kRegisters` registers of `Counter::Lanes`.
-template <class Counter, int kPixels, Output kOutput, int kMask>
+template <class Counter, int kPixels, class Ending>
 [[gnu::always_inline]] inline int ConvolvePixels(const Parts<Counter>& parts,
                                                  const Epilogue& epilogue, int pixel) {
   using Lanes = typename Counter::Lanes;
@@ -49,24 +68,23 @@ template <class Counter, int kPixels, Output kOutput, int kMask>
                                      tile.patch_stride, tile.filters, tile.steps, counts);
     for (int i = 0; i < kPixels; ++i) {
       for (int part = 0; part < Parts<Counter>::kCount; ++part) {
-        Finish<Lanes, kRegisters, kOutput, kMask>(parts.tiles[part], epilogue, pixel + i,
-                                                  counts[i] + part * kRegisters);
+        Ending::template Run<Lanes, kRegisters>(parts.tiles[part], epilogue, pixel + i,
+                                                counts[i] + part * kRegisters);
       }
     }
   }
   return pixel;
 }
 
-template <class Counter, Output kOutput, int kMask = 0>
+template <class Counter, class Ending>
 inline void ConvolveAs(const Tile& given) {
   const Parts<Counter> parts(given);
   const Epilogue epilogue = *given.epilogue;
-  int pixel = ConvolvePixels<Counter, Counter::kPixels, kOutput, kMask>(parts, epilogue, 0);
+  int pixel = ConvolvePixels<Counter, Counter::kPixels, Ending>(parts, epilogue, 0);
   if constexpr (Counter::kPixels > 2) {
-    pixel =
-        ConvolvePixels<Counter, (Counter::kPixels + 1) / 2, kOutput, kMask>(parts, epilogue, pixel);
+    pixel = ConvolvePixels<Counter, (Counter::kPixels + 1) / 2, Ending>(parts, epilogue, pixel);
   }
-  ConvolvePixels<Counter, 1, kOutput, kMask>(parts, epilogue, pixel);
+  ConvolvePixels<Counter, 1, Ending>(parts, epilogue, pixel);
 }
 
 // The kind of output is looked up here, once for a tile, and not for each pixel.
@@ -74,16 +92,17 @@ template <class Counter>
 inline void ConvolveTile(const Tile& tile) {
   switch (tile.epilogue->output) {
     case Output::kFloat:
-      return ConvolveAs<Counter, Output::kFloat>(tile);
+      return ConvolveAs<Counter, Any<Output::kFloat>>(tile);
     case Output::kInt8:
-      return ConvolveAs<Counter, Output::kInt8>(tile);
+      return ConvolveAs<Counter, Any<Output::kInt8>>(tile);
     case Output::kBits:
-      return ConvolveAs<Counter, Output::kBits>(tile);
+      return ConvolveAs<Counter, Any<Output::kBits>>(tile);
     case Output::kJoined:
-      if (tile.epilogue->slots == kReactnetSlots) {
-        return ConvolveAs<Counter, Output::kJoined, kReactnetSlots>(tile);
+      if (!IsReactnet(tile, Counter::kFilters)) {
+        return ConvolveAs<Counter, Any<Output::kJoined>>(tile);
       }
-      return ConvolveAs<Counter, Output::kJoined, kAllSlots>(tile);
+      if (tile.corrections != nullptr) return ConvolveAs<Counter, Reactnet<true>>(tile);
+      return ConvolveAs<Counter, Reactnet<false>>(tile);
   }
 }
 

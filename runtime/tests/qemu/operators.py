@@ -14,21 +14,10 @@ from pathlib import Path
 import numpy as np
 
 
-class Same:
-    """A generator whose signs are all the same."""
-
-    def __init__(self, sign):
-        self.sign = sign
-        self.normal = np.random.default_rng(0).normal
-
-    def choice(self, signs, shape):
-        return np.full(shape, self.sign)
-
-
 def cases():
     """Files and their inputs."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from models import Bconv
+    from models import Bconv, Same
     from test_fusion import OPS, residual
     from test_ops import grid
 

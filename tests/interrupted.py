@@ -3,11 +3,12 @@
     python interrupted.py '[["FOLDER", [["KILL", 7], ["TERM", 3], [null, 0]], {"ema": 0.9}], ...]'
 
 It trains in each FOLDER once for each pair, in processes that it forks, so that TensorFlow is
-imported only once. In each of them something happens at the given moment, counted from the start of
-the process. Moments are before and after everything that is written or removed in the folder, in
-the midst of it, between steps and after batches. What happens is a signal, or that no file can
-become longer (FULL), or that a folder is gone (the path of it). Exit codes and what was printed are
-the output, as JSON. It runs on one thread, and operations are deterministic.
+imported only once, and whatever else a training needs. In each of them something happens at the
+given moment, counted from the start of the process. Moments are before and after everything that is
+written or removed in the folder, in the midst of it, between steps and after batches. What happens
+is a signal, or that no file can become longer (FULL), or that a folder is gone (the path of it).
+Exit codes and what was printed are the output, as JSON. It runs on one thread, and operations are
+deterministic.
 """
 
 import json
@@ -25,7 +26,10 @@ from larq_reactnet.zoo import registry
 from larq_reactnet.zoo.recipes import two_step
 
 import larq as lq
+import matplotlib.figure  # noqa: F401
+import sklearn.datasets  # noqa: F401
 import tensorflow as tf
+from matplotlib.backends import backend_agg  # noqa: F401
 
 MIDST = 0.002  # seconds after the start of a write
 

@@ -19,6 +19,7 @@ import _tables
 import larq as lq
 import pytest
 from doc_pages import BLOCKS, DOCS, FAMILIES, PAGES, PYTHON, README, ROOT, WITH_README, commands
+from helpers import every, representatives
 
 
 def needs(*modules):
@@ -160,7 +161,15 @@ def trained_models():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "options"), trained_models())
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        pytest.param(
+            name, options, marks=[] if name in representatives(lr.zoo.list_models()) else every
+        )
+        for name, options in trained_models()
+    ],
+)
 def test_model_of_a_command(name, options):
     """The network can be built for the images of the data set."""
     assert lr.zoo.create(name, **options).output_shape == (None, 10)

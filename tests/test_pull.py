@@ -11,6 +11,7 @@ from larq_reactnet_cli import main
 import pytest
 from click.testing import CliRunner
 from file_server import CONTENT, NAME, SHA256, kept
+from helpers import every
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -140,7 +141,7 @@ def test_pull_of_unknown_names(table):
     assert "Give either NAME or --list" in pull("quicknet", "--list").output
 
 
-@pytest.mark.slow
+@every  # a minute: test_pretrained.py gives other weights a new head
 @pytest.mark.usefixtures("few_digits")
 def test_fine_tuning_of_larqs_weights(server, tmp_path, monkeypatch):
     """The command of the guide, with a QuickNet that was not trained in place of Larq's file."""

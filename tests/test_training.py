@@ -79,12 +79,27 @@ def weights_of(folder):
     return Run(folder).load_model().get_weights()
 
 
+CONSTANT = {"step1.schedule": "tenths"}  # in few epochs, a constant rate
+ONE, TWO = ({"step1_epochs": 0, "epochs": epochs} for epochs in (1, 2))
+
+
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A run that was not interrupted."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    trained((folder, {}, {}))
-    return folder
+def parent(tmp_path_factory):
+    """The folder of runs that were not interrupted, and of one that got another epoch."""
+    parent = tmp_path_factory.mktemp("runs")
+    _, _, before, _ = trained(
+        (parent / "whole", {}, {}),
+        (parent / "wanted", CONSTANT, TWO),
+        (parent / "longer", CONSTANT, ONE),
+        (parent / "longer", CONSTANT, TWO),
+    )
+    (parent / "before.json").write_text(json.dumps(before))
+    return parent
+
+
+@pytest.fixture(scope="module")
+def whole(parent):
+    return parent / "whole"
 
 
 @pytest.mark.slow
@@ -128,23 +143,18 @@ def test_finished_run_says_so(whole, capsys):
 
 
 @pytest.mark.slow
-def test_longer(tmp_path):
+def test_longer(parent):
     """A run that gets one more epoch is the run that had it from the beginning."""
-    changes = {"step1.schedule": "tenths"}  # a constant rate
-    one, two = ({"step1_epochs": 0, "epochs": epochs} for epochs in (1, 2))
-    longer, wanted = Run(tmp_path / "run"), Run(tmp_path / "wanted")
-    _, before, _ = trained(
-        (wanted.folder, changes, two), (longer.folder, changes, one), (longer.folder, changes, two)
-    )
+    longer, wanted = Run(parent / "longer"), Run(parent / "wanted")
     for found, expected in zip(weights_of(longer.folder), weights_of(wanted.folder), strict=True):
         np.testing.assert_array_equal(found, expected)
     assert epochs_of(longer.folder) == [(1, 0), (1, 1)]
     content = longer.read()
     assert content["arguments"]["steps"][0]["epochs"] == 2
     assert content["results"]["accuracy"] == wanted.read()["results"]["accuracy"]
-    assert content["results"] != before
+    assert content["results"] != json.loads((parent / "before.json").read_text())
     with pytest.raises(ValueError, match=r"step1\.epochs \(2, not 1\): only the last step"):
-        train(longer.folder, changes, **one)
+        train(longer.folder, CONSTANT, **ONE)
 
 
 def test_not_longer(whole):

@@ -62,6 +62,7 @@ TRAININGS = (
     # Without anything, and the paper's choice; the best one is added once it is known.
     *(ablation(*cell, 1) for cell in (("STE", "none"), ("SS5", "R1"))),
     Training("resnet18", "resnet18_cifar10"),
+    Training("reactnet_a_quarter", "reactnet_a_quarter_cifar10", teacher="resnet18"),
     Training("reactnet18", "reactnet18_cifar10", teacher="resnet18"),
     Training("alexnet", "bnn_plus_alexnet_cifar10"),
     Training("vgg_small", "bnn_plus_vgg_small_cifar10"),

@@ -2,22 +2,23 @@
 
 The C runs on this machine and an engine runs the file, both on the same images, and both give what
 is on the way. Sums of real numbers are added up in another order, so a number that is within
-rounding of 0 may get the other sign; from there on, the two compute with other bits. So for each
-image the first binary layer is looked for whose bits differ. Each number whose sign is another must
-be within rounding of 0, and bits that come out of a count must be equal without any such excuse.
-Scores must be equal but for rounding for all images without such a number.
+rounding of 0 may get the other sign; from there on, the two compute with other bits. For an image
+of which that is so, the file is run again with the signs of the C, in front of every binary layer.
+Then each number in front of a sign must be the C's own but for rounding, the sign must be that of
+the C's number, and bits that come out of a count must be equal without any such excuse. Scores must
+be equal but for rounding, for all images.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from larq_reactnet._tables import Shown, table
-from larq_reactnet.converters._c.compiled import Compiled, compiled
+from larq_reactnet.converters._c.compiled import Seen, compiled
 from larq_reactnet.converters._c.writer import Network
-from larq_reactnet.converters._lce import QUANTIZE
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.match import binary_ops, unpack
-from larq_reactnet.converters._tflite.signs import with_signs
+from larq_reactnet.converters._tflite.signs import with_given_signs, with_signs
 from larq_reactnet.converters.agreement import Agreement
 from larq_reactnet.converters.converting import ExportError
 from larq_reactnet.converters.interpreter import TITLES, Interpreter, engines
@@ -28,6 +29,8 @@ import numpy as np
 from tqdm import tqdm
 
 __all__ = ["CProof", "prove_c", "refuse_unproved_c", "rounding_in"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,8 +43,8 @@ class CProof(Shown):
         near: Number of images with a number within rounding of 0 that got the other sign.
         wrong: Number of bits that differ without such an excuse.
         layer: The first layer in front of which there are wrong bits, or an empty string.
-        error: Largest difference of a score, relative to the largest score of the same image, for
-            images without other signs.
+        error: Largest difference of a score, relative to the largest score of the same image. Where
+            there are other signs, the file computes with these, too.
         tolerance: How large rounding may make it.
     """
 
@@ -64,7 +67,7 @@ class CProof(Shown):
             "bits in C",
             f"{self.signs:,} in front of binary layers are those of the .tflite"
             + (f", {self.wrong:,} are not" if self.wrong else "")
-            + (f"; {self.near} images have a number within rounding of 0" if self.near else ""),
+            + (f"; images with a number within rounding of 0: {self.near}" if self.near else ""),
         )
         agreement = self.agreement
         same = "" if agreement.same_class is None else f"same class on {agreement.same_class:.2%}, "
@@ -105,32 +108,46 @@ def prove_c(
     output = output or output_of(network)
     *_, engine = engines()
     tolerance = rounding_in(network)
-    comparison = _Signs(network, content, tolerance)
-    ours, theirs, is_near = [], [], []
-    with compiled(network) as library, Interpreter(comparison.file, engine=engine) as interpreter:
-        rows = zip(given, images, strict=True)
-        bar = tqdm(
-            rows, "Proving the C", len(given), unit="image", leave=False, disable=not progress
-        )
-        for own, image in bar:
-            found = interpreter.run(image[None].astype(np.float32))
-            scores, near = comparison.add(library, own, found)
-            ours.append(scores)
-            theirs.append(found[0][0])
-            is_near.append(near)
-    scores, expected, other = np.stack(ours), np.stack(theirs), np.array(is_near)
-    if not np.isfinite(scores).all() or not np.isfinite(expected).all():
-        raise ValueError("The network gives NaN or infinite scores: there is nothing to prove.")
-    agreement = compare(scores, expected, output=output, rounding=tolerance, engine=TITLES[engine])
+    comparison = _Comparison(network, content, tolerance)
+    ours, theirs = [], []
+    others: list[int] = []
+    rows = zip(given, images.astype(np.float32), strict=True)
+    with compiled(network) as library:
+        with Interpreter(comparison.file, engine=engine) as interpreter:
+            for number, (own, image) in enumerate(_bar(rows, len(given), "image", progress)):
+                seen, found = library.look(own), interpreter.run(image[None])
+                ours.append(seen.scores)
+                theirs.append(found[0][0])
+                if not comparison.is_equal(seen, found):
+                    others.append(number)
+        scores, expected = np.stack(ours), np.stack(theirs)
+        if not np.isfinite(scores).all() or not np.isfinite(expected).all():
+            raise ValueError("The network gives NaN or infinite scores: there is nothing to prove.")
+        same_signs = expected.copy()
+        if others:
+            with Interpreter(comparison.file_of_signs, engine=engine) as interpreter:
+                for number in _bar(others, len(others), "image with other signs", progress):
+                    seen = library.look(given[number])
+                    signs = comparison.signs_of(seen)
+                    found = interpreter.run(images[number][None].astype(np.float32), *signs)
+                    comparison.add(seen, found)
+                    same_signs[number] = found[0][0]
     return CProof(
-        agreement,
+        compare(scores, expected, output=output, rounding=tolerance, engine=TITLES[engine]),
         comparison.signs,
-        int(other.sum()),
+        len(others),
         comparison.wrong,
         comparison.layer,
-        _error(output.scores(scores[~other]), output.scores(expected[~other])),
+        _error(output.scores(scores), output.scores(same_signs)),
         tolerance,
     )
+
+
+def _bar(rows: Iterable[T], count: int, unit: str, progress: bool) -> Iterable[T]:
+    bar: Iterable[T] = tqdm(
+        rows, "Proving the C", count, unit=unit, leave=False, disable=not progress
+    )
+    return bar
 
 
 def refuse_unproved_c(proof: CProof, min_agreement: float) -> None:
@@ -188,18 +205,17 @@ def rounding_in(network: Network) -> float:
 
 def _error(found: np.ndarray, expected: np.ndarray) -> float:
     """The largest difference, relative to the largest number of the same image."""
-    if not len(found):
-        return 0.0
     axes = tuple(range(1, found.ndim))
     largest = np.abs(expected).max(axes, keepdims=True)
     return float((np.abs(found - expected) / np.where(largest > 0, largest, 1.0)).max())
 
 
-class _Signs:
+class _Comparison:
     """Compares the bits in front of binary layers, and finds out why they differ.
 
     Attributes:
-        file: The `.tflite`, which also gives these bits and the numbers that they are the signs of.
+        file: The `.tflite`, which also gives these bits.
+        file_of_signs: The same, which is given all signs, and gives the numbers before them, too.
         signs: Number of bits that were compared.
         wrong: How many of them differ and should not.
         layer: The first layer in front of which that is so.
@@ -208,58 +224,60 @@ class _Signs:
     def __init__(self, network: Network, content: bytes, tolerance: float):
         self.signs, self.wrong, self.layer = 0, 0, ""
         self._tolerance = tolerance
-        model = tflite.read(content)
-        ops = binary_ops(model)
+        ops = binary_ops(tflite.read(content))
         self._tensors = list(dict.fromkeys(op.input for op in ops))
         nodes = network.graph.nodes
-        self._layers = {
-            t: next(n.layer for n in nodes if any(x.index == t for x in n.tensors))
-            for t in self._tensors
-        }
-        quantizers = {n.output.index: n for n in nodes if n.kind == QUANTIZE}
-        self._before = [t for t in self._tensors if t in quantizers]
-        numbers = self._inputs_of_quantizers(model)
-        graph = model.subgraphs[0]
-        outputs = [int(i) for i in graph.outputs]
-        graph.outputs = np.array([*outputs, *(numbers[t] for t in self._before)], np.int32)
-        self._known = len(outputs) + len(self._before)
-        self.file = with_signs(model, ops)
+        self._shapes = {n.output.index: n.output.shape for n in nodes}
+        self._layers = {t.index: n.layer for n in reversed(nodes) for t in n.tensors}
+        self.file = with_signs(tflite.read(content), ops)
+        model = tflite.read(content)
+        self._given, _ = with_given_signs(model)
+        self.file_of_signs = with_signs(model, ops)
 
-    @staticmethod
-    def _inputs_of_quantizers(model: tflite.ModelT) -> dict[int, int]:
-        """For each LceQuantize, by the index of what it gives, the index of what it takes."""
-        return {
-            int(operator.outputs[0]): int(operator.inputs[0])
-            for operator in model.subgraphs[0].operators
-            if tflite.op_name(model, operator) == QUANTIZE
-        }
+    def is_equal(self, seen: Seen, found: Sequence[np.ndarray]) -> bool:
+        """Whether all bits of an image are those of the file."""
+        self.signs += sum(signs.size for signs in found[1:])
+        return not any(other.any() for other in self._others(seen, found[1:]).values())
 
-    def add(
-        self, library: Compiled, given: np.ndarray, found: Sequence[np.ndarray]
-    ) -> tuple[np.ndarray, bool]:
-        """Compare one image.
+    def signs_of(self, seen: Seen) -> list[np.ndarray]:
+        """What the file of signs is given beside an image: the signs of the C."""
+        return [
+            np.where(self._bits(seen, tensor), -1, 1).astype(np.float32)[None]
+            for tensor in self._given
+        ]
 
-        Returns:
-            The scores of the C, and whether a number within rounding of 0 got the other sign.
-        """
-        scores, seen = library.look(given)
-        numbers = dict(zip(self._before, found[1 : self._known], strict=True))
-        for tensor, signs in zip(self._tensors, found[self._known :], strict=True):
-            wanted = (signs < 0).reshape(-1, signs.shape[-1])
-            words = seen[tensor].view(np.int32).reshape(len(wanted), -1)
-            other = unpack(words, signs.shape[-1]) != wanted
-            self.signs += other.size
-            if not other.any():
-                continue
-            before = numbers.get(tensor)
-            wrong = other
-            if before is not None:
-                allowed = self._tolerance * np.abs(before).max()
-                sizes = np.abs(before.reshape(other.shape))
-                # 0 itself is what a ReLU gives, in both; rounding hardly ever does.
-                wrong = other & ((sizes > allowed) | (sizes == 0))
-            self.wrong += int(wrong.sum())
-            if wrong.any():
+    def add(self, seen: Seen, found: Sequence[np.ndarray]) -> None:
+        """Compare an image with what the file computes of the same signs."""
+        count = 1 + len(self._given)
+        wrong = self._others(seen, found[count:])
+        for tensor, (numbers,) in zip(self._given, found[1:count], strict=True):
+            wrong[tensor] = self._is_wrong(
+                self._bits(seen, tensor), numbers, seen.numbers.get(tensor)
+            )
+        for tensor, where in wrong.items():
+            self.wrong += int(where.sum())
+            if where.any():
                 self.layer = self.layer or self._layers[tensor]
-            return scores, True
-        return scores, False
+
+    def _is_wrong(self, bits: np.ndarray, wanted: np.ndarray, own: np.ndarray | None) -> np.ndarray:
+        """Which bits are wrong, by the number of the file and, if it has one, that of the C."""
+        allowed = self._tolerance * np.abs(wanted).max()
+        if own is not None:
+            return np.asarray((bits != (own < 0)) | ~(np.abs(own - wanted) <= allowed))
+        # The C has counted, and the file computes a number of the same count. A ReLU gives 0 in
+        # both, and rounding hardly ever does.
+        other = bits != (wanted < 0)
+        return np.asarray(other & ((np.abs(wanted) > allowed) | (wanted == 0)))
+
+    def _bits(self, seen: Seen, tensor: int) -> np.ndarray:
+        """Which signs of a tensor are negative in the C."""
+        shape = self._shapes[tensor]
+        words = seen.words[tensor].view(np.int32).reshape(*shape[:-1], -1)
+        return unpack(words, shape[-1])
+
+    def _others(self, seen: Seen, signs: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
+        """Which bits in front of each binary layer are not the signs of an engine."""
+        return {
+            tensor: self._bits(seen, tensor) != (found[0] < 0)
+            for tensor, found in zip(self._tensors, signs, strict=True)
+        }

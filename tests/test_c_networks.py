@@ -107,6 +107,13 @@ def signs_of_pixels():
     return tf.keras.Model(inputs, layers.Dense(300, activation="relu")(layers.Flatten()(x)))
 
 
+def zeros():
+    """A network of which black pixels give 0 in front of the signs."""
+    x = inputs = layers.Input((8, 8, 3))
+    x = quantized(6)(layers.Conv2D(5, 1)(x))
+    return tf.keras.Model(inputs, layers.Dense(4)(layers.Flatten()(x)))
+
+
 MODELS = (bits, shortcuts, pooled, signs_of_pixels)
 
 
@@ -279,3 +286,31 @@ def test_wrong_c_is_refused(files):
         assert proof.wrong > 0
         with pytest.raises(lr.converters.ExportError, match="bits are others, first in front of"):
             refuse_unproved_c(proof, 0.99)
+
+
+def changed(files, build, old, new):
+    """The C of a model in which something is another, and its proof for four black images."""
+    written = network(files(build), "model", "float32", METADATA)
+    for name, text in written.files.items():
+        written.files[name] = text.replace(old, new)
+    assert any(new in text for text in written.files.values())
+    images = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype(np.float32)
+    images[:, :4] = 0
+    return prove_c(written, files(build), images, images, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_right"),
+    [
+        # Black pixels become 0 in both, and then something smaller than rounding.
+        ("] = sum + bias", "] = -1e-7f + sum + bias", True),
+        ("] = sum + bias", "] = -1e-1f + sum + bias", False),
+        ("< 0.0f) word", "<= 0.0f) word", False),
+    ],
+)
+def test_numbers_next_to_0(old, new, is_right, files):
+    """A number of exactly 0 may become another sign by rounding, and by nothing else."""
+    proof = changed(files, zeros, old, new)
+    assert proof.near == 4
+    assert proof.is_equal == is_right
+    assert bool(proof.wrong) != is_right

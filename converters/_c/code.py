@@ -100,7 +100,11 @@ class Code(Context):
         channels = node.output.channels
         if node.kind == QUANTIZE:
             at = f"{self.pointer(node.output)} + at * {node.output.words}"
-            return [f"{self.use('quantize')}(row, {channels}, {at});"]
+            size = f"{channels} * (int32_t)sizeof(*row)"
+            return [
+                f"{self.name.upper()}_LOOK_SIGNED({node.output.index}, row, {size});",
+                f"{self.use('quantize')}(row, {channels}, {at});",
+            ]
         if node.kind == "SOFTMAX":
             beta = _float(node.options.get("beta", 1.0))
             lines = [f"{self.use('softmax')}(row, {channels}, {beta});"]

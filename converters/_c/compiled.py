@@ -6,32 +6,60 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from larq_reactnet.converters._c.writer import Network
+from larq_reactnet.converters._lce import QUANTIZE
 
 import numpy as np
 
-__all__ = ["Compiled", "NoCompilerError", "compiled", "find_compiler"]
+__all__ = ["Compiled", "NoCompilerError", "Seen", "compiled", "find_compiler"]
 
 _FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared", "-ffp-contract=off")
 _LIMIT = 300  # seconds
 
-# The network, with a function that is told of each tensor.
+# The network, with a function that is told of each tensor, and places for the numbers in front of
+# signs, by their tensors.
 _LOOKING = """
 #include <stdint.h>
 typedef void (*look_function)(int32_t tensor, const void *data, int32_t bytes);
 static look_function look_;
 #define {upper}_LOOK(tensor, data, bytes) \\
   do {{ if (look_ != 0) look_(tensor, data, bytes); }} while (0)
+static unsigned char **numbers_;
+#define {upper}_LOOK_SIGNED(tensor, row, bytes) \\
+  do {{ \\
+    if (numbers_ != 0) {{ \\
+      memcpy(numbers_[tensor], row, bytes); \\
+      numbers_[tensor] += bytes; \\
+    }} \\
+  }} while (0)
 #include "{name}.c"
 #include "{name}_weights.c"
-void {name}_look(look_function function) {{ look_ = function; }}
+void {name}_look(look_function function, unsigned char **numbers) {{
+  look_ = function;
+  numbers_ = numbers;
+}}
 """
 _Look = ctypes.CFUNCTYPE(None, ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32)
 _SILENT = _Look()
+
+
+class Seen(NamedTuple):
+    """What is computed of an image.
+
+    Attributes:
+        scores: The scores.
+        words: The words of each tensor that is in memory on the way, by its index.
+        numbers: The numbers that signs were taken of, by the index of the tensor of signs.
+    """
+
+    scores: np.ndarray
+    words: dict[int, np.ndarray]
+    numbers: dict[int, np.ndarray]
 
 
 class NoCompilerError(OSError):
@@ -76,19 +104,28 @@ class Compiled:
             raise ValueError("The network in C refuses its arguments.")
         return scores.reshape(self._network.graph.output.shape)
 
-    def look(self, image: np.ndarray) -> tuple[np.ndarray, Mapping[int, np.ndarray]]:
-        """The scores of an image, and the words of each tensor that is in memory on the way."""
-        found: dict[int, np.ndarray] = {}
+    def look(self, image: np.ndarray) -> Seen:
+        """Look at all that is computed of an image."""
+        words: dict[int, np.ndarray] = {}
+        numbers = {
+            node.output.index: np.zeros(node.output.shape, np.float32)
+            for stage in self._network.stages
+            for node in stage.steps
+            if node.kind == QUANTIZE
+        }
+        places = (ctypes.c_void_p * (max(numbers, default=0) + 1))()
+        for tensor, array in numbers.items():
+            places[tensor] = array.ctypes.data
 
         def see(tensor: int, data: int, size: int) -> None:
-            found[tensor] = np.frombuffer(ctypes.string_at(data, size), np.uint32)
+            words[tensor] = np.frombuffer(ctypes.string_at(data, size), np.uint32)
 
         function = _Look(see)
-        self._set_look(function)
+        self._set_look(function, places)
         try:
-            return self.run(image), found
+            return Seen(self.run(image), words, numbers)
         finally:
-            self._set_look(_SILENT)
+            self._set_look(_SILENT, None)
 
 
 @contextmanager

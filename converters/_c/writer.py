@@ -207,7 +207,10 @@ def _source(
         f'#include "{name}.h"\n\n{math}#include <string.h>\n\n#include "{name}_weights.h"\n\n'
         "/* Define this to look at the tensors while they are computed: their number in the\n"
         "   .tflite, where they are, and how many bytes they have. */\n"
-        f"#ifndef {name.upper()}_LOOK\n#define {name.upper()}_LOOK(tensor, data, bytes)\n#endif\n",
+        f"#ifndef {name.upper()}_LOOK\n#define {name.upper()}_LOOK(tensor, data, bytes)\n#endif\n"
+        "/* And this to look at the numbers of each pixel before their signs are taken. */\n"
+        f"#ifndef {name.upper()}_LOOK_SIGNED\n"
+        f"#define {name.upper()}_LOOK_SIGNED(tensor, row, bytes)\n#endif\n",
         kernel_sources(code.kernels, name),
     ]
     calls = []

@@ -1,8 +1,8 @@
-"""A `.tflite` that also gives the signs in front of its binary convolutions."""
+"""A `.tflite` that gives the signs in front of its binary convolutions, or computes with others."""
 
 from collections.abc import Sequence
 
-from larq_reactnet.converters._lce import DEQUANTIZE
+from larq_reactnet.converters._lce import DEQUANTIZE, QUANTIZE
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.editing import (
     add_code,
@@ -14,7 +14,7 @@ from larq_reactnet.converters._tflite.match import BinaryOp
 
 import numpy as np
 
-__all__ = ["with_signs"]
+__all__ = ["with_given_signs", "with_signs"]
 
 
 def with_signs(model: tflite.ModelT, ops: Sequence[BinaryOp]) -> bytes:
@@ -37,3 +37,30 @@ def with_signs(model: tflite.ModelT, ops: Sequence[BinaryOp]) -> bytes:
     graph.outputs = np.array(outputs, np.int32)
     model.signatureDefs = None  # these name the old outputs only
     return tflite.write(model)
+
+
+def with_given_signs(model: tflite.ModelT) -> tuple[list[int], list[int]]:
+    """Change a file so that it is given all signs, and also gives the numbers they were of.
+
+    Its further inputs are -1.0 and +1.0, one for each number. Its further outputs are the numbers
+    that it computes itself, from the signs before.
+
+    Args:
+        model: The file, which is changed.
+
+    Returns:
+        For each further input, in this order, the tensor of bits that is made of it, and the tensor
+        of the numbers.
+    """
+    graph = model.subgraphs[0]
+    bits, numbers, given = [], [], []
+    for operator in graph.operators:
+        if tflite.op_name(model, operator) == QUANTIZE:
+            bits.append(int(operator.outputs[0]))
+            numbers.append(int(operator.inputs[0]))
+            given.append(add_tensor(graph, numbers[-1], name=f"given{bits[-1]}".encode()))
+            operator.inputs = np.array(given[-1:], np.int32)
+    graph.inputs = np.array([*graph.inputs, *given], np.int32)
+    graph.outputs = np.array([*graph.outputs, *numbers], np.int32)
+    model.signatureDefs = None
+    return bits, numbers

@@ -25,6 +25,8 @@ class BinaryFilters(NamedTuple):
         groups: Number of groups of channels.
         weights: For each 32 filters of a group a word for each weight, and a word of 0.
         starts: For each 32 filters the planes in which the counters begin.
+        rows: The weights for a processor that counts the bits of words: see kernels/popcount.c.
+        limits: For each filter the largest x whose sign is positive; none for numbers.
         planes: Number of planes of a counter.
         offset: Twice what all counters begin above 0.
         multiplier: For each filter; none where outputs are signs.
@@ -37,6 +39,8 @@ class BinaryFilters(NamedTuple):
     groups: int
     weights: np.ndarray
     starts: np.ndarray
+    rows: np.ndarray
+    limits: np.ndarray
     planes: int
     offset: int
     multiplier: np.ndarray
@@ -57,7 +61,8 @@ def binary_filters(node: Node) -> BinaryFilters:
     all_words = -(-channels_in // 32)
     groups = all_words // words.shape[3]
     channels = channels_in // groups
-    negative = unpack(words, channels).reshape(len(words), -1)
+    signs = unpack(words, channels)
+    negative = signs.reshape(len(words), -1)
     size = negative.shape[1]
     if size > MOST_WEIGHTS:
         raise ValueError(
@@ -75,10 +80,11 @@ def binary_filters(node: Node) -> BinaryFilters:
         thresholds = _constant(node, 4).astype(np.int64)
         # The sign is negative where x > 2 T, that is D - q / 2 < (weights set) - T. D - q / 2 is in
         # (weights set) - size to (weights set).
-        begins = counts - np.clip(thresholds, -1, size + 1)
+        thresholds = np.clip(thresholds, -1, size + 1)
+        begins, limits = counts - thresholds, 2 * thresholds
         multiplier = bias = np.zeros(0, np.float32)
     else:
-        begins = counts
+        begins, limits = counts, np.zeros(0)
         factor, summand = (_constant(node, i).astype(np.float64) for i in (2, 3))
         # As LCE does: x becomes the number in one multiplication and one addition.
         multiplier = (-factor).astype(np.float32)
@@ -91,6 +97,8 @@ def binary_filters(node: Node) -> BinaryFilters:
         groups,
         _sideways(negative, groups),
         _planes_of(starts, groups, planes),
+        _by_four(signs, groups),
+        limits.astype(np.int32),
         planes,
         2 * top,
         multiplier,
@@ -125,6 +133,14 @@ def _words(blocks: np.ndarray) -> np.ndarray:
 def _sideways(negative: np.ndarray, groups: int) -> np.ndarray:
     words = _words(_blocks(negative, groups))
     return np.pad(words, ((0, 0), (0, 1))).ravel()
+
+
+def _by_four(signs: np.ndarray, groups: int) -> np.ndarray:
+    """The words of 4 filters side by side, whose bits are 0 where there are no channels."""
+    whole = np.pad(signs, ((0, 0), (0, 0), (0, 0), (0, -signs.shape[-1] % 32)))
+    rows = np.packbits(whole, axis=-1, bitorder="little").reshape(len(signs), -1).view("<u4")
+    by_four = _blocks(rows, groups).reshape(-1, 4, rows.shape[1]).swapaxes(1, 2)
+    return by_four.astype(np.uint32).ravel()
 
 
 def _planes_of(starts: np.ndarray, groups: int, planes: int) -> np.ndarray:

@@ -17,8 +17,8 @@ __all__ = ["Code", "kernel_sources"]
 # Kernels that need others.
 _NEEDS = {
     "bconv2d": ("base",),
-    "bconv2d_bits": ("bconv2d",),
-    "bconv2d_float": ("bconv2d",),
+    "bconv2d_bits": ("bconv2d", "popcount"),
+    "bconv2d_float": ("bconv2d", "popcount"),
     "bmaxpool2d": ("base",),
     "patch": ("base",),
     "conv2d_pixels": ("base",),

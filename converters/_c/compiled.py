@@ -25,6 +25,9 @@ _LIMIT = 300  # seconds
 # signs, by their tensors.
 _LOOKING = """
 #include <stdint.h>
+#ifdef __GNUC__
+#define {name}_POPCOUNT 2
+#endif
 typedef void (*look_function)(int32_t tensor, const void *data, int32_t bytes);
 static look_function look_;
 #define {upper}_LOOK(tensor, data, bytes) \\

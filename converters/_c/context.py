@@ -16,6 +16,8 @@ class Context:
     Attributes:
         kernels: Names of kernels, in the order in which they are needed.
         constants: Arrays by the names that they have in C, and the layers that they are of.
+        sideways: The names of those that a processor which counts the bits of words does not need.
+        popcounted: The constants that it needs instead.
         statics: Constant structs of the stage.
         params: Those of `image`, `arena` and `scores` that the stage uses.
     """
@@ -24,6 +26,8 @@ class Context:
         self.name, self.graph, self._plan, self.input_type = name, graph, plan, input_type
         self.kernels: list[str] = []
         self.constants: dict[str, tuple[np.ndarray, str]] = {}
+        self.sideways: set[str] = set()
+        self.popcounted: dict[str, tuple[np.ndarray, str]] = {}
         self._table = table
         self.statics: list[str] = []
         self.params: set[str] = set()
@@ -69,7 +73,7 @@ class Context:
         while name in self.constants:
             self._count += 1
             name = f"{self.name}_{what}_{self._number}_{self._count}"
-        if values.dtype not in (np.float16, np.int8, np.uint32):
+        if values.dtype not in (np.float16, np.int8, np.int32, np.uint32):
             values = values.astype(np.float32)
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise ValueError(
@@ -78,6 +82,18 @@ class Context:
             )
         self.constants[name] = (np.ascontiguousarray(values), self._layer)
         return name
+
+    def for_planes(self, values: np.ndarray, what: str) -> str:
+        """A constant that there is only where bits are counted in planes."""
+        name = self.constant(values, what)
+        self.sideways.add(name)
+        return f"{self.name}_FOR_PLANES({name})"
+
+    def for_popcount(self, values: np.ndarray, what: str) -> str:
+        """A constant that there is only where an instruction counts the bits of a word."""
+        name = f"{self.name}_{what}_{self._number}"
+        self.popcounted[name] = (np.ascontiguousarray(values), self._layer)
+        return f"{self.name}_FOR_POPCOUNT({name})"
 
     def use(self, kernel: str) -> str:
         """The name of a kernel in C, which is then written, too."""

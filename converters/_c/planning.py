@@ -139,4 +139,6 @@ def list_bytes(node: Node) -> int:
     zeros = node.options["padding"] == 0 and node.options["pad_values"] == 0
     most = rows * columns * min(32 * words, int(node.options["channels_in"]))
     # The two lists, of inputs that are set and of those outside, are filled up to a multiple of 8.
-    return 2 * (most + (16 if zeros else 8)) // 4 * 4 + 4
+    lists = 2 * (most + (16 if zeros else 8)) // 4 * 4 + 4
+    # A processor that counts the bits of words has these there instead, and masks of them.
+    return max(lists, 4 * rows * columns * words * (2 if zeros else 1))

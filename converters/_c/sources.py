@@ -196,8 +196,10 @@ def _binary(code: Context, node: Node, y: str, x: str, row: str) -> list[str]:
         found.groups,
         found.planes,
         found.offset,
-        code.constant(found.weights, "weights"),
-        code.constant(found.starts, "starts"),
+        code.for_planes(found.weights, "weights"),
+        code.for_planes(found.starts, "starts"),
+        code.for_popcount(found.rows, "rows"),
+        code.for_popcount(found.limits, "limits") if node.output.is_bits else "0",
     )
     address = code.static("bconv2d", "conv", "{" + ", ".join(map(str, numbers)) + "}")
     at, places = code.pointer(given), code.scratch("list")

@@ -17,7 +17,13 @@ import numpy as np
 
 __all__ = ["Network", "network", "network_of"]
 
-_CTYPES = {"float32": "float", "float16": "uint16_t", "int8": "int8_t", "uint32": "uint32_t"}
+_CTYPES = {
+    "float32": "float",
+    "float16": "uint16_t",
+    "int8": "int8_t",
+    "int32": "int32_t",
+    "uint32": "uint32_t",
+}
 
 
 @dataclass(frozen=True)
@@ -250,27 +256,53 @@ def _declaration(name: str, values: np.ndarray) -> str:
 
 
 def _weights_header(name: str, code: Code) -> str:
-    lines = "".join(
-        f"extern {_declaration(constant, values)};\n"
-        for constant, (values, _) in code.constants.items()
-    )
     upper = name.upper()
-    return (
+    texts = [
         f"/* {name}: its weights. */\n#ifndef {upper}_WEIGHTS_H\n#define {upper}_WEIGHTS_H\n\n"
-        '#include <stdint.h>\n\n#ifdef __cplusplus\nextern "C" {\n#endif\n\n'
-        f"{lines}\n#ifdef __cplusplus\n}}\n#endif\n\n#endif\n"
-    )
+        "#include <stdint.h>\n\n"
+        "/* Whether an instruction counts the bits of a word. With 2, for a proof, both ways are\n"
+        "   taken and must be equal. */\n"
+        f"#ifndef {name}_POPCOUNT\n"
+        "#if defined(__GNUC__) && (defined(__riscv_zbb) || defined(__POPCNT__) || "
+        "defined(__aarch64__))\n"
+        f"#define {name}_POPCOUNT 1\n#else\n#define {name}_POPCOUNT 0\n#endif\n#endif\n"
+        f"#if {name}_POPCOUNT != 1\n#define {name}_FOR_PLANES(constant) constant\n"
+        f"#else\n#define {name}_FOR_PLANES(constant) 0\n#endif\n"
+        f"#if {name}_POPCOUNT != 0\n#define {name}_FOR_POPCOUNT(constant) constant\n"
+        f"#else\n#define {name}_FOR_POPCOUNT(constant) 0\n#endif\n\n"
+        '#ifdef __cplusplus\nextern "C" {\n#endif\n'
+    ]
+    for which, constants in _by_processor(name, code):
+        lines = (f"extern {_declaration(c, v)};\n" for c, (v, _) in constants.items())
+        texts.append(_under(which, "".join(lines)))
+    texts.append("#ifdef __cplusplus\n}\n#endif\n\n#endif\n")
+    return "\n".join(texts)
 
 
 def _weights(name: str, code: Code) -> str:
     texts = [f'/* {name}: its weights. */\n#include "{name}_weights.h"\n']
-    layer = None
-    for constant, (values, of) in code.constants.items():
-        if of != layer:
+    for which, constants in _by_processor(name, code):
+        parts, layer = [], None
+        for constant, (values, of) in constants.items():
+            if of and of != layer:
+                parts.append(f"/* {of} */\n".replace("*/ ", ""))
             layer = of
-            texts.append(f"/* {layer} */".replace("*/ ", "") if layer else "")
-        texts.append(f"{_declaration(constant, values)} = {{\n{_numbers(values)}}};\n")
+            parts.append(f"{_declaration(constant, values)} = {{\n{_numbers(values)}}};\n")
+        texts.append(_under(which, "".join(parts)))
     return "\n".join(texts)
+
+
+def _by_processor(name: str, code: Code) -> Iterator[tuple[str, dict[str, tuple[np.ndarray, str]]]]:
+    """The constants that all processors need, and those of each kind, with the condition."""
+    all_ = {c: v for c, v in code.constants.items() if c not in code.sideways}
+    sideways = {c: v for c, v in code.constants.items() if c in code.sideways}
+    yield "", all_
+    yield f"{name}_POPCOUNT != 1", sideways
+    yield f"{name}_POPCOUNT != 0", code.popcounted
+
+
+def _under(condition: str, text: str) -> str:
+    return f"#if {condition}\n{text}#endif\n" if condition and text else text
 
 
 def _numbers(values: np.ndarray) -> str:
@@ -280,7 +312,7 @@ def _numbers(values: np.ndarray) -> str:
         each = 8
     elif values.dtype == np.float16:
         texts, each = [str(value) for value in flat.view(np.uint16).tolist()], 14
-    elif values.dtype == np.int8:
+    elif values.dtype in (np.int8, np.int32):
         texts, each = [str(value) for value in flat.tolist()], 20
     else:
         texts, each = [_float_text(value) for value in flat], 6

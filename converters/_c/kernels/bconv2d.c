@@ -28,8 +28,11 @@ typedef struct {
   int32_t offset;        /* twice what all counters begin above 0 */
   const uint32_t *weights; /* for each 32 filters: a word for each weight, and a word of 0 */
   const uint32_t *starts;  /* for each 32 filters: the planes in which the counters begin */
+  const uint32_t *rows;    /* for each 4 filters: the words of a filter, each of all 4 */
+  const int32_t *limits;   /* for each filter: its sign is negative where x is above that */
 } NAME_bconv2d;
 
+#if NAME_POPCOUNT != 1
 #define NAME_MOST_PLANES 16
 
 /* sum, carry = a + b + sum */
@@ -158,3 +161,4 @@ static int32_t NAME_list(const NAME_bconv2d *conv, const uint32_t *bits, int32_t
   if (conv->zeros) twice += NAME_list_outside(conv, y, x, *outside, outside_length);
   return twice;
 }
+#endif

@@ -24,12 +24,24 @@ __all__ = ["int8_file", "int8_scores", "write_int8"]
 _HEAD = """/* {name}: a network in int8, by calls of CMSIS-NN. */
 #include <string.h>
 #include "arm_nnfunctions.h"
+#include "arm_nnsupportfunctions.h"
 #include "{name}_weights.c"
 #ifndef {upper}_LOOK
 #define {upper}_LOOK(tensor, data, bytes)
 #endif
 #define {upper}_ARENA_BYTES {bytes}
 #define {upper}_SCORES {scores}
+
+/* A ReLU with another scale, as in TensorFlow Lite Micro: CMSIS-NN has none. */
+static inline arm_cmsis_nn_status relu_s8(const int8_t *input, int32_t from, int8_t *output,
+                                          int32_t to, int32_t multiplier, int32_t shift,
+                                          int32_t count) {{
+  for (int32_t i = 0; i < count; ++i) {{
+    const int32_t value = arm_nn_requantize(input[i] - from, multiplier, shift) + to;
+    output[i] = (int8_t)(value < to ? to : value > 127 ? 127 : value);
+  }}
+  return ARM_CMSIS_NN_SUCCESS;
+}}
 
 int {name}_run(const int8_t *image, float *scores, void *memory) {{
   int8_t *arena = (int8_t *)memory;
@@ -268,12 +280,22 @@ def _concatenation(w: _Writer, stage: int, options: Any, tensors: list[_Tensor])
     return f"({', '.join(calls)}, ARM_CMSIS_NN_SUCCESS)"
 
 
+def _relu(w: _Writer, stage: int, options: Any, tensors: list[_Tensor]) -> str:
+    given, output = tensors
+    multiplier, shift = _fixed(given.scale / output.scale)
+    return (
+        f"relu_s8({given.at}, {given.zero}, {output.at}, {output.zero}, {multiplier}, {shift}, "
+        f"{math.prod(output.shape)})"
+    )
+
+
 _CALLS: dict[str, Callable[[_Writer, int, Any, list[_Tensor]], str]] = {
     "CONV_2D": _conv,
     "FULLY_CONNECTED": _dense,
     "AVERAGE_POOL_2D": lambda *args: _pool(*args, kind="avg"),
     "MAX_POOL_2D": lambda *args: _pool(*args, kind="max"),
     "ADD": _add,
+    "RELU": _relu,
     "CONCATENATION": _concatenation,
 }
 

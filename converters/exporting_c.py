@@ -40,6 +40,7 @@ _RESERVED = """
     all clean edit_cache help install package rebuild_cache test
 """
 
+ARITHMETICS = ("float32", "int16")
 _UNPROVED = "the C was not compiled or run, so nobody knows whether it computes its .tflite"
 
 
@@ -105,6 +106,7 @@ def export_c(
     verify_limit: int = 1000,
     min_agreement: float = 0.99,
     input_type: str = "uint8",
+    arithmetic: str = "float32",
     metadata: Metadata | None = None,
     flash: int | None = None,
     ram: int | None = None,
@@ -135,6 +137,10 @@ def export_c(
         min_agreement: Share of inputs that must get the same class, as in `export`.
         input_type: What the C takes: `"uint8"`, the bytes of a picture, which it normalizes as
             `metadata` say; `"int8"`, these minus 128; or `"float32"`.
+        arithmetic: What is computed of numbers that are not only signs: `"float32"`, or `"int16"`,
+            fixed point with maps of 16 bits, for processors without floating point and for half of
+            the arena. How far it can be from exact numbers is derived, said in the report, and
+            proved with the images. Numbers next to 0 get other signs more often.
         metadata: Labels and normalization; by default those in the `.tflite`.
         flash: Refuse weights of more than this many bytes.
         ram: Refuse an arena of more than this many bytes.
@@ -153,7 +159,7 @@ def export_c(
         TypeError: If `metadata` is not a `Metadata`.
         OSError: If the folder cannot be written, holds other files, or there is no compiler.
     """
-    _check_arguments(name, input_type, verify_limit, min_agreement, metadata)
+    _check_arguments(name, input_type, arithmetic, verify_limit, min_agreement, metadata)
     folder = check_folder(folder)
     if verify:
         find_compiler()  # or a model would be exported first, which takes long
@@ -174,7 +180,7 @@ def export_c(
         )
     metadata = metadata or read_metadata(content)
     try:
-        written = network(content, name, input_type, metadata)
+        written = network(content, name, input_type, metadata, arithmetic)
         _refuse_too_large(written, flash, ram)
         proof = None
         if verify:
@@ -205,7 +211,12 @@ def _told(proof: CProof) -> str:
 
 
 def _check_arguments(
-    name: str, input_type: str, limit: int, min_agreement: float, metadata: Any
+    name: str,
+    input_type: str,
+    arithmetic: str,
+    limit: int,
+    min_agreement: float,
+    metadata: Any,
 ) -> None:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or name.lower() in _RESERVED.split():
         raise ValueError(
@@ -215,6 +226,8 @@ def _check_arguments(
         )
     if input_type not in INPUT_TYPES:
         raise ValueError(f"`input_type` must be one of {[*INPUT_TYPES]}, got {input_type!r}.")
+    if arithmetic not in ARITHMETICS:
+        raise ValueError(f"`arithmetic` must be one of {[*ARITHMETICS]}, got {arithmetic!r}.")
     if not 0 <= min_agreement <= 1 or limit < 1:
         raise ValueError("`min_agreement` must be in 0 to 1, and `verify_limit` at least 1.")
     if metadata is not None:

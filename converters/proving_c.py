@@ -40,12 +40,15 @@ class CProof(Shown):
     Attributes:
         agreement: How the scores compare, on all images.
         signs: Number of bits in front of binary layers that were compared.
-        near: Number of images with a number within rounding of 0 that got the other sign.
+        near: Number of images with a number so near to 0 that it got the other sign.
         wrong: Number of bits that differ without such an excuse.
         layer: The first layer in front of which there are wrong bits, or an empty string.
         error: Largest difference of a score, relative to the largest score of the same image. Where
-            there are other signs, the file computes with these, too.
+            there are other signs, the file computes with these, too. What fixed point explains is
+            subtracted.
         tolerance: How large rounding may make it.
+        difference: Largest difference of a score with the same signs.
+        bound: How large fixed point may make it; 0 in float32.
     """
 
     agreement: Agreement
@@ -55,6 +58,8 @@ class CProof(Shown):
     layer: str
     error: float
     tolerance: float
+    difference: float = 0.0
+    bound: float = 0.0
 
     @property
     def is_equal(self) -> bool:
@@ -67,14 +72,17 @@ class CProof(Shown):
             "bits in C",
             f"{self.signs:,} in front of binary layers are those of the .tflite"
             + (f", {self.wrong:,} are not" if self.wrong else "")
-            + (f"; images with a number within rounding of 0: {self.near}" if self.near else ""),
+            + (f", but for numbers next to 0 in {self.near} images" if self.near else ""),
         )
         agreement = self.agreement
         same = "" if agreement.same_class is None else f"same class on {agreement.same_class:.2%}, "
+        apart, why = f"{self.error:.1g} of the largest", f"rounding explains {self.tolerance:.1g}"
+        if self.bound:
+            apart, why = f"{self.difference:.2g}", f"fixed point explains {self.bound:.2g}"
         yield (
             "scores in C",
-            f"{same}{self.error:.1g} of the largest apart on {agreement.images} images (rounding "
-            f"explains {self.tolerance:.1g}), against {agreement.engine}",
+            f"{same}{apart} apart with the same signs on {agreement.images} images ({why}), "
+            f"against {agreement.engine}",
         )
 
     def __str__(self) -> str:
@@ -132,14 +140,17 @@ def prove_c(
                     found = interpreter.run(images[number][None].astype(np.float32), *signs)
                     comparison.add(seen, found)
                     same_signs[number] = found[0][0]
+    bound = float(np.max(network.errors.get(network.graph.output.index, 0.0)))
     return CProof(
         compare(scores, expected, output=output, rounding=tolerance, engine=TITLES[engine]),
         comparison.signs,
         len(others),
         comparison.wrong,
         comparison.layer,
-        _error(output.scores(scores), output.scores(same_signs)),
+        _error(output.scores(scores), output.scores(same_signs), bound),
         tolerance,
+        float(np.abs(scores - same_signs).max()),
+        bound,
     )
 
 
@@ -203,11 +214,13 @@ def rounding_in(network: Network) -> float:
     return rounding_after(roundings)
 
 
-def _error(found: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference, relative to the largest number of the same image."""
+def _error(found: np.ndarray, expected: np.ndarray, bound: float) -> float:
+    """The largest difference above a bound, relative to the largest number of the same image."""
     axes = tuple(range(1, found.ndim))
     largest = np.abs(expected).max(axes, keepdims=True)
-    return float((np.abs(found - expected) / np.where(largest > 0, largest, 1.0)).max())
+    return float(
+        ((np.abs(found - expected) - bound).clip(min=0) / np.where(largest > 0, largest, 1.0)).max()
+    )
 
 
 class _Comparison:
@@ -223,7 +236,7 @@ class _Comparison:
 
     def __init__(self, network: Network, content: bytes, tolerance: float):
         self.signs, self.wrong, self.layer = 0, 0, ""
-        self._tolerance = tolerance
+        self._tolerance, self._errors = tolerance, network.errors
         ops = binary_ops(tflite.read(content))
         self._tensors = list(dict.fromkeys(op.input for op in ops))
         nodes = network.graph.nodes
@@ -251,17 +264,30 @@ class _Comparison:
         count = 1 + len(self._given)
         wrong = self._others(seen, found[count:])
         for tensor, (numbers,) in zip(self._given, found[1:count], strict=True):
-            wrong[tensor] = self._is_wrong(
-                self._bits(seen, tensor), numbers, seen.numbers.get(tensor)
-            )
+            own = seen.numbers.get(tensor)
+            bound = self._errors.get(tensor, 0.0)
+            wrong[tensor] = self._is_wrong(self._bits(seen, tensor), numbers, own, bound)
         for tensor, where in wrong.items():
             self.wrong += int(where.sum())
             if where.any():
                 self.layer = self.layer or self._layers[tensor]
 
-    def _is_wrong(self, bits: np.ndarray, wanted: np.ndarray, own: np.ndarray | None) -> np.ndarray:
-        """Which bits are wrong, by the number of the file and, if it has one, that of the C."""
-        allowed = self._tolerance * np.abs(wanted).max()
+    def _is_wrong(
+        self,
+        bits: np.ndarray,
+        wanted: np.ndarray,
+        own: np.ndarray | None,
+        bound: np.ndarray | float,
+    ) -> np.ndarray:
+        """Which bits are wrong, by the number of the file and, if it has one, that of the C.
+
+        Args:
+            bits: The bits.
+            wanted: The numbers of the file.
+            own: The numbers of the C.
+            bound: How far fixed point may be from exact numbers, for each channel.
+        """
+        allowed = self._tolerance * np.abs(wanted).max() + bound
         if own is not None:
             return np.asarray((bits != (own < 0)) | ~(np.abs(own - wanted) <= allowed))
         # The C has counted, and the file computes a number of the same count. A ReLU gives 0 in

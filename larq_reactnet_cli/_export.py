@@ -55,6 +55,12 @@ _c_options: list[Callable[..., Any]] = [
         show_default=True,
         help="With --target c: prefix of all names in C, and of the files.",
     ),
+    click.option(
+        "--arithmetic",
+        type=click.Choice(["float32", "int16"]),
+        help="With --target c: how numbers are computed that are not only signs. int16 is fixed "
+        "point, for processors without floating point, and for less RAM. float32 by default.",
+    ),
     click.option("--flash", type=Size(), help="With --target c: refuse larger weights (1M, 512k)."),
     click.option("--ram", type=Size(), help="With --target c: refuse a larger arena (64k)."),
     click.option(
@@ -156,6 +162,7 @@ def export(
     no_metadata: bool,
     target: str,
     name: str,
+    arithmetic: str | None,
     flash: int | None,
     ram: int | None,
     no_verify: bool,
@@ -186,14 +193,17 @@ def export(
       larq-reactnet export run model.tflite --proof 4
       larq-reactnet export run firmware --target c --name digits --ram 64k
       larq-reactnet export model.tflite firmware --target c --flash 1M --html arena.html
+      larq-reactnet export run firmware --target c --arithmetic int16
     """
     import larq_reactnet as lr
 
     input_type = input_type or ("uint8" if target == "c" else "float32")
     if no_metadata and input_type != "float32":
         raise click.UsageError("--input-type needs the normalization, so leave out --no-metadata.")
-    if target == "tflite" and (flash or ram or no_verify or page or name != "model"):
-        raise click.UsageError("--name, --flash, --ram, --no-verify and --html are for --target c.")
+    if target == "tflite" and (arithmetic or flash or ram or no_verify or page or name != "model"):
+        raise click.UsageError(
+            "--name, --arithmetic, --flash, --ram, --no-verify and --html are for --target c."
+        )
     if target == "c" and proof:
         raise click.UsageError("--proof is for --target tflite.")
     common: dict[str, Any] = {
@@ -203,6 +213,7 @@ def export(
     }
     for_c: dict[str, Any] = {
         "name": name,
+        "arithmetic": arithmetic or "float32",
         "flash": flash,
         "ram": ram,
         "verify": not no_verify,

@@ -84,7 +84,7 @@ def binary_filters(node: Node) -> BinaryFilters:
         begins, limits = counts - thresholds, 2 * thresholds
         multiplier = bias = np.zeros(0, np.float32)
     else:
-        begins, limits = counts, np.zeros(0)
+        begins, limits = counts, np.zeros(0, np.int64)
         factor, summand = (_constant(node, i).astype(np.float64) for i in (2, 3))
         # As LCE does: x becomes the number in one multiplication and one addition.
         multiplier = (-factor).astype(np.float32)

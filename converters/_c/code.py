@@ -18,26 +18,35 @@ __all__ = ["Code", "kernel_sources"]
 _NEEDS = {
     "bconv2d": ("base",),
     "bconv2d_bits": ("bconv2d", "popcount"),
-    "bconv2d_float": ("bconv2d", "popcount"),
+    "bconv2d_numbers": ("number", "bconv2d", "popcount", "affine"),
     "bmaxpool2d": ("base",),
-    "patch": ("base",),
+    "patch": ("base", "number"),
     "conv2d_pixels": ("base",),
+    "conv2d_fixed_pixels": ("base", "scaled"),
+    "pixels": ("number",),
     "pixels_patch": ("base", "pixels"),
     "depthwise": ("base",),
-    "maxpool2d": ("base",),
+    "dequantize": ("number",),
+    "quantize": ("number",),
+    "largest": ("number",),
+    "maxpool2d": ("base", "number"),
+    "avgpool_fixed": ("base",),
     "avgpool2d": ("base",),
     "pad": ("base",),
 }
+_OF_ARITHMETIC = ("number", "affine")  # there is one for each
 WITH_MATH = ("softmax", "logistic")
 
 
-def kernel_sources(kernels: Sequence[str], name: str) -> str:
+def kernel_sources(kernels: Sequence[str], name: str, arithmetic: str) -> str:
     """The source of kernels and of those that they need, with the prefix `name`."""
     order: list[str] = []
 
     def add(kernel: str) -> None:
         for needed in _NEEDS.get(kernel, ()):
             add(needed)
+        if kernel in _OF_ARITHMETIC:
+            kernel += f"_{arithmetic}"
         if kernel not in order:
             order.append(kernel)
 
@@ -68,18 +77,8 @@ class Code(Context):
         return what + "".join(self.statics) + head + body + "}\n", call
 
     def _body(self, stage: Stage) -> str:
-        row, lines = stage.row, []
-        source = stage.source
-        is_bits = source.output.is_bits
-        if not is_bits:
-            lines.append(f"  float *row = {self.scratch('row')};")
-        inner = source_lines(self, stage, lines)
-        before = row if stage.source.kind != LOAD else None
-        if before is not None:
-            inner += self.activation(stage.pool or source, row.channels) if not is_bits else []
-            inner += self._store(stage, before)
-        for node in stage.steps:
-            inner += self._step(node, stage)
+        row, lines = stage.row, list[str]()
+        inner = self._lines(stage, lines)
         loops = [
             f"  for (int32_t y = 0; y < {row.height}; ++y) {{",
             f"    for (int32_t x = 0; x < {row.width}; ++x) {{",
@@ -87,6 +86,31 @@ class Code(Context):
         if any(re.search(r"\bat\b", line) for line in inner):
             loops.append(f"      const int32_t at = y * {row.width} + x;")
         return "\n".join([*lines, *loops, *(f"      {line}" for line in inner), "    }", "  }", ""])
+
+    def _lines(self, stage: Stage, lines: list[str]) -> list[str]:
+        """What is done for each pixel; `lines` gets what is done before."""
+        source = stage.source
+        is_bits = source.output.is_bits
+        if not is_bits:
+            lines.append(f"  float *row = {self.scratch('row')};")
+        inner = source_lines(self, stage, lines)
+        if stage.source.kind != LOAD:
+            channels = stage.row.channels
+            inner += self.activation(stage.pool or source, channels) if not is_bits else []
+            inner += self._store(stage, stage.row)
+        for node in stage.steps:
+            inner += self._step(node, stage)
+        return inner
+
+    def signs(self, node: Node) -> list[str]:
+        """The signs of the row."""
+        channels = node.output.channels
+        at = f"{self.pointer(node.output)} + at * {node.output.words}"
+        size = f"{channels} * (int32_t)sizeof(*row)"
+        return [
+            f"{self.name.upper()}_LOOK_SIGNED({node.output.index}, row, {size});",
+            f"{self.use('quantize')}(row, {channels}, {at});",
+        ]
 
     def _store(self, stage: Stage, tensor: Tensor) -> list[str]:
         """Keep the row as a pixel of a tensor, if others need it."""
@@ -99,12 +123,7 @@ class Code(Context):
         """A node that computes with the row."""
         channels = node.output.channels
         if node.kind == QUANTIZE:
-            at = f"{self.pointer(node.output)} + at * {node.output.words}"
-            size = f"{channels} * (int32_t)sizeof(*row)"
-            return [
-                f"{self.name.upper()}_LOOK_SIGNED({node.output.index}, row, {size});",
-                f"{self.use('quantize')}(row, {channels}, {at});",
-            ]
+            return self.signs(node)
         if node.kind == "SOFTMAX":
             beta = _float(node.options.get("beta", 1.0))
             lines = [f"{self.use('softmax')}(row, {channels}, {beta});"]
@@ -119,30 +138,14 @@ class Code(Context):
 
     def _operand(self, node: Node, stage: Stage) -> list[str]:
         """A node that computes with the row and another tensor or constant."""
-        running = {n.output.index for n in stage.nodes}
-        is_first = isinstance(node.inputs[0], Tensor) and node.inputs[0].index in running
-        other = node.inputs[1] if is_first else node.inputs[0]
-        shape = other.shape if isinstance(other, Tensor) else ()
-        if len(shape) > 1 and int(np.prod(shape[:-1])) not in (1, node.output.pixels):
-            raise ValueError(f"{node} repeats a tensor of the shape {shape}: it has no C form.")
-        kind = node.kind.lower()
-        if not is_first:
-            kind = {"sub": "rsub"}.get(kind, kind)
-            if kind in ("div", "prelu"):
-                raise ValueError(f"{node} divides by what is computed, which has no C form.")
-        function = self.use(kind)
         channels = node.output.channels
+        other, is_first = self.operand(node, stage)
+        kind = node.kind.lower() if is_first else {"SUB": "rsub"}.get(node.kind, node.kind.lower())
+        function = self.use(kind)
         if isinstance(other, Constant):
             values = other.real.reshape(-1)
-            is_of_channels = values.size == channels == other.values.shape[-1]
-            if values.size != 1 and not is_of_channels:
-                raise ValueError(
-                    f"{node} has a constant of the shape {other.values.shape}; there is C for a "
-                    "number for each channel, or one for all."
-                )
             name = self.constant(values, kind)
             return [f"{function}(row, {name}, {int(values.size > 1)}, {channels});"]
-        assert isinstance(other, Tensor)
         lines, first = [], 0
         for part in parts_of(other, self.graph):
             width = part.channels
@@ -153,6 +156,30 @@ class Code(Context):
             lines.append(f"{function}({row}, {self.pointer(part)}{at}, {step}, {count});")
             first += width
         return lines
+
+    def operand(self, node: Node, stage: Stage) -> tuple[Tensor | Constant, bool]:
+        """The other input of a node that computes with the row, and whether the row is the first.
+
+        Raises:
+            ValueError: If it has a shape for which there is no C.
+        """
+        running = {n.output.index for n in stage.nodes}
+        is_first = isinstance(node.inputs[0], Tensor) and node.inputs[0].index in running
+        other = node.inputs[1] if is_first else node.inputs[0]
+        shape = other.shape if isinstance(other, Tensor) else ()
+        if len(shape) > 1 and int(np.prod(shape[:-1])) not in (1, node.output.pixels):
+            raise ValueError(f"{node} repeats a tensor of the shape {shape}: it has no C form.")
+        if not is_first and node.kind in ("DIV", "PRELU"):
+            raise ValueError(f"{node} divides by what is computed, which has no C form.")
+        if isinstance(other, Constant):
+            size, channels = other.values.size, node.output.channels
+            if size != 1 and not size == channels == other.values.shape[-1]:
+                raise ValueError(
+                    f"{node} has a constant of the shape {other.values.shape}; there is C for a "
+                    "number for each channel, or one for all."
+                )
+        assert other is not None
+        return other, is_first
 
 
 def _float(value: float) -> str:

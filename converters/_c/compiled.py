@@ -110,8 +110,10 @@ class Compiled:
     def look(self, image: np.ndarray) -> Seen:
         """Look at all that is computed of an image."""
         words: dict[int, np.ndarray] = {}
+        is_fixed = self._network.arithmetic == "int16"
+        dtype = np.int32 if is_fixed else np.float32
         numbers = {
-            node.output.index: np.zeros(node.output.shape, np.float32)
+            node.output.index: np.zeros(node.output.shape, dtype)
             for stage in self._network.stages
             for node in stage.steps
             if node.kind == QUANTIZE
@@ -126,7 +128,11 @@ class Compiled:
         function = _Look(see)
         self._set_look(function, places)
         try:
-            return Seen(self.run(image), words, numbers)
+            scores = self.run(image)
+            if is_fixed:
+                step = 2.0**-self._network.behind
+                numbers = {tensor: array * step for tensor, array in numbers.items()}
+            return Seen(scores, words, numbers)
         finally:
             self._set_look(_SILENT, None)
 

@@ -1,13 +1,15 @@
 """What the C of a stage is written with: pointers, constants and the kernels that are needed."""
 
+from larq_reactnet.converters._c.bits import BinaryFilters
 from larq_reactnet.converters._c.graph import Graph, Node, Tensor
 from larq_reactnet.converters._c.planning import Plan
 
 import numpy as np
 
-__all__ = ["Context"]
+__all__ = ["FUSED", "Context"]
 
-_ACTIVATIONS = {1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}
+# Activations that are a part of another node, by their numbers in the file.
+FUSED = {1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}
 
 
 class Context:
@@ -20,7 +22,12 @@ class Context:
         popcounted: The constants that it needs instead.
         statics: Constant structs of the stage.
         params: Those of `image`, `arena` and `scores` that the stage uses.
+        arithmetic: How numbers are computed: `"float32"` or `"int16"`.
+        number: What a number of a row is in C.
+        stored: What a number of a map is.
     """
+
+    arithmetic, number, stored = "float32", "float", "float"
 
     def __init__(self, name: str, graph: Graph, plan: Plan, input_type: str, table: np.ndarray):
         self.name, self.graph, self._plan, self.input_type = name, graph, plan, input_type
@@ -52,12 +59,13 @@ class Context:
         if block is None:
             self.params.add("image")
             return "image"
-        return self._at(block.offset, "uint32_t" if tensor.is_bits else "float")
+        return self._at(block.offset, "uint32_t" if tensor.is_bits else self.stored)
 
     def scratch(self, name: str) -> str:
         """Where the stage has memory of its own."""
         block = self._plan.scratch[self._number][name]
-        return self._at(block.offset, {"list": "uint16_t", "bytes": "uint8_t"}.get(name, "float"))
+        types = {"list": "uint16_t", "bytes": "uint8_t", "patch": self.stored}
+        return self._at(block.offset, types.get(name, self.number))
 
     def _at(self, offset: int, ctype: str) -> str:
         self.params.add("arena")
@@ -73,7 +81,7 @@ class Context:
         while name in self.constants:
             self._count += 1
             name = f"{self.name}_{what}_{self._number}_{self._count}"
-        if values.dtype not in (np.float16, np.int8, np.int32, np.uint32):
+        if values.dtype not in (np.float16, np.int8, np.int16, np.int32, np.uint32):
             values = values.astype(np.float32)
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise ValueError(
@@ -106,9 +114,9 @@ class Context:
         kind = node.options.get("fusedActivationFunction", 0)
         if not kind:
             return []
-        if kind not in _ACTIVATIONS:
+        if kind not in FUSED:
             raise ValueError(f"{node} has activation number {kind}, which has no C form: use ReLU.")
-        return self.unary(_ACTIVATIONS[kind], channels)
+        return self.unary(FUSED[kind], channels)
 
     def unary(self, kind: str, channels: int) -> list[str]:
         """A ReLU of the row."""
@@ -122,6 +130,10 @@ class Context:
         name = f"{self.name}_{what}_of_{self._number}"
         self.statics.append(f"static const {self.name}_{ctype} {name} = {value};\n")
         return f"&{name}"
+
+    def affine(self, found: BinaryFilters) -> tuple[np.ndarray, np.ndarray]:
+        """What a binary convolution multiplies its sums with, and then adds."""
+        return found.multiplier, found.bias
 
     def pixels(self) -> str:
         """The table of what each byte becomes."""

@@ -47,11 +47,13 @@ class Tensor:
         index: Its index in the file. Of tensors that only have another shape, that of the first.
         shape: Its shape without the batch, in channels also if it is of bits.
         is_bits: Whether each number is a sign.
+        number_bytes: Of a number in memory, if it is none.
     """
 
     index: int
     shape: tuple[int, ...]
     is_bits: bool = False
+    number_bytes: int = 4
 
     @property
     def channels(self) -> int:
@@ -76,7 +78,8 @@ class Tensor:
 
     @property
     def bytes(self) -> int:
-        return 4 * self.pixels * self.words
+        size = 4 if self.is_bits else self.number_bytes
+        return size * self.pixels * self.words + 3 & ~3
 
 
 @dataclass(frozen=True, eq=False)

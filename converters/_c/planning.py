@@ -67,7 +67,7 @@ def plan(graph: Graph, stages: Sequence[Stage]) -> Plan:
 
 
 def _name(tensor: Tensor) -> str:
-    kind = "bits" if tensor.is_bits else "float32"
+    kind = "bits" if tensor.is_bits else {2: "int16", 4: "float32"}[tensor.number_bytes]
     return f"{'x'.join(map(str, tensor.shape))} {kind}"
 
 
@@ -121,7 +121,8 @@ def _scratch(stage: Stage) -> dict[str, int]:
     if source.kind == "CONV_2D":
         filters = source.constant(1)
         assert filters is not None
-        sizes["patch"] = 4 * int(np.prod(filters.values.shape[1:]))
+        size = source.tensors[0].number_bytes * int(np.prod(filters.values.shape[1:]))
+        sizes["patch"] = size + 3 & ~3
     if source.kind == PIXEL_CONV:
         filters = source.constant(1)
         assert filters is not None

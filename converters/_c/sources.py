@@ -11,10 +11,19 @@ from larq_reactnet.converters._lce import BCONV2D, BMAXPOOL2D, DEQUANTIZE
 
 import numpy as np
 
-__all__ = ["source_lines"]
+__all__ = [
+    "binary",
+    "check_concatenation",
+    "check_mean",
+    "first_channel",
+    "pooled",
+    "source_lines",
+    "window_of",
+    "window_of_pool",
+]
 
 
-def _window(given: Tensor, output: Tensor, size: tuple[int, int], options: Any) -> str:
+def window_of(given: Tensor, output: Tensor, size: tuple[int, int], options: Any) -> str:
     """The initializer of a window."""
     keys = (
         ("stride_height", "stride_width", "dilation_height_factor", "dilation_width_factor")
@@ -33,12 +42,22 @@ def _window(given: Tensor, output: Tensor, size: tuple[int, int], options: Any) 
     return "{" + ", ".join(map(str, numbers)) + "}"
 
 
+def window_of_pool(node: Node) -> str:
+    """The initializer of the window of a pool."""
+    size = (int(node.options["filterHeight"]), int(node.options["filterWidth"]))
+    return window_of(node.tensors[0], node.output, size, node.options)
+
+
 def source_lines(code: Context, stage: Stage, lines: list[str]) -> list[str]:
     node = stage.source
     given = node.tensors[0]
     channels = given.channels
     if stage.pool is not None:
-        return _pooled(code, stage, lines)
+        width = node.output.width
+        inner = _convolution(code, node, lines, f"under / {width}", f"under % {width}", "pixel")
+        activation = code.activation(node, node.output.channels)
+        inner += [line.replace("(row", "(pixel") for line in activation]
+        return pooled(code, stage, lines, inner)
     if node.kind in ("CONV_2D", PIXEL_CONV, BCONV2D):
         return _convolution(code, node, lines, "y", "x", "row")
     if node.kind == LOAD:
@@ -57,10 +76,7 @@ def source_lines(code: Context, stage: Stage, lines: list[str]) -> list[str]:
     if node.kind == "CONCATENATION":
         return _concatenation(code, node)
     if node.kind == "MEAN":
-        axes = node.constant(1)
-        assert axes is not None
-        if sorted(int(axis) % 4 for axis in axes.values.ravel()) != [1, 2]:
-            raise ValueError(f"{node} takes the mean of {axes.values.tolist()}, not of pixels.")
+        check_mean(node)
         at = code.pointer(given)
         return [f"{code.use('mean')}({at}, {given.pixels}, {channels}, row);"]
     if node.kind == "STRIDED_SLICE":
@@ -72,7 +88,7 @@ def source_lines(code: Context, stage: Stage, lines: list[str]) -> list[str]:
         weights, bias = node.constant(1), node.constant(2)
         assert weights is not None
         filters = weights.values.shape[-1]
-        window = _window(given, node.output, _size(weights.values), node.options)
+        window = window_of(given, node.output, _size(weights.values), node.options)
         bias_values = np.zeros(filters) if bias is None else bias.real
         arguments = (
             f"{code.constant(weights.real, 'weights')}, "
@@ -83,14 +99,13 @@ def source_lines(code: Context, stage: Stage, lines: list[str]) -> list[str]:
         return [f"{code.use('depthwise')}({address}, {at}, {arguments}, y, x, row);"]
     if node.kind == BMAXPOOL2D:
         size = (int(node.options["filter_height"]), int(node.options["filter_width"]))
-        window = code.static("window", "window", _window(given, node.output, size, node.options))
+        window = code.static("window", "window", window_of(given, node.output, size, node.options))
         flips = node.constant(1)
         which = "0" if flips is None else code.constant(flips.values, "flips")
         places = f"{given.words}, y, x, {code.pointer(node.output)} + at * {given.words}"
         return [f"{code.use('bmaxpool2d')}({window}, {code.pointer(given)}, {which}, {places});"]
-    size = (int(node.options["filterHeight"]), int(node.options["filterWidth"]))
     kernel = {"MAX_POOL_2D": "maxpool2d", "AVERAGE_POOL_2D": "avgpool2d"}[node.kind]
-    address = code.static("window", "window", _window(given, node.output, size, node.options))
+    address = code.static("window", "window", window_of_pool(node))
     at = code.pointer(given)
     return [f"{code.use(kernel)}({address}, {at}, {given.words}, y, x, row);"]
 
@@ -100,19 +115,14 @@ def _size(filters: np.ndarray) -> tuple[int, int]:
     return int(filters.shape[1]), int(filters.shape[2])
 
 
-def _pooled(code: Context, stage: Stage, lines: list[str]) -> list[str]:
-    """A convolution for each pixel under the window of a pool."""
-    pool = stage.pool
-    assert pool is not None
-    given = stage.source.output
-    size = (int(pool.options["filterHeight"]), int(pool.options["filterWidth"]))
-    window = code.static("window", "pool", _window(given, pool.output, size, pool.options))
-    lines.append(f"  float *pixel = {code.scratch('pixel')};")
-    channels = given.channels
-    inner = _convolution(
-        code, stage.source, lines, f"under / {given.width}", f"under % {given.width}", "pixel"
-    )
-    inner += [line.replace("(row", "(pixel") for line in code.activation(stage.source, channels)]
+def pooled(code: Context, stage: Stage, lines: list[str], inner: list[str]) -> list[str]:
+    """A convolution for each pixel under the window of a pool: `inner`, which gives `pixel`."""
+    assert stage.pool is not None
+    channels = stage.pool.output.channels
+    options = stage.pool.options
+    size = (int(options["filterHeight"]), int(options["filterWidth"]))
+    window = code.static("window", "pool", window_of_pool(stage.pool))
+    lines.append(f"  {code.number} *pixel = {code.scratch('pixel')};")
     code.use("base")
     return [
         "int32_t is_first = 1;",
@@ -132,7 +142,7 @@ def _convolution(
     code: Context, node: Node, lines: list[str], y: str, x: str, row: str
 ) -> list[str]:
     if node.kind == BCONV2D:
-        return _binary(code, node, y, x, row)
+        return binary(code, node, y, x, row)
     if node.kind == PIXEL_CONV:
         return _of_bytes(code, node, y, x, row)
     given = node.tensors[0]
@@ -142,7 +152,7 @@ def _convolution(
     if shape[2] != given.channels:
         raise ValueError(f"{node} is a real convolution in groups, which has no C form.")
     window = code.static(
-        "window", "window", _window(given, node.output, (shape[0], shape[1]), node.options)
+        "window", "window", window_of(given, node.output, (shape[0], shape[1]), node.options)
     )
     lines.append(f"  float *patch = {code.scratch('patch')};")
     size = int(np.prod(shape))
@@ -171,7 +181,7 @@ def _of_bytes(code: Context, node: Node, y: str, x: str, row: str) -> list[str]:
     for other, what in zip(others, ("factors", "offsets", "means"), strict=True):
         assert other is not None
         names.append(code.constant(other.values, what))
-    window = _window(given, node.output, (size[0], size[1]), node.options)
+    window = window_of(given, node.output, (size[0], size[1]), node.options)
     flip = "128u" if code.input_type == "int8" else "0u"
     numbers = (window, channels, filters, flip, *names)
     address = code.static("pixel_filters", "filters", "{" + ", ".join(map(str, numbers)) + "}")
@@ -180,14 +190,14 @@ def _of_bytes(code: Context, node: Node, y: str, x: str, row: str) -> list[str]:
     return [f"{code.use('conv2d_pixels')}({address}, {code.bytes()}, {places});"]
 
 
-def _binary(code: Context, node: Node, y: str, x: str, row: str) -> list[str]:
+def binary(code: Context, node: Node, y: str, x: str, row: str) -> list[str]:
     given, found = node.tensors[0], binary_filters(node)
     weights = node.constant(1)
     assert weights is not None
     filters, *size, words = weights.values.shape
     options = node.options
     numbers = (
-        _window(given, node.output, (size[0], size[1]), options),
+        window_of(given, node.output, (size[0], size[1]), options),
         given.words,
         words,
         given.channels // found.groups,
@@ -206,14 +216,15 @@ def _binary(code: Context, node: Node, y: str, x: str, row: str) -> list[str]:
     if node.output.is_bits:
         out = f"{code.pointer(node.output)} + at * {node.output.words}"
         return [f"{code.use('bconv2d_bits')}({address}, {at}, {y}, {x}, {places}, {out});"]
+    multiplier, bias = code.affine(found)
     affine = (
         found.lowest,
         found.highest,
-        code.constant(found.multiplier, "multiplier"),
-        code.constant(found.bias, "bias"),
+        code.constant(multiplier, "multiplier"),
+        code.constant(bias, "bias"),
     )
     limits = code.static("affine", "affine", "{" + ", ".join(map(str, affine)) + "}")
-    function = code.use("bconv2d_float")
+    function = code.use("bconv2d_numbers")
     return [f"{function}({address}, {limits}, {at}, {y}, {x}, {places}, {row});"]
 
 
@@ -236,9 +247,7 @@ def _dense(code: Context, node: Node) -> list[str]:
 
 
 def _concatenation(code: Context, node: Node) -> list[str]:
-    rank = len(node.output.shape)
-    if len(node.tensors) != len(node.inputs) or node.options["axis"] not in (-1, rank):
-        raise ValueError(f"{node} joins something else than channels: it has no C form.")
+    check_concatenation(node)
     lines, first = [], 0
     for part in node.tensors:
         width = part.channels
@@ -249,6 +258,32 @@ def _concatenation(code: Context, node: Node) -> list[str]:
 
 
 def _slice(code: Context, node: Node) -> list[str]:
+    given = node.tensors[0]
+    at = f"{code.pointer(given)} + at * {given.channels} + {first_channel(node)}"
+    return [f"memcpy(row, {at}, {node.output.channels} * sizeof(float));"]
+
+
+def check_mean(node: Node) -> None:
+    """Raise a ValueError if it is the mean of something else than pixels."""
+    axes = node.constant(1)
+    assert axes is not None
+    if sorted(int(axis) % 4 for axis in axes.values.ravel()) != [1, 2]:
+        raise ValueError(f"{node} takes the mean of {axes.values.tolist()}, not of pixels.")
+
+
+def check_concatenation(node: Node) -> None:
+    """Raise a ValueError if it joins something else than channels."""
+    rank = len(node.output.shape)
+    if len(node.tensors) != len(node.inputs) or node.options["axis"] not in (-1, rank):
+        raise ValueError(f"{node} joins something else than channels: it has no C form.")
+
+
+def first_channel(node: Node) -> int:
+    """The first of the channels that a slice takes.
+
+    Raises:
+        ValueError: If it takes something else than channels.
+    """
     given, begin, steps = node.tensors[0], node.constant(1), node.constant(3)
     masks = [node.options[name] for name in ("newAxisMask", "shrinkAxisMask")]
     is_of_channels = given.shape[:-1] == node.output.shape[:-1] and not any(masks)
@@ -259,9 +294,7 @@ def _slice(code: Context, node: Node) -> list[str]:
     first = int(begin.values[-1])
     if node.options["beginMask"] >> (begin.values.size - 1) & 1:
         first = 0
-    first = max(first + given.channels if first < 0 else first, 0)
-    at = f"{code.pointer(given)} + at * {given.channels} + {first}"
-    return [f"memcpy(row, {at}, {node.output.channels} * sizeof(float));"]
+    return max(first + given.channels if first < 0 else first, 0)
 
 
 def _pad(code: Context, node: Node) -> list[str]:

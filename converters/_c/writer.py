@@ -1,29 +1,24 @@
 """The C files of a network: NAME.h, NAME.c, NAME_weights.h and NAME_weights.c."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from larq_reactnet._shared.metadata import Metadata
 from larq_reactnet._version import __version__
 from larq_reactnet.converters._c.code import WITH_MATH, Code, kernel_sources
+from larq_reactnet.converters._c.fixed import with_int16
+from larq_reactnet.converters._c.fixed_code import FixedCode
 from larq_reactnet.converters._c.graph import Graph, read_graph
 from larq_reactnet.converters._c.integers import with_integers
 from larq_reactnet.converters._c.planning import Plan, plan
 from larq_reactnet.converters._c.stages import Stage, stages
 from larq_reactnet.converters._c.thresholds import with_thresholds
+from larq_reactnet.converters._c.weights import weights_header, weights_source
 from larq_reactnet.converters._lce import BCONV2D
 
 import numpy as np
 
 __all__ = ["Network", "network", "network_of"]
-
-_CTYPES = {
-    "float32": "float",
-    "float16": "uint16_t",
-    "int8": "int8_t",
-    "int32": "int32_t",
-    "uint32": "uint32_t",
-}
 
 
 @dataclass(frozen=True)
@@ -41,6 +36,10 @@ class Network:
         files: The text of each file, by its name.
         thresholds: The binary layers that give signs in C, and numbers in the file.
         first: What the first layer computes in; empty where the C takes float32.
+        arithmetic: What numbers are computed in: `"float32"` or `"int16"`.
+        behind: Bits behind the point of a number in front of a sign, in int16.
+        errors: How far fixed point may be from the exact result, for the same signs: for each
+            tensor of signs the numbers before, and of the output the scores.
     """
 
     name: str
@@ -53,6 +52,9 @@ class Network:
     files: dict[str, str]
     thresholds: tuple[str, ...]
     first: str
+    arithmetic: str = "float32"
+    behind: int = 0
+    errors: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     @property
     def needs_math(self) -> bool:
@@ -72,6 +74,18 @@ class Network:
                 "for every count of every channel"
             )
         yield "binary layers", text
+        if self.arithmetic == "int16":
+            yield "arithmetic", self._fixed_point()
+
+    def _fixed_point(self) -> str:
+        """What is in fixed point, and how far it is from exact numbers."""
+        worst = {tensor: float(error.max()) for tensor, error in self.errors.items()}
+        scores = worst.pop(self.graph.output.index)
+        return (
+            f"int16: maps in 16 bits, sums in 32 with {self.behind} behind the point; with the "
+            "same signs before them, numbers in front of signs are at most "
+            f"{max(worst.values(), default=0):.2g} from exact ones, and scores {scores:.2g}"
+        )
 
     @property
     def constant_bytes(self) -> int:
@@ -79,7 +93,13 @@ class Network:
         return sum(values.nbytes for values, _ in self.constants.values())
 
 
-def network(content: bytes, name: str, input_type: str, metadata: Metadata | None) -> Network:
+def network(
+    content: bytes,
+    name: str,
+    input_type: str,
+    metadata: Metadata | None,
+    arithmetic: str = "float32",
+) -> Network:
     """Write a `.tflite` as C.
 
     Raises:
@@ -91,31 +111,47 @@ def network(content: bytes, name: str, input_type: str, metadata: Metadata | Non
             f"The .tflite takes {graph.input_type.lower()}; C is written of one that takes "
             "float32, and reads bytes itself: export it with the input type float32."
         )
-    return network_of(graph, name, input_type, metadata)
+    return network_of(graph, name, input_type, metadata, arithmetic)
 
 
-def network_of(graph: Graph, name: str, input_type: str, metadata: Metadata | None) -> Network:
+def network_of(
+    graph: Graph,
+    name: str,
+    input_type: str,
+    metadata: Metadata | None,
+    arithmetic: str = "float32",
+) -> Network:
     """Write a graph as C.
 
     Raises:
         ValueError: If something in it has no C form.
     """
     computed, thresholds = with_thresholds(graph)
+    is_bytes, is_fixed = input_type != "float32", arithmetic == "int16"
     table, first = np.zeros(0, np.float32), ""
-    if input_type != "float32":
+    if is_bytes:
         mean, std = _normalization(metadata)
         table = _table(graph, input_type, mean, std)
-        computed, first = with_integers(computed, mean, std)
-    found = stages(computed, is_bytes=input_type != "float32")
+        if not is_fixed:
+            computed, first = with_integers(computed, mean, std)
+    elif is_fixed:
+        raise ValueError("C in int16 takes the bytes of a picture: input_type uint8 or int8.")
+    if is_fixed:
+        computed = with_int16(computed)
+    found = stages(computed, is_bytes=is_bytes)
     memory = plan(computed, found)
-    code = Code(name, computed, memory, input_type, table)
-    written = [code.stage(number, stage) for number, stage in enumerate(found)]
+    code: Code
+    if is_fixed:
+        code, written = _settled(name, computed, memory, input_type, (mean, std), found)
+    else:
+        code = Code(name, computed, memory, input_type, table)
+        written = [code.stage(number, stage) for number, stage in enumerate(found)]
     labels = () if metadata is None else metadata.labels
     files = {
         f"{name}.h": _header(name, graph, memory, code, labels),
         f"{name}.c": _source(name, code, found, written, labels),
-        f"{name}_weights.h": _weights_header(name, code),
-        f"{name}_weights.c": _weights(name, code),
+        f"{name}_weights.h": weights_header(name, code),
+        f"{name}_weights.c": weights_source(name, code),
     }
     return Network(
         name,
@@ -128,7 +164,29 @@ def network_of(graph: Graph, name: str, input_type: str, metadata: Metadata | No
         files,
         thresholds,
         first,
+        arithmetic,
+        code.behind if isinstance(code, FixedCode) else 0,
+        code.errors if isinstance(code, FixedCode) else {},
     )
+
+
+def _settled(
+    name: str,
+    graph: Graph,
+    memory: Plan,
+    input_type: str,
+    statistics: tuple[Sequence[float], Sequence[float]],
+    found: Sequence[Stage],
+) -> tuple[FixedCode, list[tuple[str, str]]]:
+    """Code in fixed point, written until all numbers fit into their bits."""
+    mean, std = (np.broadcast_to(np.array(v, float), graph.input.channels) for v in statistics)
+    code: FixedCode | None = None
+    for _ in range(8):
+        code = FixedCode(name, graph, memory, input_type, mean, std, code)
+        written = [code.stage(number, stage) for number, stage in enumerate(found)]
+        if code.is_settled:
+            return code, written
+    raise ValueError("The numbers of the network are too large for int16: write it in float32.")
 
 
 def _normalization(metadata: Metadata | None) -> tuple[Sequence[float], Sequence[float]]:
@@ -217,7 +275,7 @@ def _source(
         "/* And this to look at the numbers of each pixel before their signs are taken. */\n"
         f"#ifndef {name.upper()}_LOOK_SIGNED\n"
         f"#define {name.upper()}_LOOK_SIGNED(tensor, row, bytes)\n#endif\n",
-        kernel_sources(code.kernels, name),
+        kernel_sources(code.kernels, name, code.arithmetic),
     ]
     calls = []
     for (text, call), stage in zip(written, found, strict=True):
@@ -249,77 +307,3 @@ def _string(text: str) -> str:
         chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode()
     )
     return f'"{safe}"'
-
-
-def _declaration(name: str, values: np.ndarray) -> str:
-    return f"const {_CTYPES[str(values.dtype)]} {name}[{values.size}]"
-
-
-def _weights_header(name: str, code: Code) -> str:
-    upper = name.upper()
-    texts = [
-        f"/* {name}: its weights. */\n#ifndef {upper}_WEIGHTS_H\n#define {upper}_WEIGHTS_H\n\n"
-        "#include <stdint.h>\n\n"
-        "/* Whether an instruction counts the bits of a word. With 2, for a proof, both ways are\n"
-        "   taken and must be equal. */\n"
-        f"#ifndef {name}_POPCOUNT\n"
-        "#if defined(__GNUC__) && (defined(__riscv_zbb) || defined(__POPCNT__) || "
-        "defined(__aarch64__))\n"
-        f"#define {name}_POPCOUNT 1\n#else\n#define {name}_POPCOUNT 0\n#endif\n#endif\n"
-        f"#if {name}_POPCOUNT != 1\n#define {name}_FOR_PLANES(constant) constant\n"
-        f"#else\n#define {name}_FOR_PLANES(constant) 0\n#endif\n"
-        f"#if {name}_POPCOUNT != 0\n#define {name}_FOR_POPCOUNT(constant) constant\n"
-        f"#else\n#define {name}_FOR_POPCOUNT(constant) 0\n#endif\n\n"
-        '#ifdef __cplusplus\nextern "C" {\n#endif\n'
-    ]
-    for which, constants in _by_processor(name, code):
-        lines = (f"extern {_declaration(c, v)};\n" for c, (v, _) in constants.items())
-        texts.append(_under(which, "".join(lines)))
-    texts.append("#ifdef __cplusplus\n}\n#endif\n\n#endif\n")
-    return "\n".join(texts)
-
-
-def _weights(name: str, code: Code) -> str:
-    texts = [f'/* {name}: its weights. */\n#include "{name}_weights.h"\n']
-    for which, constants in _by_processor(name, code):
-        parts, layer = [], None
-        for constant, (values, of) in constants.items():
-            if of and of != layer:
-                parts.append(f"/* {of} */\n".replace("*/ ", ""))
-            layer = of
-            parts.append(f"{_declaration(constant, values)} = {{\n{_numbers(values)}}};\n")
-        texts.append(_under(which, "".join(parts)))
-    return "\n".join(texts)
-
-
-def _by_processor(name: str, code: Code) -> Iterator[tuple[str, dict[str, tuple[np.ndarray, str]]]]:
-    """The constants that all processors need, and those of each kind, with the condition."""
-    all_ = {c: v for c, v in code.constants.items() if c not in code.sideways}
-    sideways = {c: v for c, v in code.constants.items() if c in code.sideways}
-    yield "", all_
-    yield f"{name}_POPCOUNT != 1", sideways
-    yield f"{name}_POPCOUNT != 0", code.popcounted
-
-
-def _under(condition: str, text: str) -> str:
-    return f"#if {condition}\n{text}#endif\n" if condition and text else text
-
-
-def _numbers(values: np.ndarray) -> str:
-    flat = values.ravel()
-    if values.dtype == np.uint32:
-        texts = [f"0x{value:08x}u" for value in flat.tolist()]
-        each = 8
-    elif values.dtype == np.float16:
-        texts, each = [str(value) for value in flat.view(np.uint16).tolist()], 14
-    elif values.dtype in (np.int8, np.int32):
-        texts, each = [str(value) for value in flat.tolist()], 20
-    else:
-        texts, each = [_float_text(value) for value in flat], 6
-    lines = [", ".join(texts[i : i + each]) for i in range(0, len(texts), each)]
-    return "".join(f"    {line},\n" for line in lines)
-
-
-def _float_text(value: np.float32) -> str:
-    """The shortest decimal that is this float32."""
-    return f"{value!s}f"

@@ -1,22 +1,10 @@
 /* A binary convolution whose outputs are numbers: multiplier * x + bias, for x = K - sum. */
 
-typedef struct {
-  int32_t lowest, highest; /* an activation, as limits of x */
-  const float *multiplier, *bias;
-} NAME_affine;
-
-static float NAME_affine_one(const NAME_affine *affine, int32_t x, int32_t filter) {
-  float product;
-  if (x < affine->lowest) x = affine->lowest;
-  if (x > affine->highest) x = affine->highest;
-  product = (float)x * affine->multiplier[filter];
-  return product + affine->bias[filter];
-}
-
 #if NAME_POPCOUNT != 1
 /* The numbers of up to 32 filters. Four counters at a time are taken out of the planes, as bytes. */
 static void NAME_affine_of(const NAME_affine *affine, const uint32_t *planes, int32_t count,
-                           int32_t twice, int32_t first, int32_t filters, float *output) {
+                           int32_t twice, int32_t first, int32_t filters,
+                           NAME_number *output) {
   for (int32_t f = 0; f < 8 && f < filters; ++f) {
     uint32_t low = 0, high = 0;
     for (int32_t p = 0; p < count && p < 8; ++p) low |= (planes[p] >> f & 0x01010101u) << p;
@@ -30,9 +18,9 @@ static void NAME_affine_of(const NAME_affine *affine, const uint32_t *planes, in
 #endif
 
 /* The output pixel at (y, x). */
-static void NAME_bconv2d_float(const NAME_bconv2d *conv, const NAME_affine *affine,
+static void NAME_bconv2d_numbers(const NAME_bconv2d *conv, const NAME_affine *affine,
                                const uint32_t *bits, int32_t y, int32_t x, uint16_t *list,
-                               float *output) {
+                               NAME_number *output) {
   const int32_t blocks = (conv->filters + 31) / 32;
   for (int32_t group = 0; group < conv->groups; ++group) {
 #if NAME_POPCOUNT != 1
@@ -59,9 +47,9 @@ static void NAME_bconv2d_float(const NAME_bconv2d *conv, const NAME_affine *affi
       int32_t twice_unlike[32];
       NAME_count_unlike(conv, &patch, group * blocks + block, left, twice_unlike);
       for (int32_t f = 0; f < 32 && f < left; ++f) {
-        float number = NAME_affine_one(affine, twice_unlike[f], first + f);
+        NAME_number number = NAME_affine_one(affine, twice_unlike[f], first + f);
 #if NAME_POPCOUNT == 2 /* for a proof: if the two ways differ, nothing is right */
-        if (number != output[first + f]) number = 3e38f;
+        if (number != output[first + f]) number = NAME_WRONG;
 #endif
         output[first + f] = number;
       }

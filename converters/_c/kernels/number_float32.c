@@ -1,0 +1,3 @@
+/* A number, and a number of a map in memory. */
+typedef float NAME_number;
+typedef float NAME_stored;

@@ -1,0 +1,149 @@
+"""C in fixed point: within the bounds that are derived, whatever the picture, and proved."""
+
+import shutil
+
+import larq_reactnet as lr
+from larq_reactnet.converters._c.fixed import Range, bits_behind, filters_of, whole
+from larq_reactnet.converters._c.writer import network
+from larq_reactnet.converters.proving_c import prove_c
+
+import larq as lq
+import numpy as np
+import pytest
+import tensorflow as tf
+
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="There is no C compiler.")
+layers = tf.keras.layers
+METADATA = lr.converters.Metadata(mean=(120.3, 110, 100), std=(60, 61, 62))
+RNG = np.random.default_rng(3)
+SIGNS = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign", "use_bias": False}
+
+
+def normalized(x):
+    return layers.BatchNormalization(
+        beta_initializer=tf.keras.initializers.RandomNormal(seed=4),
+        gamma_initializer=tf.keras.initializers.RandomUniform(-0.3, 0.9, seed=5),
+    )(x)
+
+
+def quantized(filters, size=3, **arguments):
+    return lq.layers.QuantConv2D(filters, size, padding="same", **SIGNS, **arguments)
+
+
+def everything():
+    """All that has a form in int16."""
+    x = inputs = layers.Input((8, 8, 3))
+    x = normalized(layers.MaxPool2D(2)(layers.Conv2D(6, 3, padding="same", activation="relu")(x)))
+    y = normalized(quantized(6, pad_values=1.0)(x))
+    x = layers.PReLU(shared_axes=[1, 2], alpha_initializer="random_normal")(layers.Add()([x, y]))
+    x = layers.Add()([x, normalized(quantized(6, 1)(x))]) * np.linspace(-1, 1, 6, dtype=np.float32)
+    y = normalized(quantized(12, 1)(x))
+    x = layers.Add()([layers.Concatenate()([x, layers.AveragePooling2D(3, 1, "same")(x)]), y])
+    x = tf.minimum(tf.maximum(x[..., 3:], -0.7), 5.0) / 1.5
+    x = layers.Concatenate()([x, layers.MaxPool2D(3, 1, "same")(tf.nn.relu6(1.5 - x))])
+    x = layers.Conv2D(5, 3, padding="same", use_bias=False)(x)
+    x = layers.Add()([x, lq.quantizers.SteSign()(x - 0.1)])
+    x = layers.GlobalAveragePooling2D()(normalized(quantized(7)(x)))
+    return tf.keras.Model(inputs, layers.Softmax()(layers.Dense(4)(x)))
+
+
+@pytest.fixture(scope="module")
+def content():
+    tf.keras.utils.set_random_seed(1)
+    return lr.converters.add_metadata(lr.converters.convert(everything()), METADATA)
+
+
+@pytest.fixture(autouse=True)
+def strict(monkeypatch):
+    """An overflow ends the program."""
+    monkeypatch.setenv("CC", "cc -O0 -fsanitize=undefined -fno-sanitize-recover=all")
+
+
+def extreme():
+    """Pictures of noise, and black and white ones, whose sums are the largest there can be."""
+    noise = RNG.integers(0, 256, (6, 8, 8, 3))
+    return np.concatenate([noise, 255 * RNG.integers(0, 2, noise.shape)]).astype(np.uint8)
+
+
+def proof_of(written, content, pixels):
+    images = (pixels - np.array(METADATA.mean)) / METADATA.std
+    given = pixels if written.input_type == "uint8" else (pixels.astype(int) - 128).astype(np.int8)
+    return prove_c(written, content, given, images.astype(np.float32), progress=False)
+
+
+@pytest.mark.parametrize("input_type", ["uint8", "int8"])
+def test_within_its_bounds(input_type, content):
+    written = network(content, "model", input_type, METADATA, "int16")
+    proof = proof_of(written, content, extreme())
+    assert proof.is_equal, proof
+    assert proof.difference < proof.bound < 0.2
+    assert "fixed point explains" in str(proof)
+    kinds = {node.kind for stage in written.stages for node in stage.nodes}
+    assert kinds >= {"CONV_2D", "ADD", "PRELU", "AVERAGE_POOL_2D", "MEAN", "CONCATENATION"}
+    assert kinds >= {"MUL", "MAXIMUM", "MAX_POOL_2D", "STRIDED_SLICE", "SOFTMAX"}, kinds
+
+
+def test_half_of_the_memory(content):
+    plain, fixed = (
+        network(content, "model", "uint8", METADATA, kind) for kind in ("float32", "int16")
+    )
+    assert fixed.plan.bytes < 0.65 * plain.plan.bytes
+    assert "float *row =" not in fixed.files["model.c"]
+    assert "numbers in front of signs are at most" in dict(fixed.integers())["arithmetic"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("+ 1) >> 1", "+ 9) >> 1"), (">> 16) * factor", ">> 15) * factor")]
+)
+def test_what_is_not_within_them_is_wrong(old, new, content, monkeypatch):
+    monkeypatch.setenv("CC", "cc -O0")
+    written = network(content, "model", "uint8", METADATA, "int16")
+    assert old in written.files["model.c"]
+    written.files["model.c"] = written.files["model.c"].replace(old, new)
+    assert not proof_of(written, content, extreme()).is_equal
+
+
+def test_folder_says_it(content, tmp_path):
+    lr.converters.export_c(
+        content, tmp_path / "c", arithmetic="int16", verify_limit=2, progress=False
+    )
+    text = (tmp_path / "c" / "README.md").read_text()
+    assert "maps in 16 bits" in text
+    assert "fixed point explains" in text
+
+
+def test_refusals(content, tmp_path):
+    x = inputs = layers.Input((4, 4, 3))
+    x = quantized(8)(layers.DepthwiseConv2D(3, name="blur")(x))
+    other = lr.converters.convert(tf.keras.Model(inputs, x))
+    options = {"arithmetic": "int16", "metadata": METADATA}
+    for file, more, said in (
+        (other, {}, r"blur \(DEPTHWISE_CONV_2D\) has no form in int16. .*--arithmetic float32"),
+        (content, {"input_type": "float32"}, "in int16 takes the bytes of a picture"),
+    ):
+        with pytest.raises(lr.converters.ExportError, match=said):
+            lr.converters.export_c(file, tmp_path / "c", **options, **more)
+    with pytest.raises(ValueError, match="`arithmetic` must be one of"):
+        lr.converters.export_c(content, tmp_path / "c", arithmetic="int8")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_sums_of_filters_fit():
+    """For weights of every size, also of zeros."""
+    weights = RNG.normal(size=(50, 27)) * np.exp(RNG.uniform(-20, 9, (50, 1)))
+    weights[0] = 0
+    given = Range(np.full(27, -2.0), np.full(27, 3.0), np.full(27, 0.01))
+    for most in (1e5, 1e9):
+        found = filters_of(weights, given, most, 40)
+        assert np.abs(found.values.astype(int)).sum(1).max() <= most + 27
+        real = found.values / np.exp2(found.bits)[:, None]
+        off = (np.abs(real - weights) * 3.01).sum(1)
+        assert (found.range.error >= off).all()
+        assert (found.range.high <= 3 * np.abs(weights).sum(1)).all()
+
+
+def test_bits_behind_the_point():
+    for peak in (1e-9, 0.7, 1, 32767, 32768, 1e6):
+        bits = bits_behind(peak, 15)
+        assert whole(np.array(peak), bits) <= 32767
+        assert peak < 1e-5 or whole(np.array(peak), bits + 1) > 32767

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 HEADERS = (
     "recipe",
+    "arithmetic",
     "images",
     "other answers",
     "largest distance of a score",
@@ -32,8 +33,8 @@ HEADERS = (
 )
 
 
-def measure(row: lr.zoo.pretrained.Weights, data_dir: str | None, limit: int) -> list[str]:
-    """A row of the table."""
+def measure(row: lr.zoo.pretrained.Weights, data_dir: str | None, limit: int) -> list[list[str]]:
+    """Rows of the table, for each arithmetic."""
     data = lr.zoo.datasets.load(row.dataset, data_dir=data_dir)
     images, labels = (array[:limit] for array in data.test_arrays())
     metadata = lr.converters.Metadata(labels=tuple(data.class_names), mean=data.mean, std=data.std)
@@ -42,21 +43,27 @@ def measure(row: lr.zoo.pretrained.Weights, data_dir: str | None, limit: int) ->
         model = lr.zoo.create(row.model, weights=row.recipe)
         lr.converters.export(model, path, verify_with=images[:100], metadata=metadata)
         content = path.read_bytes()
-    written = network(content, "model", "uint8", metadata)
     pixels = pixels_of(images, "uint8", metadata.mean, metadata.std).astype(np.uint8)
     expected = lr.converters.predict_tflite(content, images, engine="lce")
-    with compiled(written) as library:
-        scores = np.stack([library.run(each) for each in tqdm(pixels, row.recipe, leave=False)])
-    answers = expected.argmax(-1), scores.argmax(-1)
-    return [
-        f"`{row.recipe}`",
-        f"{len(images):,}",
-        str((answers[0] != answers[1]).sum()),
-        f"{np.abs(scores - expected).max():.1g}",
-        *(f"{np.mean(answer == labels):.2%}".replace("%", " %") for answer in answers),
-        f"{written.constant_bytes:,}",
-        f"{written.plan.bytes:,}",
-    ]
+    rows = []
+    for arithmetic in ("float32", "int16"):
+        written = network(content, "model", "uint8", metadata, arithmetic)
+        with compiled(written) as library:
+            scores = np.stack([library.run(each) for each in tqdm(pixels, row.recipe, leave=False)])
+        answers = expected.argmax(-1), scores.argmax(-1)
+        rows.append(
+            [
+                f"`{row.recipe}`",
+                arithmetic,
+                f"{len(images):,}",
+                str((answers[0] != answers[1]).sum()),
+                f"{np.abs(scores - expected).max():.1g}",
+                *(f"{np.mean(answer == labels):.2%}".replace("%", " %") for answer in answers),
+                f"{written.constant_bytes:,}",
+                f"{written.plan.bytes:,}",
+            ]
+        )
+    return rows
 
 
 if __name__ == "__main__":
@@ -67,5 +74,6 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=int, default=10_000, help="use at most so many")
     arguments = parser.parse_args()
     shipped = [row for row in lr.zoo.pretrained.list_weights() if row.recipe]
-    rows = [measure(row, arguments.data_dir, arguments.images) for row in shipped]
+    found = (measure(row, arguments.data_dir, arguments.images) for row in shipped)
+    rows = [row for rows in found for row in rows]
     print(tabulate(rows, HEADERS, "github", disable_numparse=True))

@@ -4,12 +4,12 @@ Instructions are counted in an emulator, and are the same number each time. They
 Cortex-M0+ to M4 a load takes two, and flash memory makes a processor wait. Flash and RAM are what
 the linker says of a program that has the network and nothing else, and RAM includes the stack.
 
-The C of a binary network is what `export_c` writes. The same network in int8 has real convolutions
-of the same shape and ReLU, is made int8 by TensorFlow Lite, and calls Arm's CMSIS-NN, whose kernels
-TensorFlow Lite Micro uses on Cortex-M, without that interpreter. CBin-NN is a library of binary
-layers. Neither is part of this repository: `--cmsis-nn` is a folder with the `Include` of CMSIS-NN,
-and with its library for each core as CORE.a, compiled with -O3; `--cbin-nn` has such files of
-CBin-NN. What is not given is left out.
+The C of a binary network is what `export_c` writes, with `--arithmetic float32` and `int16`. The
+same network in int8 has real convolutions of the same shape and ReLU, is made int8 by TensorFlow
+Lite, and calls Arm's CMSIS-NN, whose kernels TensorFlow Lite Micro uses on Cortex-M, without that
+interpreter. CBin-NN is a library of binary layers. Neither is part of this repository: `--cmsis-nn`
+is a folder with the `Include` of CMSIS-NN, and with its library for each core as CORE.a, compiled
+with -O3; `--cbin-nn` has such files of CBin-NN. What is not given is left out.
 
 All is compiled by gcc with -O3. tools/mcu/setup.sh fetches it and the emulator.
 """
@@ -152,7 +152,7 @@ def both_layers(folder: Path, cmsis: Path | None) -> Iterator[Written]:
 
 
 def both_networks(key: str, folder: Path, cmsis: Path | None) -> Iterator[Written]:
-    """A network with the weights of the package, and in int8 with random ones."""
+    """A network with the package's weights in both arithmetics, and in int8 with random ones."""
     _, name, options, weights = SHIPPED[key]
     model = lr.zoo.create(
         name, weights=weights, num_classes=10, classifier_activation=None, **options
@@ -167,7 +167,10 @@ def both_networks(key: str, folder: Path, cmsis: Path | None) -> Iterator[Writte
         metadata=lr.converters.Metadata(mean=mean, std=std),
         progress=False,
     )
-    yield Written(key, binary_c(path.read_bytes(), key, folder / key), image)
+    for arithmetic in ("float32", "int16"):
+        prefix = f"{key}_{arithmetic}"
+        sources = binary_c(path.read_bytes(), prefix, folder / prefix, arithmetic=arithmetic)
+        yield Written(prefix, sources, image)
     if cmsis:
         yield in_int8(f"{key}_int8", real_twin(model), folder / f"{key}_int8", cmsis)
 
@@ -256,10 +259,11 @@ def layer_table(rows: list[dict[str, Any]]) -> str:
 
 
 def network_table(rows: list[dict[str, Any]]) -> str:
-    """A line for each form. The first layer, which is real in both, is counted by itself, too."""
+    """A line for each form. The first layer, which is real in all, is counted by itself, too."""
     shown = []
+    names = ("binary, float32", "binary, int16", "int8")
     for row in rows:
-        for form, weights in zip(row["forms"], ("binary", "int8"), strict=False):
+        for form, weights in zip(row["forms"], names, strict=False):
             numbers = (form["flash"], form["ram"], form["instructions"], form["stages"][0])
             cells = (row["title"], CORES[form["core"]].name, weights)
             shown.append([*cells, *(f"{number:,}" for number in numbers)])

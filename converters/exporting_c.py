@@ -224,6 +224,11 @@ def _check_arguments(
             " and _ that begins with a letter, and is no word of C, CMake or their libraries, such "
             "as model."
         )
+    if name.lower().endswith("_weights"):
+        raise ValueError(
+            f"{name!r} cannot be the prefix of names: the header {name}.h would be that of the "
+            f"weights of a network {name[:-8]}, which may be in the same program. Give another."
+        )
     if input_type not in INPUT_TYPES:
         raise ValueError(f"`input_type` must be one of {[*INPUT_TYPES]}, got {input_type!r}.")
     if arithmetic not in ARITHMETICS:

@@ -164,6 +164,7 @@ def test_the_folder_itself_and_a_link(tflite, tmp_path, monkeypatch):
         ({"name": "my net"}, ValueError, "cannot be the prefix"),
         ({"name": "String"}, ValueError, "no word of C, CMake or their libraries"),
         ({"name": "help"}, ValueError, "cannot be the prefix"),
+        ({"name": "pets_weights"}, ValueError, "that of the weights of a network pets, which"),
         ({"input_type": "int16"}, ValueError, "`input_type` must be one of"),
         ({"verify_limit": 0}, ValueError, "at least 1"),
         ({"metadata": {"mean": 1}}, TypeError, "must be a `larq_reactnet.converters.Metadata`"),
@@ -255,6 +256,7 @@ def test_without_a_compiler(tflite, tmp_path, monkeypatch):
 def test_wrong_usage_of_the_command(tflite, tmp_path):
     for arguments, message in (
         (("--name", "x"), "are for --target c"),
+        (("--arithmetic", "int16"), "are for --target c"),
         (("--target", "c", "--ram", "many"), "is not a number of bytes"),
         (("--target", "c", "--no-metadata"), "--input-type needs the normalization"),
     ):

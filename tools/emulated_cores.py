@@ -16,8 +16,11 @@ from pathlib import Path
 import numpy as np
 
 __all__ = [
+    "COMPILERS",
     "CORES",
+    "FLAGS",
     "HOST",
+    "MCU",
     "Core",
     "NoToolchainError",
     "Sizes",
@@ -25,6 +28,7 @@ __all__ = [
     "network_program",
     "run",
     "sizes",
+    "toolchain",
     "weigh_program",
 ]
 
@@ -78,12 +82,12 @@ CORES = {
     "rv32imac_zbb": _riscv("RISC-V rv32imac, Zbb", "rv32imac_zbb", "rv32,zbb=true"),
 }
 HOST = Core("this machine", "host")
-_COMPILERS = {"arm": "arm-none-eabi", "riscv": "riscv64-unknown-elf"}
+COMPILERS = {"arm": "arm-none-eabi", "riscv": "riscv64-unknown-elf"}
 _EMULATORS = {"arm": "qemu-system-arm", "riscv": "qemu-system-riscv32"}
 
 
 @functools.cache
-def _tools() -> Path:
+def toolchain() -> Path:
     """The folder with the compilers and emulators.
 
     Raises:
@@ -129,7 +133,7 @@ def build(core: Core, program: Path, sources: Sequence[Path], flags: Sequence[st
     linking: tuple[str, ...] = ()
     library = ""
     if core.kind != "host":
-        compiler = _tools() / f"{_COMPILERS[core.kind]}-gcc"
+        compiler = toolchain() / f"{COMPILERS[core.kind]}-gcc"
         # The driver does not find the library for a core with more than it was made for.
         like = [re.sub("_zbb", "", flag) for flag in core.flags]
         library = _call([compiler, *like, "-print-libgcc-file-name"]).strip()
@@ -150,7 +154,7 @@ def run(core: Core, program: Path) -> dict[str, list[tuple[int, ...]]]:
     command: list[str | Path] = [program]
     if core.kind != "host":
         command = [
-            _tools() / _EMULATORS[core.kind],
+            toolchain() / _EMULATORS[core.kind],
             *(*core.machine, "-display", "none"),
             *("-serial", "none", "-monitor", "none", "-icount", "shift=0"),
             *("-chardev", "stdio,id=out", "-semihosting-config"),
@@ -179,7 +183,7 @@ class Sizes:
 
 def sizes(core: Core, program: Path) -> Sizes:
     """What a program takes, as the linker placed it."""
-    text = _call([_tools() / f"{_COMPILERS[core.kind]}-size", program]).splitlines()[1]
+    text = _call([toolchain() / f"{COMPILERS[core.kind]}-size", program]).splitlines()[1]
     code, data, bss = (int(number) for number in re.findall(r"\d+", text)[:3])
     return Sizes(code + data, data + bss)
 

@@ -305,7 +305,7 @@ def changed(files, build, old, new):
         # Black pixels become 0 in both, and then something smaller than rounding.
         ("] = sum + bias", "] = -1e-7f + sum + bias", True),
         ("] = sum + bias", "] = -1e-1f + sum + bias", False),
-        ("< 0.0f) word", "<= 0.0f) word", False),
+        ("< 0) word", "<= 0) word", False),
     ],
 )
 def test_numbers_next_to_0(old, new, is_right, files):

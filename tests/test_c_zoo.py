@@ -32,6 +32,22 @@ def test_networks_for_small_images(name, tmp_path):
     print(f"{name}: flash {report.flash_bytes:,}, RAM {report.ram_bytes:,}")
     assert report.proof.is_equal
     assert report.proof.signs
+    try:
+        report = lr.converters.export_c(
+            content,
+            tmp_path / "c",
+            arithmetic="int16",
+            metadata=METADATA,
+            verify_limit=4,
+            min_agreement=0,  # of random weights: a sign that is another changes all that follows
+            progress=False,
+        )
+    except lr.converters.ExportError as error:
+        if "has no form in int16" not in str(error):
+            raise
+        return
+    print(f"{name} in int16: RAM {report.ram_bytes:,}; {dict(report.rows())['arithmetic']}")
+    assert report.proof.is_equal
 
 
 @every

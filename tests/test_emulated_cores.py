@@ -31,9 +31,10 @@ DATA_DIR = os.environ.get("DATA_DIR")
 CHECKED = CORES if EVERY else {name: CORES[name] for name in ("m4f", "rv32imac")}
 
 
-def exported(content, folder, name):
+def exported(content, folder, name, **options):
     """The folder with the C of a `.tflite`."""
-    lr.converters.export_c(content, folder / "c", name=name, verify=False, progress=False)
+    options |= {"verify": False, "progress": False}
+    lr.converters.export_c(content, folder / "c", name=name, **options)
     return folder / "c" / "src"
 
 
@@ -55,8 +56,8 @@ def digits(report):
 
 
 @pytest.fixture(scope="module")
-def reactnet(tmp_path_factory):
-    """A narrow ReActNet-A, with real maps and depthwise convolutions, and two digits."""
+def reactnet_file():
+    """A narrow ReActNet-A, with real maps, and two digits."""
     tf.keras.utils.set_random_seed(0)
     data = lr.zoo.datasets.load("digits", batch_size=32, augmentation=None)
     model = lr.zoo.ReActNetA(
@@ -68,8 +69,21 @@ def reactnet(tmp_path_factory):
             layer.set_weights([np.abs(value) for value in values])
     pixels = (data.test_arrays()[0][:2] * 127.5 + 127.5).round().astype(np.uint8)
     metadata = lr.converters.Metadata(mean=(127.5,), std=(127.5,))
-    content = lr.converters.add_metadata(lr.converters.convert(model), metadata)
+    return lr.converters.add_metadata(lr.converters.convert(model), metadata), pixels
+
+
+@pytest.fixture(scope="module")
+def reactnet(reactnet_file, tmp_path_factory):
+    content, pixels = reactnet_file
     return "reactnet", exported(content, tmp_path_factory.mktemp("reactnet"), "reactnet"), pixels
+
+
+@pytest.fixture(scope="module")
+def fixed(reactnet_file, tmp_path_factory):
+    """The same in fixed point."""
+    content, pixels = reactnet_file
+    folder = tmp_path_factory.mktemp("fixed")
+    return "fixed", exported(content, folder, "fixed", arithmetic="int16"), pixels
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +106,10 @@ def dorefa(tmp_path_factory):
     return "dorefa", sources, images.round().astype(np.uint8)
 
 
-NETWORKS = ["digits", *(pytest.param(name, marks=every) for name in ("reactnet", "dorefa"))]
+NETWORKS = [
+    "digits",
+    *(pytest.param(name, marks=every) for name in ("reactnet", "fixed", "dorefa")),
+]
 
 
 @pytest.fixture(scope="module", params=NETWORKS)

@@ -53,6 +53,19 @@ class Range:
         ends = (other.low, other.high) if sign > 0 else (-other.high, -other.low)
         return Range(self.low + ends[0], self.high + ends[1], self.error + other.error)
 
+    @property
+    def share(self) -> float:
+        """The largest error, as a share of the largest size of a number."""
+        return float(self.error.max() / max(self.peak, 1e-9))
+
+    def with_channels(self, count: int) -> "Range":
+        """What the channels of the same numbers in another shape can be."""
+        if len(self.low) in (1, count):
+            return self
+        if count % len(self.low) == 0:
+            return Range(*(np.resize(v, count) for v in (self.low, self.high, self.error)))
+        return Range(*(np.array([v]) for v in (self.low.min(), self.high.max(), self.error.max())))
+
     def part(self, first: int, count: int) -> "Range":
         """Some channels; of a range of one channel, that."""
         if len(self.low) == 1:

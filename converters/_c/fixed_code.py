@@ -44,6 +44,7 @@ class FixedCode(FixedRows):
             if node.kind == QUANTIZE:
                 inner += self._flush(channels) + self.signs(node)
                 self.errors[node.output.index] = self._row.error
+                self.share = max(self.share, self._row.share)
                 continue
             if node.kind in AT_THE_END:
                 return inner + self._end(node, stage)
@@ -61,7 +62,7 @@ class FixedCode(FixedRows):
             if len(parts) > 1:
                 lines += self._flush(count, start)
             start += count
-        rows = [self.ranges[tensor.index].part(first, channels) for tensor, first in parts]
+        rows = [self._range_of(tensor).part(first, channels) for tensor, first in parts]
         self._become(joined(rows, [min(t.channels - f, channels) for t, f in parts]))
         return lines
 
@@ -86,7 +87,7 @@ class FixedCode(FixedRows):
         if node.kind in ("AVERAGE_POOL_2D", "MEAN"):
             return self._average(node)
         if node.kind == "MAX_POOL_2D":
-            self._become(self.ranges[given.index])
+            self._become(self._range_of(given))
             self._first = f"row[k] * (1 << {self.behind - self._bits_of(given)})"
             window = self.static("window", "window", window_of_pool(node))
             return [
@@ -132,7 +133,7 @@ class FixedCode(FixedRows):
         places = size[0] * size[1]
         if self.pointer(given) != "image":
             address = self.static("window", "window", window)
-            names = self._filters(node, self.ranges[given.index], self._bits_of(given))
+            names = self._filters(node, self._range_of(given), self._bits_of(given))
             arguments = f"{address}, {self.pointer(given)}, {channels}, {y}, {x}"
             return [
                 f"{self.use('patch')}({arguments}, patch);",
@@ -157,7 +158,7 @@ class FixedCode(FixedRows):
         outputs, size = weights.values.shape
         given = node.tensors[0]
         at = self.pointer(given) + (f" + at * {size}" if node.output.pixels > 1 else "")
-        names = self._filters(node, self.ranges[given.index], self._bits_of(given))
+        names = self._filters(node, self._range_of(given), self._bits_of(given))
         return [f"{self.use('dot_fixed')}({at}, {names}, {size}, {outputs}, row);"]
 
     def _filters(
@@ -176,7 +177,8 @@ class FixedCode(FixedRows):
         rows = (weights.real * (1.0 if factors is None else factors)).reshape(
             len(weights.values), -1
         )
-        each = Range(*(np.resize(v, rows.shape[1]) for v in (given.low, given.high, given.error)))
+        each = given.with_channels(rows.shape[1])
+        each = Range(*(np.resize(v, rows.shape[1]) for v in (each.low, each.high, each.error)))
         is_of_pixels = factors is not None
         most = _MOST / (each.peak * 2.0**bits + 1) - rows.shape[1] if is_of_pixels else _MOST_64
         found = filters_of(rows, each, most, self.behind + 31 - bits)
@@ -206,7 +208,7 @@ class FixedCode(FixedRows):
             count = int(node.options["filterHeight"]) * int(node.options["filterWidth"])
         if count * 2 ** max(more, 15) >= 2**31:
             raise self._refused(node)
-        self._become(self.ranges[given.index].with_error(2 * self._last_bit))
+        self._become(self._range_of(given).with_error(2 * self._last_bit))
         address = self.static("window", "window", window)
         sizes = f"{given.channels}, {more}, {place}"
         return [f"{self.use('avgpool_fixed')}({address}, {self.pointer(given)}, {sizes}, row);"]

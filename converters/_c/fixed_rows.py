@@ -34,6 +34,7 @@ class FixedRows(Code):
         ranges: What the numbers of each map can be.
         errors: For each tensor of signs, how far the numbers before may be from the exact ones; of
             the output, how far the scores may be.
+        share: The largest error before a sign, as a share of what the numbers can be.
         peak: The largest size of a number of a row.
     """
 
@@ -59,6 +60,7 @@ class FixedRows(Code):
         self._maps = {k: bits_behind(r.peak, 15) for k, r in like.ranges.items()} if like else {}
         self.ranges: dict[int, Range] = {}
         self.errors: dict[int, np.ndarray] = {}
+        self.share = 0.0
         self._row = Range(*np.zeros((3, 1)))
         self._first, self._loop = "row[k]", list[str]()
 
@@ -67,7 +69,7 @@ class FixedRows(Code):
         """Whether all numbers fit into what was written for them."""
         maps = ((self._maps.get(k), bits_behind(r.peak, 15)) for k, r in self.ranges.items())
         fits = all(bits is not None and bits <= most for bits, most in maps)
-        return fits and self.behind <= bits_behind(self.peak, 30)
+        return fits and 0 <= self.behind <= bits_behind(self.peak, 30)
 
     @property
     def _last_bit(self) -> float:
@@ -77,6 +79,10 @@ class FixedRows(Code):
     def _bits_of(self, tensor: Tensor) -> int:
         """Bits behind the point of a map."""
         return min(self._maps.get(tensor.index, 0), self.behind)
+
+    def _range_of(self, tensor: Tensor) -> Range:
+        """What the channels of a map can be."""
+        return self.ranges[tensor.index].with_channels(tensor.channels)
 
     def _become(self, row: Range) -> None:
         self._row = row
@@ -125,7 +131,7 @@ class FixedRows(Code):
         if node.kind not in ("ADD", "SUB"):
             raise self._refused(node)
         parts = parts_of(operand, self.graph)
-        rows = [self.ranges[part.index] for part in parts]
+        rows = [self._range_of(part) for part in parts]
         widths = [channels if part.channels == 1 else part.channels for part in parts]
         lines, start = [], 0
         for part, width in zip(parts, widths, strict=True):

@@ -38,6 +38,7 @@ class Network:
         first: What the first layer computes in; empty where the C takes float32.
         arithmetic: What numbers are computed in: `"float32"` or `"int16"`.
         behind: Bits behind the point of a number in front of a sign, in int16.
+        share: The largest error of a number in front of a sign, as a share of its range.
         errors: How far fixed point may be from the exact result, for the same signs: for each
             tensor of signs the numbers before, and of the output the scores.
     """
@@ -54,6 +55,7 @@ class Network:
     first: str
     arithmetic: str = "float32"
     behind: int = 0
+    share: float = 0.0
     errors: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     @property
@@ -81,11 +83,13 @@ class Network:
         """What is in fixed point, and how far it is from exact numbers."""
         worst = {tensor: float(error.max()) for tensor, error in self.errors.items()}
         scores = worst.pop(self.graph.output.index)
-        return (
-            f"int16: maps in 16 bits, sums in 32 with {self.behind} behind the point; with the "
-            "same signs before them, numbers in front of signs are at most "
-            f"{max(worst.values(), default=0):.2g} from exact ones, and scores {scores:.2g}"
-        )
+        text = f"int16: maps in 16 bits, rows in 32 with {self.behind} behind the point; "
+        if worst:
+            text += (
+                "with the same signs before them, numbers in front of signs are at most "
+                f"{max(worst.values()):.2g} from exact ones ({self.share:.1g} of the largest), and "
+            )
+        return f"{text}scores {scores:.2g}"
 
     @property
     def constant_bytes(self) -> int:
@@ -166,6 +170,7 @@ def network_of(
         first,
         arithmetic,
         code.behind if isinstance(code, FixedCode) else 0,
+        code.share if isinstance(code, FixedCode) else 0.0,
         code.errors if isinstance(code, FixedCode) else {},
     )
 

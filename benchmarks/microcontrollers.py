@@ -8,8 +8,8 @@ The C of a binary network is what `export_c` writes, with `--arithmetic float32`
 same network in int8 has real convolutions of the same shape and ReLU, is made int8 by TensorFlow
 Lite, and calls Arm's CMSIS-NN, whose kernels TensorFlow Lite Micro uses on Cortex-M, without that
 interpreter. CBin-NN is a library of binary layers. Neither is part of this repository: `--cmsis-nn`
-is a folder with the `Include` of CMSIS-NN, and with its library for each core as CORE.a, compiled
-with -O3; `--cbin-nn` has such files of CBin-NN. What is not given is left out.
+is a folder with the `Include` of CMSIS-NN, and with its library for each core as CORE.a, as
+tools/peers.py makes it; `--cbin-nn` has such files of CBin-NN. What is not given is left out.
 
 All is compiled by gcc with -O3. tools/mcu/setup.sh fetches it and the emulator.
 """

@@ -1,6 +1,7 @@
 """C in fixed point: within the bounds that are derived, whatever the picture, and proved."""
 
 import shutil
+import subprocess
 
 import larq_reactnet as lr
 from larq_reactnet.converters._c.fixed import Range, bits_behind, filters_of, whole
@@ -101,6 +102,19 @@ def test_what_is_not_within_them_is_wrong(old, new, content, monkeypatch):
     assert old in written.files["model.c"]
     written.files["model.c"] = written.files["model.c"].replace(old, new)
     assert not proof_of(written, content, extreme()).is_equal
+
+
+@pytest.mark.parametrize("popcount", [0, 1])
+@pytest.mark.parametrize("compiler", [("gcc", "-std=c99"), ("g++", "-x", "c++", "-std=c++11")])
+def test_compiles_without_a_warning(compiler, popcount, content, tmp_path):
+    if shutil.which(compiler[0]) is None:
+        pytest.skip(f"There is no {compiler[0]}.")
+    strict = ("-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror", "-fsyntax-only")
+    for name, text in network(content, "model", "uint8", METADATA, "int16").files.items():
+        (tmp_path / name).write_text(text)
+    command = [*compiler, *strict, f"-Dmodel_POPCOUNT={popcount}", "model.c", "model_weights.c"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[:2000]
 
 
 def test_folder_says_it(content, tmp_path):

@@ -140,7 +140,8 @@ def export_c(
         arithmetic: What is computed of numbers that are not only signs: `"float32"`, or `"int16"`,
             fixed point with maps of 16 bits, for processors without floating point and for half of
             the arena. How far it can be from exact numbers is derived, said in the report, and
-            proved with the images. Numbers next to 0 get other signs more often.
+            proved with the images. Numbers next to 0 get other signs more often, and some answers
+            differ: `min_agreement` says how many may.
         metadata: Labels and normalization; by default those in the `.tflite`.
         flash: Refuse weights of more than this many bytes.
         ram: Refuse an arena of more than this many bytes.

@@ -183,7 +183,13 @@ def refuse_unproved_c(proof: CProof, min_agreement: float) -> None:
         raise ExportError(
             f"The C gives other answers than the .tflite: {proof.agreement.other_class} of "
             f"{proof.agreement.images} images get another class, more than near ties explain. "
-            "Nothing was written. Verify with real images."
+            "Nothing was written. "
+            + (
+                "In int16, numbers next to 0 get other signs: allow that with a smaller "
+                "min_agreement (--min-agreement 0.9), or write it in float32."
+                if proof.bound
+                else "Verify with real images."
+            )
         )
 
 

@@ -21,8 +21,8 @@ EXAMPLES = """examples:
   python tools/peers.py /tmp/cmsis-nn --cmsis-nn ~/CMSIS-NN
   python tools/peers.py /tmp/cbin-nn --cbin-nn ~/CBin-NN
 """
-# Kernels in other types than int8, which need headers of their own.
-_LEFT_OUT = re.compile("f16|f32|flt|Bindings|s16_|LSTM|SVD")
+# Kernels in float, which need headers of their own, and what is no kernel.
+_LEFT_OUT = re.compile("f16|f32|flt|Bindings|LSTM|SVD")
 # What CBin-NN's only header includes, and its layer does not need.
 _STUBS = {
     "Test_image.h": "",
@@ -39,9 +39,10 @@ def compile_library(core: Core, sources: Sequence[Path], flags: Sequence[str], p
     tools, prefix = toolchain(), COMPILERS[core.kind]
     with tempfile.TemporaryDirectory() as objects:
         own = [flag for flag in FLAGS if flag != "-fno-strict-aliasing"]  # which makes them slower
-        compiler = (tools / f"{prefix}-gcc", *own, *core.flags, "-ffunction-sections", "-w")
-        includes = (*flags, f"-I{MCU / 'libc'}")  # the first have what stands in for headers
-        subprocess.run([*compiler, *includes, "-c", *sources], cwd=objects, check=True)
+        # The first folders have what stands in for headers.
+        includes = (*flags, f"-I{MCU / 'libc'}")
+        command = [tools / f"{prefix}-gcc", *own, *core.flags, "-ffunction-sections", "-w"]
+        subprocess.run([*command, *includes, "-c", *sources], cwd=objects, check=True)
         path.unlink(missing_ok=True)
         # Only the compilers have a script of their own that finds their libraries.
         archiver = tools.parent / "root" / "usr" / "bin" / f"{prefix}-ar"
@@ -71,7 +72,7 @@ def main() -> None:
             for p in sorted(root.glob("Source/**/*.c"))
             if not _LEFT_OUT.search(str(p.relative_to(root)))
         ]
-        flags = (f"-I{root / 'Include'}",)
+        flags = [f"-I{root / 'Include'}"]
         shutil.copytree(root / "Include", folder / "Include", dirs_exist_ok=True)
     else:
         operators = args.cbin_nn.absolute() / "Operators"
@@ -80,7 +81,7 @@ def main() -> None:
         stubs.mkdir(exist_ok=True)
         for name, text in _STUBS.items():
             (stubs / name).write_text(text)
-        flags = (f"-I{stubs}", f"-I{operators}")
+        flags = [f"-I{stubs}", f"-I{operators}"]
     if not sources or not sources[0].exists():
         parser.error("there are no sources: give the folder of a clone.")
     for name, core in tqdm(CORES.items(), unit="core"):

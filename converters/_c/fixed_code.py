@@ -140,9 +140,9 @@ class FixedCode(FixedRows):
                 f"{self.use('dot_fixed')}(patch, {names}, {places * channels}, {filters}, {row});",
             ]
         means = whole(self._mean, _PIXEL_BITS)
-        off = np.abs(means * 2.0**-_PIXEL_BITS - self._mean)
-        pixels = Range(-self._mean, 255 - self._mean, off)
-        names = self._filters(node, pixels, _PIXEL_BITS, 1 / self._std)
+        mean_of_c = means * 2.0**-_PIXEL_BITS
+        pixels = Range(-mean_of_c, 255 - mean_of_c, np.zeros(channels))
+        names = self._filters(node, pixels, _PIXEL_BITS, (1 / self._std, mean_of_c - self._mean))
         flip = "128u" if self.input_type == "int8" else "0u"
         mean = self.constant(means.astype(np.int16), "means")
         numbers = (window, channels, filters, flip, mean, names)
@@ -162,7 +162,11 @@ class FixedCode(FixedRows):
         return [f"{self.use('dot_fixed')}({at}, {names}, {size}, {outputs}, row);"]
 
     def _filters(
-        self, node: Node, given: Range, bits: int, factors: np.ndarray | None = None
+        self,
+        node: Node,
+        given: Range,
+        bits: int,
+        pixels: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> str:
         """The constants of real filters, whose sums become the row.
 
@@ -170,25 +174,30 @@ class FixedCode(FixedRows):
             node: A convolution or dense layer.
             given: What each channel is.
             bits: How many bits of what it is given are behind the point.
-            factors: If these are pixels, what the weights of each channel are multiplied with.
+            pixels: Of pixels, for each channel, what the weights are multiplied with, and how much
+                too small the pixels are, because their mean was rounded.
         """
         weights, bias = node.constant(1), node.constant(2)
         assert weights is not None
-        rows = (weights.real * (1.0 if factors is None else factors)).reshape(
-            len(weights.values), -1
-        )
+        factors, missing = pixels or (np.ones(1), np.zeros(1))
+        products = weights.real * factors
+        rows = products.reshape(len(products), -1)
         each = given.with_channels(rows.shape[1])
         each = Range(*(np.resize(v, rows.shape[1]) for v in (each.low, each.high, each.error)))
-        is_of_pixels = factors is not None
-        most = _MOST / (each.peak * 2.0**bits + 1) - rows.shape[1] if is_of_pixels else _MOST_64
+        most = _MOST / (each.peak * 2.0**bits + 1) - rows.shape[1] if pixels else _MOST_64
         found = filters_of(rows, each, most, self.behind + 31 - bits)
         summands = np.zeros(len(rows)) if bias is None else bias.real.astype(np.float64)
+        # It is right where the whole window is on the image.
+        summands = summands + (products * missing).reshape(rows.shape).sum(1)
+        outside = np.abs(products * missing).reshape(rows.shape).sum(1)
         offsets = whole(summands, self.behind)
         self._become(found.range)
         off = self._last_bit + np.abs(offsets * self._last_bit - summands)
+        if node.options.get("padding") == 0:
+            off = off + outside
         self._become(found.range.of(np.add, summands).with_error(off))
         values = found.values
-        if is_of_pixels:  # for each 4 filters
+        if pixels:  # for each 4 filters
             values = np.pad(values, ((0, -len(rows) % 4), (0, 0)))
             values = values.reshape(-1, 4, rows.shape[1]).swapaxes(1, 2)
         shifts = (found.bits + bits - self.behind).astype(np.int8)

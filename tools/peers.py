@@ -41,7 +41,7 @@ def compile_library(core: Core, sources: Sequence[Path], flags: Sequence[str], p
         own = [flag for flag in FLAGS if flag != "-fno-strict-aliasing"]  # which makes them slower
         # The first folders have what stands in for headers.
         includes = (*flags, f"-I{MCU / 'libc'}")
-        command = [tools / f"{prefix}-gcc", *own, *core.flags, "-ffunction-sections", "-w"]
+        command = [str(tools / f"{prefix}-gcc"), *own, *core.flags, "-ffunction-sections", "-w"]
         subprocess.run([*command, *includes, "-c", *sources], cwd=objects, check=True)
         path.unlink(missing_ok=True)
         # Only the compilers have a script of their own that finds their libraries.

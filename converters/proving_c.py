@@ -250,7 +250,7 @@ class _Comparison:
         self._layers = {t.index: n.layer for n in reversed(nodes) for t in n.tensors}
         self.file = with_signs(tflite.read(content), ops)
         model = tflite.read(content)
-        self._given, _ = with_given_signs(model)
+        self._given = with_given_signs(model)
         self.file_of_signs = with_signs(model, ops)
 
     def is_equal(self, seen: Seen, found: Sequence[np.ndarray]) -> bool:

@@ -55,7 +55,7 @@ MEASUREMENTS = {
     "export": Measurement("python benchmarks/export.py"),
     "runtime": Measurement("python benchmarks/runtime.py", by_hand=True),
     "microcontrollers": Measurement(  # the folders are of other projects
-        "python benchmarks/microcontrollers.py --networks dorefanet --cmsis-nn A --cbin-nn B",
+        "python benchmarks/microcontrollers.py --cmsis-nn A --cbin-nn B",
         by_hand=True,
     ),
     "scaling": Measurement("python benchmarks/scaling.py --batch-size 64 --steps 1 --rounds 5"),

@@ -21,6 +21,7 @@ aliases, `"bnnplus_swish_sign"` and `"bnnplus_sign"`, work for ever, because sav
 
 from typing import Any
 
+from larq_reactnet._alpha import MINIMUM, eager_value, percentile_of_magnitude
 from larq_reactnet._binary_quantizer import BinaryQuantizer
 from larq_reactnet._fused import Gradient, at_least_float32, sum_of_channels
 from larq_reactnet._surrogates import (
@@ -48,9 +49,6 @@ __all__ = [
     "rsign",
     "swish_sign",
 ]
-
-# Scales and slopes that must stay positive are kept above this by a constraint.
-MINIMUM = 1e-6
 
 
 @lq.utils.register_keras_custom_object
@@ -341,7 +339,7 @@ class BNNPlusSign(BinaryQuantizer):
     def __call__(self, inputs: tf.Tensor, *args: Any, **kwargs: Any) -> tf.Tensor:
         """Quantize the latent weights `inputs`, whose last axis is output filters."""
         if not self.built:
-            self._initial_alpha = percentile_of_magnitude(_eager_value(inputs))
+            self._initial_alpha = percentile_of_magnitude(eager_value(inputs))
         return super().__call__(inputs, *args, **kwargs)
 
     def build(self, input_shape: Shape) -> None:
@@ -378,30 +376,6 @@ class BNNPlusSign(BinaryQuantizer):
         """The arguments of the constructor."""
         regularizer = tf.keras.regularizers.serialize(self.regularizer)
         return {**super().get_config(), "beta": self.beta, "regularizer": regularizer}
-
-
-def percentile_of_magnitude(w: np.ndarray, percentile: float = 75.0) -> np.ndarray:
-    """The percentile of `|w|` for each output filter (the last axis), at least 1e-6."""
-    magnitude = np.abs(np.asarray(w, np.float64)).reshape(-1, w.shape[-1])
-    return np.maximum(np.percentile(magnitude, percentile, axis=0), MINIMUM)
-
-
-def _eager_value(tensor: tf.Tensor) -> np.ndarray:
-    """The value of a weight that was just read, also while Keras or tf.function trace a graph."""
-    try:
-        if tf.is_symbolic_tensor(tensor):
-            outer = {inner.name: variable for variable, inner in tensor.graph.captures}
-            while tensor.op.inputs[0].dtype != tf.resource:
-                tensor = tensor.op.inputs[0]  # through the cast of a mixed precision policy
-            handle = outer[tensor.op.inputs[0].name]
-            with tf.init_scope():
-                tensor = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tensor.dtype)
-        return tensor.numpy()
-    except (AttributeError, IndexError, KeyError) as error:
-        raise ValueError(
-            "BNNPlusSign is a `kernel_quantizer`: it reads the kernel for its first scale, but got "
-            "a tensor that is not a variable."
-        ) from error
 
 
 def _check_beta(beta: float) -> None:

@@ -240,7 +240,10 @@ def test_measurements():
         program, script = measurement.command.split()[:2]
         assert program == "python"
         assert (ROOT / script).is_file()
-        assert f"`{measurement.command}`" in _measured.included(name)
+        text = _measured.included(name)
+        assert f"`{measurement.command}`" in text
+        # Nor has it what libraries say to the one who measures.
+        assert not re.search(r"/site-packages/|^[WIE]0{4} |Warning:", text, re.MULTILINE), name
     assert _measured.included("report").startswith("```text\nfile ")
     assert _measured.included("export").startswith("| network")
 

@@ -30,11 +30,12 @@ _NEEDS = {
     "quantize": ("number",),
     "largest": ("number",),
     "maxpool2d": ("base", "number"),
-    "avgpool_fixed": ("base",),
-    "avgpool2d": ("base",),
+    "sum": ("base", "number"),
+    "avgpool_fixed": ("sum",),
+    "avgpool2d": ("sum",),
+    "affine": ("number",),
     "pad": ("base",),
 }
-_OF_ARITHMETIC = ("number", "affine")  # there is one for each
 WITH_MATH = ("softmax", "logistic")
 
 
@@ -45,7 +46,7 @@ def kernel_sources(kernels: Sequence[str], name: str, arithmetic: str) -> str:
     def add(kernel: str) -> None:
         for needed in _NEEDS.get(kernel, ()):
             add(needed)
-        if kernel in _OF_ARITHMETIC:
+        if kernel == "number":  # there is one for each arithmetic
             kernel += f"_{arithmetic}"
         if kernel not in order:
             order.append(kernel)

@@ -25,9 +25,14 @@ class Context:
         arithmetic: How numbers are computed: `"float32"` or `"int16"`.
         number: What a number of a row is in C.
         stored: What a number of a map is.
+        behind: Bits behind the point of a number.
+        share: The largest error before a sign, as a share of what the numbers can be.
+        errors: For each tensor of signs, how far the numbers before may be from the exact ones; of
+            the output, how far the scores may be.
     """
 
     arithmetic, number, stored = "float32", "float", "float"
+    behind, share = 0, 0.0
 
     def __init__(self, name: str, graph: Graph, plan: Plan, input_type: str, table: np.ndarray):
         self.name, self.graph, self._plan, self.input_type = name, graph, plan, input_type
@@ -36,6 +41,7 @@ class Context:
         self.sideways: set[str] = set()
         self.popcounted: dict[str, tuple[np.ndarray, str]] = {}
         self._table = table
+        self.errors: dict[int, np.ndarray] = {}
         self.statics: list[str] = []
         self.params: set[str] = set()
         self._number, self._layer, self._count = 0, "", 0

@@ -30,11 +30,7 @@ class FixedRows(Code):
         like: What was written before.
 
     Attributes:
-        behind: Bits behind the point of a row.
         ranges: What the numbers of each map can be.
-        errors: For each tensor of signs, how far the numbers before may be from the exact ones; of
-            the output, how far the scores may be.
-        share: The largest error before a sign, as a share of what the numbers can be.
         peak: The largest size of a number of a row.
     """
 
@@ -59,8 +55,6 @@ class FixedRows(Code):
         self._mean, self._std = mean, std
         self._maps = {k: bits_behind(r.peak, 15) for k, r in like.ranges.items()} if like else {}
         self.ranges: dict[int, Range] = {}
-        self.errors: dict[int, np.ndarray] = {}
-        self.share = 0.0
         self._row = Range(*np.zeros((3, 1)))
         self._first, self._loop = "row[k]", list[str]()
 

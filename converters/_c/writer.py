@@ -169,9 +169,9 @@ def network_of(
         thresholds,
         first,
         arithmetic,
-        code.behind if isinstance(code, FixedCode) else 0,
-        code.share if isinstance(code, FixedCode) else 0.0,
-        code.errors if isinstance(code, FixedCode) else {},
+        code.behind,
+        code.share,
+        code.errors,
     )
 
 

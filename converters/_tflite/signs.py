@@ -39,7 +39,7 @@ def with_signs(model: tflite.ModelT, ops: Sequence[BinaryOp]) -> bytes:
     return tflite.write(model)
 
 
-def with_given_signs(model: tflite.ModelT) -> tuple[list[int], list[int]]:
+def with_given_signs(model: tflite.ModelT) -> list[int]:
     """Change a file so that it is given all signs, and also gives the numbers they were of.
 
     Its further inputs are -1.0 and +1.0, one for each number. Its further outputs are the numbers
@@ -49,8 +49,7 @@ def with_given_signs(model: tflite.ModelT) -> tuple[list[int], list[int]]:
         model: The file, which is changed.
 
     Returns:
-        For each further input, in this order, the tensor of bits that is made of it, and the tensor
-        of the numbers.
+        For each further input, in this order, the tensor of bits that is made of it.
     """
     graph = model.subgraphs[0]
     bits, numbers, given = [], [], []
@@ -63,4 +62,4 @@ def with_given_signs(model: tflite.ModelT) -> tuple[list[int], list[int]]:
     graph.inputs = np.array([*graph.inputs, *given], np.int32)
     graph.outputs = np.array([*graph.outputs, *numbers], np.int32)
     model.signatureDefs = None
-    return bits, numbers
+    return bits

@@ -29,8 +29,8 @@ CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 Pair: TypeAlias = tuple[tf.Tensor, tf.Tensor]  # image and label
 Triple: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # and what was random
 InputContext: TypeAlias = tf.distribute.InputContext
-# Of functions without branches and loops over tensors: AutoGraph would look for these for a second.
-plain = tf.autograph.experimental.do_not_convert
+# Of functions without branches and loops over tensors, for which AutoGraph would look in vain.
+_plain = tf.autograph.experimental.do_not_convert
 
 _NOT_MIRRORED = ("digits", "mnist", "svhn_cropped", "emnist")  # a mirrored digit is not a digit
 
@@ -213,18 +213,18 @@ def load(
     def whole(image: tf.Tensor) -> tf.Tensor:
         return center(source.decode(image), size, crop, resize)
 
-    @plain
+    @_plain
     def test_pair(image: tf.Tensor, label: tf.Tensor) -> Pair:
         return (whole(image) - means) / stds, label
 
     def augmented(image: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         return changes.image(image, seeds, crop=source.random_crop, whole=whole, size=size)
 
-    @plain
+    @_plain
     def train_triple(pair: Pair, seeds: tf.Tensor) -> Triple:
         return (augmented(pair[0], seeds) - means) / stds, pair[1], seeds
 
-    @plain
+    @_plain
     def train_batch(images: tf.Tensor, labels: tf.Tensor, seeds: tf.Tensor) -> Pair:
         if changes.mixes:
             return changes.batch(images, labels, seeds, len(source.class_names))

@@ -6,7 +6,8 @@ Expected: at least 93.5 %.
 Measured: not run, for lack of a GPU.
 
 Departures from the usual recipe: 30 epochs of batch 512 with one cycle of the learning rate, as in
-Page's "How to train your ResNet" (2018), whose network is smaller; weight decay is on kernels only.
+Page's "How to train your ResNet" (2018; recalled, not checked), whose network is smaller; weight
+decay is on kernels only.
 """
 
 from larq_reactnet.zoo.recipes import Recipe, Step

@@ -1,15 +1,6 @@
 /* The average of the pixels under the window that lie on the image. */
 static void NAME_avgpool2d(const NAME_window *window, const float *image, int32_t channels,
                            int32_t y, int32_t x, float *output) {
-  int32_t count = 0;
-  for (int32_t k = 0; k < channels; ++k) output[k] = 0.0f;
-  for (int32_t i = 0; i < window->rows; ++i) {
-    for (int32_t j = 0; j < window->columns; ++j) {
-      const int32_t pixel = NAME_under(window, y, x, i, j);
-      if (pixel < 0) continue;
-      for (int32_t k = 0; k < channels; ++k) output[k] += image[pixel * channels + k];
-      ++count;
-    }
-  }
-  for (int32_t k = 0; k < channels; ++k) output[k] /= (float)count;
+  const float count = (float)NAME_sum(window, image, channels, y, x, output);
+  for (int32_t k = 0; k < channels; ++k) output[k] /= count;
 }

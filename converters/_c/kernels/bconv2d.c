@@ -35,6 +35,13 @@ typedef struct {
 #if NAME_POPCOUNT != 1
 #define NAME_MOST_PLANES 16
 
+/* The inputs under a window, as byte offsets of words of weights. */
+typedef struct {
+  const uint16_t *set, *outside;
+  int32_t set_length, outside_length;
+  int32_t twice; /* 2 S + N */
+} NAME_lists;
+
 /* sum, carry = a + b + sum */
 #define NAME_FULL_ADDER(sum, carry, a, b)      \
   do {                                         \
@@ -139,26 +146,26 @@ static void NAME_count(const uint32_t *weights, const uint16_t *list, int32_t le
 }
 
 /* Counts for the filters of one word, which is number `block` of all. */
-static void NAME_count_block(const NAME_bconv2d *conv, int32_t block, const uint16_t *set,
-                             int32_t set_length, const uint16_t *outside, int32_t outside_length,
+static void NAME_count_block(const NAME_bconv2d *conv, int32_t block, NAME_lists lists,
                              uint32_t *planes) {
   const int32_t weights = conv->window.rows * conv->window.columns * conv->channels + 1;
   const uint32_t *words = conv->weights + block * weights;
   memset(planes, 0, (NAME_MOST_PLANES + 4) * sizeof(uint32_t));
   memcpy(planes, conv->starts + block * conv->planes, (uint32_t)conv->planes * sizeof(uint32_t));
-  if (outside_length > 0) NAME_count(words, outside, outside_length, planes);
-  NAME_count(words, set, set_length, planes + 1);
+  if (lists.outside_length > 0) NAME_count(words, lists.outside, lists.outside_length, planes);
+  NAME_count(words, lists.set, lists.set_length, planes + 1);
 }
 
-/* What each group does first: lists for the window at (y, x). `list` has place for both. Gives
-   2 S + N. */
-static int32_t NAME_list(const NAME_bconv2d *conv, const uint32_t *bits, int32_t y, int32_t x,
-                         int32_t group, uint16_t *list, int32_t *set_length, uint16_t **outside,
-                         int32_t *outside_length) {
-  int32_t twice = 2 * NAME_list_set(conv, bits, y, x, group, list, set_length);
-  *outside = list + *set_length;
-  *outside_length = 0;
-  if (conv->zeros) twice += NAME_list_outside(conv, y, x, *outside, outside_length);
-  return twice;
+/* What each group does first: lists for the window at (y, x). `place` is large enough for both. */
+static NAME_lists NAME_list(const NAME_bconv2d *conv, const uint32_t *bits, int32_t y, int32_t x,
+                            int32_t group, uint16_t *place) {
+  int32_t set_length, outside_length = 0;
+  int32_t twice = 2 * NAME_list_set(conv, bits, y, x, group, place, &set_length);
+  uint16_t *outside = place + set_length;
+  if (conv->zeros) twice += NAME_list_outside(conv, y, x, outside, &outside_length);
+  {
+    const NAME_lists lists = {place, outside, set_length, outside_length, twice};
+    return lists;
+  }
 }
 #endif

@@ -20,14 +20,10 @@ static void NAME_bconv2d_bits(const NAME_bconv2d *conv, const uint32_t *bits, in
   memset(output, 0, (uint32_t)words * sizeof(uint32_t));
   for (int32_t group = 0; group < conv->groups; ++group) {
 #if NAME_POPCOUNT != 1
-    uint16_t *outside;
-    int32_t set_length, outside_length;
-    const int32_t twice =
-        NAME_list(conv, bits, y, x, group, list, &set_length, &outside, &outside_length);
+    const NAME_lists lists = NAME_list(conv, bits, y, x, group, list);
 #endif
 #if NAME_POPCOUNT != 0
-    NAME_patch_of_bits patch = {NAME_PATCH(list), 0, 0};
-    NAME_gather(conv, bits, y, x, group, &patch);
+    const NAME_patch_of_bits patch = NAME_gather(conv, bits, y, x, group, NAME_PATCH(list));
 #endif
     for (int32_t block = 0; block < blocks; ++block) {
       const int32_t channel = group * conv->filters + 32 * block;
@@ -44,9 +40,8 @@ static void NAME_bconv2d_bits(const NAME_bconv2d *conv, const uint32_t *bits, in
 #if NAME_POPCOUNT != 1
       {
         uint32_t planes[NAME_MOST_PLANES + 4], counted;
-        NAME_count_block(conv, group * blocks + block, list, set_length, outside, outside_length,
-                         planes);
-        counted = NAME_less(planes, conv->planes, (twice + conv->offset + 1) >> 1);
+        NAME_count_block(conv, group * blocks + block, lists, planes);
+        counted = NAME_less(planes, conv->planes, (lists.twice + conv->offset + 1) >> 1);
 #if NAME_POPCOUNT == 2 /* for a proof: if the two ways differ, nothing is right */
         if (left < 32) counted &= (1u << left) - 1u;
         if (counted != signs) counted = ~counted;

@@ -24,23 +24,18 @@ static void NAME_bconv2d_numbers(const NAME_bconv2d *conv, const NAME_affine *af
   const int32_t blocks = (conv->filters + 31) / 32;
   for (int32_t group = 0; group < conv->groups; ++group) {
 #if NAME_POPCOUNT != 1
-    uint16_t *outside;
-    int32_t set_length, outside_length;
-    const int32_t twice =
-        NAME_list(conv, bits, y, x, group, list, &set_length, &outside, &outside_length);
+    const NAME_lists lists = NAME_list(conv, bits, y, x, group, list);
 #endif
 #if NAME_POPCOUNT != 0
-    NAME_patch_of_bits patch = {NAME_PATCH(list), 0, 0};
-    NAME_gather(conv, bits, y, x, group, &patch);
+    const NAME_patch_of_bits patch = NAME_gather(conv, bits, y, x, group, NAME_PATCH(list));
 #endif
     for (int32_t block = 0; block < blocks; ++block) {
       const int32_t first = group * conv->filters + 32 * block;
       const int32_t left = conv->filters - 32 * block;
 #if NAME_POPCOUNT != 1
       uint32_t planes[NAME_MOST_PLANES + 4];
-      NAME_count_block(conv, group * blocks + block, list, set_length, outside, outside_length,
-                       planes);
-      NAME_affine_of(affine, planes, conv->planes, twice + conv->offset, first,
+      NAME_count_block(conv, group * blocks + block, lists, planes);
+      NAME_affine_of(affine, planes, conv->planes, lists.twice + conv->offset, first,
                      left < 32 ? left : 32, output + first);
 #endif
 #if NAME_POPCOUNT != 0

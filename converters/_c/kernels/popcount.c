@@ -3,16 +3,18 @@
    unlike: x = 2 u + N, where nothing is counted for the N inputs outside if padding is zeros. */
 #if NAME_POPCOUNT != 0
 typedef struct {
-  uint32_t *words, *masks; /* a mask is 0 for a word outside of the image */
+  const uint32_t *words, *masks; /* a mask is 0 for a word outside of the image */
   int32_t outside;         /* N */
 } NAME_patch_of_bits;
 
-/* Gathers the words of a group of channels under the window at (y, x). */
-static void NAME_gather(const NAME_bconv2d *conv, const uint32_t *bits, int32_t y, int32_t x,
-                        int32_t group, NAME_patch_of_bits *patch) {
-  uint32_t *word = patch->words, *mask;
-  patch->masks = mask = word + conv->window.rows * conv->window.columns * conv->group_words;
-  patch->outside = 0;
+/* Gathers the words of a group of channels under the window at (y, x), and their masks. */
+static NAME_patch_of_bits NAME_gather(const NAME_bconv2d *conv, const uint32_t *bits, int32_t y,
+                                      int32_t x, int32_t group, uint32_t *word) {
+  uint32_t *mask = word + conv->window.rows * conv->window.columns * conv->group_words;
+  NAME_patch_of_bits patch;
+  patch.words = word;
+  patch.masks = mask;
+  patch.outside = 0;
   for (int32_t i = 0; i < conv->window.rows; ++i) {
     for (int32_t j = 0; j < conv->window.columns; ++j) {
       const int32_t pixel = NAME_under(&conv->window, y, x, i, j);
@@ -20,9 +22,10 @@ static void NAME_gather(const NAME_bconv2d *conv, const uint32_t *bits, int32_t 
       for (int32_t k = 0; k < conv->group_words; ++k) *word++ = pixel < 0 ? 0u : bits[from + k];
       if (!conv->zeros) continue;
       for (int32_t k = 0; k < conv->group_words; ++k) *mask++ = pixel < 0 ? 0u : 0xffffffffu;
-      if (pixel < 0) patch->outside += conv->channels;
+      if (pixel < 0) patch.outside += conv->channels;
     }
   }
+  return patch;
 }
 
 /* x of 32 filters, or those that are left, which are number `block` of all. */

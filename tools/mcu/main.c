@@ -71,20 +71,31 @@ typedef struct {
   uint64_t before, after;
 } result;
 
+/* Fills the stack below this function, and so below those that called it. Gives where that begins,
+   or 0 where a machine does not say how far its stack may grow. */
+static __attribute__((noinline)) uint32_t *paint(void) {
+  volatile uint32_t here = 0;
+  uint32_t *begin = machine_stack(), *top = (uint32_t *)&here - 16;
+  if (begin == 0) return 0;
+  if ((uint32_t)(top - begin) > PAINTED) begin = top - PAINTED;
+  for (uint32_t *at = begin; at < top; ++at) *(volatile uint32_t *)at = PAINT;
+  return begin;
+}
+
+/* The network, as a function of its own: what it needs of the stack is below its caller. */
+static __attribute__((noinline)) int network(const void *image, float *scores) {
+  return NAME_run(image, scores, arena);
+}
+
 static __attribute__((noinline)) void run(const void *image, result *found) {
   volatile uint32_t here = 0;
-  uint32_t *begin = machine_stack(), *top = (uint32_t *)&here - 16, *at;
-  if (begin != 0) {
-    if ((uint32_t)(top - begin) > PAINTED) begin = top - PAINTED;
-    for (at = begin; at < top; ++at) *(volatile uint32_t *)at = PAINT;
-  }
+  const uint32_t *at = paint();
   found->before = machine_instructions();
-  found->status = NAME_run(image, found->scores, arena);
+  found->status = network(image, found->scores);
   found->after = machine_instructions();
   found->stack = 0;
-  if (begin != 0) {
-    for (at = begin; at < top && *(volatile uint32_t *)at == PAINT; ++at) {
-    }
+  if (at != 0) {
+    while (at < (uint32_t *)&here && *(const volatile uint32_t *)at == PAINT) ++at;
     found->stack = (uint32_t)((char *)&here - (char *)at);
   }
 }

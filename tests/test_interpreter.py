@@ -8,8 +8,7 @@ import time
 
 from larq_reactnet.converters import Interpreter, compress, convert
 from larq_reactnet.converters import inspect as look_into
-from larq_reactnet.converters._engine import worker
-from larq_reactnet.converters._engine.reuse import reused_processes
+from larq_reactnet.converters._engine import reuse, worker
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.match import binary_ops
 from larq_reactnet.converters.inspection_page import html
@@ -175,7 +174,7 @@ def test_nothing_is_left_behind(good, images):
 
 def test_interpreters_of_the_same_origin_may_share_a_process(good, images):
     children = []
-    with reused_processes():
+    with reuse.reused_processes():
         for _ in range(4):
             with Interpreter(good) as interpreter:
                 interpreter.run(images[:1])
@@ -189,6 +188,25 @@ def test_interpreters_of_the_same_origin_may_share_a_process(good, images):
     for child in children:
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
+def test_a_process_killed_a_moment_ago_is_not_used_again():
+    """On one core the system still calls it alive, as it had no turn yet to end."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        with reuse.reused_processes():
+            for _ in range(5):
+                process = reuse.take("lce")
+                assert process.answers()
+                os.kill(process.pid, signal.SIGKILL)
+                reuse.take_back(process)
+                another = reuse.take("lce")
+                assert another.pid != process.pid
+                reuse.take_back(another)
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def test_a_process_that_is_killed(good, images):

@@ -117,9 +117,17 @@ class EngineProcess:
             raise ValueError(f"{self._title} refuses the .tflite: {reason}")
         return values
 
-    def is_alive(self) -> bool:
-        """Whether the process has not ended."""
-        return self._process.poll() is None
+    def answers(self, limit: float = 60.0) -> bool:
+        """Whether the process still answers. One that does not has ended, or is ended here.
+
+        The system is not asked instead: it may call a process alive for a moment after the signal
+        that ends it was sent.
+        """
+        try:
+            self.ask(b"A", [], limit)
+        except BrokenPipeError:
+            return False
+        return True
 
     def end(self) -> int:
         """End the process, and return its exit code."""

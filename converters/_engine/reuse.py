@@ -42,7 +42,7 @@ def take(engine: str) -> EngineProcess:
         ImportError: If the engine is not installed.
     """
     process = (_idle.get() or {}).pop(_key(engine), None)
-    if process is not None and process.is_alive():
+    if process is not None and process.answers():
         return process
     return EngineProcess(engine)
 
@@ -50,7 +50,7 @@ def take(engine: str) -> EngineProcess:
 def take_back(process: EngineProcess) -> None:
     """End a process, or keep it for the next interpreter."""
     idle, key = _idle.get(), _key(process.engine)
-    if idle is None or key in idle or not process.is_alive():
+    if idle is None or key in idle:
         process.end()
     else:
         idle[key] = process

@@ -91,7 +91,10 @@ def seconds(model: Any, inputs: Sequence[np.ndarray], runs: int) -> np.ndarray:
 
 
 def main(load: Callable[..., Any]) -> None:
-    """Answer requests until there are no more: b"M" loads a model, b"P" runs it, b"T" times it."""
+    """Answer requests until there are no more.
+
+    b"M" loads a model, b"P" runs it, b"T" times it, and b"A" asks whether anybody is there.
+    """
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what the interpreter prints must not get between the answers
     try:
@@ -116,6 +119,8 @@ def main(load: Callable[..., Any]) -> None:
             elif kind == b"T":
                 *inputs, runs = arrays
                 found = [seconds(model, inputs, int(runs))]
+            elif kind == b"A":
+                found = []
             else:
                 found = model.predict(arrays)
             send(answers, kind, found)

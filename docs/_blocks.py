@@ -36,7 +36,7 @@ class Block:
         self.edges += [(source, name) for source in dict.fromkeys(sources)]
 
 
-@functools.lru_cache(maxsize=1)
+@functools.cache
 def small_model(name: str, *, folded: bool = False) -> tf.keras.Model:
     """The small version of a model, with layers that are named as in a new session.
 

@@ -10,7 +10,14 @@ from larq_reactnet.zoo.birealnet import bi_real_net
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import every, some
 
+FUNCTIONS = (
+    (lr.zoo.DoReFaNet, "literature.DoReFaNet"),
+    (lr.zoo.QuickNetSmall, "sota.QuickNetSmall"),
+    (lr.zoo.BinaryResNetE18, "literature.BinaryResNetE18"),
+    (lr.zoo.RealToBinaryNet, "literature.RealToBinaryNet"),
+)
 SHAPE = (96, 96, 3)  # on smaller maps than the kernels, ours pad with ones
 
 
@@ -41,21 +48,14 @@ def assert_equal(model, twin, rng, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("constructor", "path"),
-    [
-        (lr.zoo.BinaryResNetE18, "literature.BinaryResNetE18"),
-        (lr.zoo.DoReFaNet, "literature.DoReFaNet"),
-        (lr.zoo.QuickNetSmall, "sota.QuickNetSmall"),
-        (lr.zoo.RealToBinaryNet, "literature.RealToBinaryNet"),
-    ],
-)
+@pytest.mark.parametrize(("constructor", "path"), some(FUNCTIONS, *FUNCTIONS[:2]))
 def test_same_function(constructor, path, rng, tmp_path):
     model = original(path)
     twin = constructor(input_shape=SHAPE, num_classes=10)
     assert_equal(model, twin, rng, tmp_path)
 
 
+@every
 @pytest.mark.slow
 def test_meliusnet(rng, tmp_path):
     model = original("literature.MeliusNet22")

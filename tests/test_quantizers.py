@@ -18,7 +18,7 @@ import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import assert_same_outputs, binary_model, gradient, reloaded
+from helpers import assert_same_outputs, binary_model, gradient, reloaded, some
 
 FLOATS = [np.float16, np.float32, np.float64]
 ALIASES = {
@@ -258,7 +258,7 @@ def test_bnn_plus_sign_is_for_kernels():
         layer(tf.keras.layers.Input((8, 8, 4)))
 
 
-@pytest.fixture(scope="module", params=CONFIGURED)
+@pytest.fixture(scope="module")
 def trained(request):
     """A trained network with a quantizer, the role of the quantizer, and images."""
     role, make = CONFIGURED[request.param]
@@ -270,11 +270,8 @@ def trained(request):
     return model, role, images
 
 
-SLOW = [pytest.param(how, marks=pytest.mark.slow) for how in ("tf", "keras", "config")]
-
-
-@pytest.mark.parametrize("how", ["h5", *SLOW])
-def test_round_trip(trained, how, tmp_path, rng):
+def assert_round_trip(trained, how, tmp_path):
+    """The same outputs and the same quantizer after it. Returns the twin."""
     model, role, images = trained
     twin = reloaded(model, how, tmp_path)
     assert_same_outputs(model, twin, images)
@@ -282,9 +279,32 @@ def test_round_trip(trained, how, tmp_path, rng):
     assert type(quantizers[0]) is type(quantizers[1])
     configs = [quantizer.get_config() for quantizer in quantizers]
     assert configs[0] == configs[1]
-    if how == "config":  # the others are such a twin, with weights from a file
-        twin.compile("adam", "mse")
-        twin.fit(images, rng.normal(size=(4, 4)), verbose=0)
+    return twin
+
+
+@pytest.mark.parametrize("trained", CONFIGURED, indirect=True)
+def test_round_trip(trained, tmp_path):
+    assert_round_trip(trained, "h5", tmp_path)
+
+
+# The formats differ in how they keep what a quantizer has: weights, another quantizer, or a
+# regularizer.
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["tf", "keras"])
+@pytest.mark.parametrize(
+    "trained", some(CONFIGURED, "trainable swish", "rsign", "bnn+"), indirect=True
+)
+def test_round_trip_in_other_formats(trained, how, tmp_path):
+    assert_round_trip(trained, how, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trained", CONFIGURED, indirect=True)
+def test_a_twin_of_the_config_trains(trained, tmp_path, rng):
+    """The formats are such a twin, with weights from a file."""
+    twin = assert_round_trip(trained, "config", tmp_path)
+    twin.compile("adam", "mse")
+    twin.fit(trained[2], rng.normal(size=(4, 4)), verbose=0)
 
 
 @pytest.mark.parametrize("alias", ALIASES | OLD_ALIASES)

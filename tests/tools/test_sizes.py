@@ -7,16 +7,15 @@ from larq_reactnet.zoo.sizes import TABLE, read
 
 import pytest
 import sizes
-from helpers import representatives
+from helpers import some
 
 MODELS = lr.zoo.list_models()
+# One of each way to build a network.
+COUNTED = ("bnn_plus_dorefanet", "mobilenet_v1", "quicknet_small", "reactnet_18", "reactnet_a")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in representatives(MODELS)],
-)
+@pytest.mark.parametrize("name", some(MODELS, *COUNTED))
 def test_size_in_the_table(name):
     row = read()[name]
     assert row.tflite_bytes > row.binary_weights / 8

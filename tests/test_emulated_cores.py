@@ -215,7 +215,7 @@ def kernels(tmp_path_factory):
     shifts, offsets = np.array([6, 7, 8, 6, 9]), rng.integers(-9000, 9001, 5)
 
     def scaled(sums):
-        return [(int(s) >> (b - 1)) + 1 >> 1 for s, b in zip(sums, shifts)] + offsets
+        return [(int(s) >> (b - 1)) + 1 >> 1 for s, b in zip(sums, shifts, strict=True)] + offsets
 
     expected, by_4 = {"conv": [], "dense": []}, []
     for size in range(1, 29):

@@ -248,14 +248,14 @@ def run_kernels(core, kernels, tmp_path, *flags):
     return found["took"][0][0]
 
 
-@pytest.mark.parametrize("core", [HOST, *CHECKED.values()], ids=["host", *CHECKED])
-def test_products_of_any_number_of_inputs(core, kernels, tmp_path):
+@pytest.mark.parametrize("name", [name for name in CHECKED if name != "m4f"])
+def test_products_of_any_number_of_inputs(name, kernels, tmp_path):
     """Odd and even, with weights that are aligned and not, and sums that need more than 32 bits."""
-    run_kernels(core, kernels, tmp_path)
+    run_kernels(CORES[name], kernels, tmp_path)
 
 
 def test_pairs_in_one_instruction(kernels, tmp_path):
-    """DSP instructions take fewer, and the code with them compiles without a warning."""
+    """The same with DSP instructions and without. They take fewer, and compile without a warning."""
     strict = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
     core = CORES["m4f"]
     took = run_kernels(core, kernels, tmp_path, *strict)

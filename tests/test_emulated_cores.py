@@ -255,7 +255,7 @@ def test_products_of_any_number_of_inputs(name, kernels, tmp_path):
 
 
 def test_pairs_in_one_instruction(kernels, tmp_path):
-    """The same with DSP instructions and without. They take fewer, and compile without a warning."""
+    """With DSP instructions, the same in fewer of them, compiled without a warning."""
     strict = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
     core = CORES["m4f"]
     took = run_kernels(core, kernels, tmp_path, *strict)

@@ -1,6 +1,8 @@
 /* Arm's DSP instructions (Cortex-M4, M7 and many M33) multiply two numbers of 16 bits with two others
-   and add both products to a sum, in one instruction. */
-#if defined(__GNUC__) && defined(__ARM_FEATURE_SIMD32) && defined(__ARM_FEATURE_UNALIGNED)
+   and add both products to a sum, in one instruction. They are worth it where a load need not be
+   aligned, which clang does not say unless it is told so. */
+#if defined(__GNUC__) && defined(__ARM_FEATURE_SIMD32) && \
+    (defined(__ARM_FEATURE_UNALIGNED) || defined(__clang__))
 #define NAME_PAIRS 1
 
 /* Two numbers as they lie side by side. It is one load, which need not be aligned, also where

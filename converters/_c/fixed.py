@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from larq_reactnet.converters._c.graph import Graph, Tensor
+from larq_reactnet.converters._c.context import check_finite
+from larq_reactnet.converters._c.graph import Constant, Graph, Tensor
 
 import numpy as np
 
@@ -38,6 +39,11 @@ class Range:
     def peak(self) -> float:
         """The largest size of an integer's number."""
         return float((np.maximum(np.abs(self.low), np.abs(self.high)) + self.error).max())
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Between which numbers those of all integers are."""
+        return float((self.low - self.error).min()), float((self.high + self.error).max())
 
     def with_error(self, error: float | np.ndarray) -> "Range":
         """The same after one more rounding."""
@@ -133,11 +139,19 @@ def filters_of(weights: np.ndarray, given: Range, most: float, most_bits: int) -
 
 
 def with_int16(graph: Graph) -> Graph:
-    """The same graph, whose numbers have 16 bits in memory. Its outputs are float32 as before."""
+    """The same graph, whose numbers have 16 bits in memory. Its outputs are float32 as before.
+
+    Raises:
+        ValueError: If a weight is not finite, as no integer would tell.
+    """
 
     def smaller(given: Tensor) -> Tensor:
         return given if given.index == graph.output.index else replace(given, number_bytes=2)
 
+    for node in graph.nodes:
+        for given in node.inputs:
+            if isinstance(given, Constant):
+                check_finite(given.real, node.layer)
     nodes = tuple(
         replace(
             node,

@@ -126,7 +126,7 @@ class FixedRows(Code):
             raise self._refused(node)
         parts = parts_of(operand, self.graph)
         rows = [self._range_of(part) for part in parts]
-        widths = [channels if part.channels == 1 else part.channels for part in parts]
+        widths = [part.channels for part in parts] if len(parts) > 1 else [channels]
         lines, start = [], 0
         for part, width in zip(parts, widths, strict=True):
             if len(parts) > 1:
@@ -162,6 +162,9 @@ class FixedRows(Code):
             )
             self._become(Range(low, high, np.maximum(row.error, product.error)))
             return
+        if kind in ("MAXIMUM", "MINIMUM"):  # a limit that is never reached may be any other such
+            least, most = row.ends
+            values = np.maximum(values, least) if kind == "MAXIMUM" else np.minimum(values, most)
         integers = whole(values, self.behind)
         if np.abs(values).max() >= 2.0**31 * self._last_bit:
             self.peak = max(self.peak, float(np.abs(values).max()))
@@ -199,8 +202,9 @@ class FixedRows(Code):
         return Range(np.minimum(*ends), np.maximum(*ends), error), _shifted(text, bits - 16)
 
     def _clamp(self, low: float, high: float) -> None:
+        least, most = self._row.ends
         for limit, sign, function in ((low, "<", np.maximum), (high, ">", np.minimum)):
-            if np.isfinite(limit):
+            if least < limit < most:  # others change nothing, and may not fit into an integer
                 number = int(whole(np.array(limit), self.behind))
                 self._loop.append(f"if (v {sign} {number}) v = {number};")
                 self._become(self._row.of(function, np.array(limit)))

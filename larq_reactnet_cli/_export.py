@@ -53,7 +53,8 @@ _c_options: list[Callable[..., Any]] = [
         "--name",
         default="model",
         show_default=True,
-        help="With --target c: prefix of all names in C, and of the files.",
+        help="With --target c: prefix of all names in C, and of the files: small letters, digits "
+        "and _. Networks in one firmware need a name each.",
     ),
     click.option(
         "--arithmetic",

@@ -112,6 +112,38 @@ def test_host_program_classifies_a_picture(input_type, tflite, tmp_path):
         assert reason in done.stderr
 
 
+# What the Arduino sketch needs of Arduino.
+ARDUINO = """
+#include <stddef.h>
+#include <stdint.h>
+struct {
+  void begin(long);
+  void setTimeout(long);
+  size_t readBytes(char *, size_t);
+  template <class T> void print(T);
+  template <class T> void print(T, int);
+  template <class T> void println(T);
+} Serial;
+unsigned long micros();
+"""
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="There is no C++ compiler.")
+@pytest.mark.parametrize("name", ["tiny", "name_upper_label"])
+def test_sketch_compiles(name, tflite, tmp_path):
+    """Also with a name in which there are words of the templates."""
+    lr.converters.export_c(tflite, tmp_path / "c", name=name, input_type="int8", verify=False)
+    (tmp_path / "Arduino.h").write_text(ARDUINO)
+    sketch = tmp_path / "c" / "examples" / "Classify" / "Classify.ino"
+    command = ["g++", "-std=c++11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", "c++"]
+    command += ["-include", tmp_path / "Arduino.h", "-I", tmp_path / "c" / "src", sketch]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[:2000]
+    host = tmp_path / "c" / "examples" / "host" / "classify.c"
+    command = ["cc", "-fsyntax-only", "-I", tmp_path / "c" / "src", host]
+    subprocess.run(command, check=True)
+
+
 @pytest.mark.skipif(shutil.which("cmake") is None, reason="There is no CMake.")
 def test_builds_with_cmake(folder, tmp_path):
     for step in (["-B", tmp_path, folder], ["--build", tmp_path]):
@@ -162,7 +194,9 @@ def test_the_folder_itself_and_a_link(tflite, tmp_path, monkeypatch):
         ({"name": "2nd"}, ValueError, "cannot be the prefix of names in C"),
         ({"name": "static"}, ValueError, "cannot be the prefix"),
         ({"name": "my net"}, ValueError, "cannot be the prefix"),
-        ({"name": "String"}, ValueError, "no word of C, CMake or their libraries"),
+        ({"name": "string"}, ValueError, "no word of C, CMake, Arduino or their libraries"),
+        ({"name": "Pets"}, ValueError, "Capitals are for macros"),
+        ({"name": "x" * 65}, ValueError, "at most 64 small letters"),
         ({"name": "help"}, ValueError, "cannot be the prefix"),
         ({"name": "pets_weights"}, ValueError, "that of the weights of a network pets, which"),
         ({"input_type": "int16"}, ValueError, "`input_type` must be one of"),

@@ -1,6 +1,7 @@
 """What is beside the C in its folder: build files, examples and a README."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from importlib import resources
 
@@ -47,27 +48,23 @@ def project_files(
 
 def _filled(text: str, network: Network, metadata: Metadata | None) -> str:
     """A template with the names of this network."""
-    kind = {"uint8": "uint8_t", "int8": "int8_t", "float32": "float"}[network.input_type]
-    converted = {"uint8": "bytes[i]", "int8": "(int8_t)(bytes[i] - 128)"}.get(
-        network.input_type, "((float)bytes[i] - mean[i % CHANNELS]) / std[i % CHANNELS]"
-    )
-    labels = f"{network.name}_labels[i]" if network.labels else '""'
-    upper = network.name.upper()
-    given = network.graph.input
-    for old, new in (
-        ("MEANS", _means(network, metadata)),
-        ("CONVERTED", converted),
-        ("INO_LABEL", f"{network.name}_labels[i]" if network.labels else "i"),
-        ("LABEL", labels),
-        ("INPUT_TYPE", kind),
-        ("UPPER_WIDTH", str(given.width)),
-        ("UPPER_HEIGHT", str(given.height)),
-        ("CHANNELS]", f"{upper}_INPUT_CHANNELS]"),
-        ("UPPER", upper),
-        ("NAME", network.name),
-    ):
-        text = text.replace(old, new)
-    return text
+    name, upper, given = network.name, network.name.upper(), network.graph.input
+    channel = f"i % {upper}_INPUT_CHANNELS"
+    words = {
+        "MEANS": _means(network, metadata),
+        "CONVERTED": {"uint8": "bytes[i]", "int8": "(int8_t)(bytes[i] - 128)"}.get(
+            network.input_type, f"((float)bytes[i] - mean[{channel}]) / std[{channel}]"
+        ),
+        "INO_LABEL": f"{name}_labels[i]" if network.labels else "i",
+        "LABEL": f"{name}_labels[i]" if network.labels else '""',
+        "INPUT_TYPE": {"uint8": "uint8_t", "int8": "int8_t"}.get(network.input_type, "float"),
+        "UPPER_WIDTH": str(given.width),
+        "UPPER_HEIGHT": str(given.height),
+        "UPPER": upper,
+        "NAME": name,
+    }
+    # All in one step: a name may have such a word in it, too.
+    return re.sub("|".join(words), lambda found: words[found[0]], text)
 
 
 def _means(network: Network, metadata: Metadata | None) -> str:

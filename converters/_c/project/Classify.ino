@@ -1,5 +1,6 @@
 // Classifies pictures that come over the serial port: UPPER_INPUT_HEIGHT rows of UPPER_INPUT_WIDTH
-// pixels, UPPER_INPUT_CHANNELS bytes each. Answers with the best class, its score and the time.
+// pixels, each of UPPER_INPUT_CHANNELS numbers of the type INPUT_TYPE. Answers with the best class,
+// its score and the time.
 #include <NAME.h>
 
 static uint32_t arena[UPPER_ARENA_BYTES / 4 + 1];

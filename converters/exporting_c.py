@@ -17,7 +17,7 @@ from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters.converting import ExportError
 from larq_reactnet.converters.exporting import export
 from larq_reactnet.converters.inspecting import inspect
-from larq_reactnet.converters.metadata import Metadata, check_metadata, read_metadata
+from larq_reactnet.converters.metadata import Metadata, check_fit, check_metadata, read_metadata
 from larq_reactnet.converters.proving_c import CProof, prove_c, refuse_unproved_c
 from larq_reactnet.converters.report import Report
 from larq_reactnet.converters.rescaling import INPUT_TYPES, pixels_of, random_pixels
@@ -183,6 +183,8 @@ def export_c(
         )
     metadata = metadata or read_metadata(content)
     try:
+        if metadata is not None:
+            check_fit(tflite.read(content), metadata)
         written = network(content, name, input_type, metadata, arithmetic)
         _refuse_too_large(written, flash, ram)
         proof = None

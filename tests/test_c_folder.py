@@ -144,6 +144,36 @@ def test_sketch_compiles(name, tflite, tmp_path):
     subprocess.run(command, check=True)
 
 
+@pytest.mark.parametrize(
+    ("labels", "best", "answer"),
+    [
+        (("no", "yes"), "no_or_yes_labels[scores[0] > 0.5f]", "yes"),
+        (("mean",), "is a number", "mean"),
+        ((), "is a number", "0"),
+    ],
+)
+def test_one_score(labels, best, answer, tmp_path):
+    """It is that of the second of two classes, or a number."""
+    inputs = layers.Input((2, 2, 1))
+    x = layers.GlobalAveragePooling2D()(inputs)
+    model = tf.keras.Model(inputs, layers.Activation("sigmoid")(x))
+    metadata = lr.converters.Metadata(labels=labels, mean=100, std=1)
+    options = {"metadata": metadata, "name": "no_or_yes", "verify": False}
+    lr.converters.export_c(lr.converters.convert(model), tmp_path / "c", **options)
+    assert best in (tmp_path / "c" / "README.md").read_text()
+    sources = [*(tmp_path / "c").glob("src/*.c"), tmp_path / "c" / "examples/host/classify.c"]
+    command = ["cc", "-Wall", "-Wextra", "-Werror", "-I", tmp_path / "c" / "src", *sources, "-lm"]
+    subprocess.run([*command, "-o", tmp_path / "p"], check=True)
+    for pixel, wanted in ((96, labels[0] if labels else "0"), (104, answer)):
+        (tmp_path / "picture.pgm").write_bytes(b"P5 2 2 255\n" + bytes(4 * [pixel]))
+        done = subprocess.run(
+            [tmp_path / "p", tmp_path / "picture.pgm"], capture_output=True, text=True, check=True
+        )
+        first, _, last = done.stdout.splitlines()
+        assert (first.split()[0], last) == (answer, wanted)
+        assert float(first.split()[1]) == pytest.approx(1 / (1 + np.exp(100 - pixel)), 1e-4)
+
+
 @pytest.mark.skipif(shutil.which("cmake") is None, reason="There is no CMake.")
 def test_builds_with_cmake(folder, tmp_path):
     for step in (["-B", tmp_path, folder], ["--build", tmp_path]):
@@ -202,6 +232,16 @@ def test_the_folder_itself_and_a_link(tflite, tmp_path, monkeypatch):
         ({"input_type": "int16"}, ValueError, "`input_type` must be one of"),
         ({"verify_limit": 0}, ValueError, "at least 1"),
         ({"metadata": {"mean": 1}}, TypeError, "must be a `larq_reactnet.converters.Metadata`"),
+        (
+            {"metadata": lr.converters.Metadata(labels=("a", "b"))},
+            lr.converters.ExportError,
+            "gives 4 values, and there are 2 labels",
+        ),
+        (
+            {"metadata": lr.converters.Metadata(mean=(1, 2), std=(3, 4))},
+            lr.converters.ExportError,
+            "takes 3 channels, and `mean` and `std` have 2 numbers",
+        ),
         ({"storage": "int8"}, TypeError, "A .tflite takes no storage"),
         ({"flash": 500}, lr.converters.ExportError, r"more than the 500 of `flash`.*stem \("),
         ({"ram": 100}, lr.converters.ExportError, r"more than the 100 of `ram`.*fullest at"),

@@ -63,6 +63,11 @@ class Network:
         """Whether it calls `expf`."""
         return "expf" in self.files[f"{self.name}.c"]
 
+    @property
+    def threshold(self) -> float:
+        """Above it, the one score of two classes is for the second."""
+        return 0.5 if self.stages[-1].nodes[-1].kind == "LOGISTIC" else 0.0
+
     def integers(self) -> Iterator[tuple[str, str]]:
         """What is computed in integers, as rows of a table."""
         if self.first:

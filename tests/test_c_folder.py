@@ -1,6 +1,8 @@
 """The folder of C: what is in it, that nothing else is lost, and what is refused."""
 
+import errno
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -260,6 +262,23 @@ def test_a_file_or_no_parent(tflite, tmp_path):
         lr.converters.export_c(tflite, tmp_path / "a" / "b", verify=False)
 
 
+def test_no_place_for_the_folder(tflite, tmp_path, monkeypatch):
+    """It is known before a long export, and what was there before stays."""
+    monkeypatch.setattr("larq_reactnet.converters.exporting_c.export", None)
+    with pytest.raises(OSError, match=r"^Cannot write /proc/c: No such file or directory"):
+        lr.converters.export_c(binary_model(), "/proc/c", verify=False)
+    lr.converters.export_c(tflite, tmp_path / "c", name="one", verify=False)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(OSError, match=r"^Cannot write .*/c: No space left on device\."):
+        lr.converters.export_c(tflite, tmp_path / "c", name="two", verify=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+    assert (tmp_path / "c" / "src" / "one.c").is_file()
+
+
 def test_without_normalization(tmp_path):
     content = lr.converters.convert(binary_model())
     with pytest.raises(lr.converters.ExportError, match="does not say how pixels are normalized"):
@@ -316,6 +335,10 @@ def test_without_a_compiler(tflite, tmp_path, monkeypatch):
     for model in (tflite, binary_model()):
         with pytest.raises(OSError, match=r"no C compiler 'no-such-compiler'.*install one.*--no"):
             lr.converters.export_c(model, tmp_path / "c", progress=False)
+    monkeypatch.setenv("CC", "'cc -m32")
+    with pytest.raises(ValueError, match="in which a quotation does not end"):
+        lr.converters.export_c(tflite, tmp_path / "c", progress=False)
+    monkeypatch.setenv("CC", "no-such-compiler")
     arguments = ("export", tflite, tmp_path / "c", "--target", "c")
     result = run(*arguments)
     assert result.exit_code == 1
@@ -333,6 +356,9 @@ def test_wrong_usage_of_the_command(tflite, tmp_path):
         (("--arithmetic", "int16"), "are for --target c"),
         (("--target", "c", "--ram", "many"), "is not a number of bytes"),
         (("--target", "c", "--no-metadata"), "--input-type needs the normalization"),
+        (("--target", "c", "--storage", "int8", "--thorough"), "--storage, --thorough are for mod"),
+        (("--target", "c", "--proof-beside"), "are for --target tflite"),
+        ((), "is a .tflite already; --target c writes C source of it"),
     ):
         result = run("export", tflite, tmp_path / "c", *arguments)
         assert result.exit_code == 2, result.output

@@ -144,7 +144,10 @@ def network_of(
         if not is_fixed:
             computed, first = with_integers(computed, mean, std)
     elif is_fixed:
-        raise ValueError("C in int16 takes the bytes of a picture: input_type uint8 or int8.")
+        raise ValueError(
+            "C in int16 takes the bytes of a picture: give --input-type uint8 or int8 "
+            "(input_type='uint8')."
+        )
     if is_fixed:
         computed = with_int16(computed)
     found = stages(computed, is_bytes=is_bytes)
@@ -204,7 +207,7 @@ def _normalization(metadata: Metadata | None) -> tuple[Sequence[float], Sequence
     if metadata is None or not metadata.mean:
         raise ValueError(
             "The .tflite does not say how pixels are normalized, so C cannot take bytes: give "
-            "its metadata `mean` and `std`, or write C that takes float32."
+            "its metadata `mean` and `std`, or write C that takes float32 (--input-type float32)."
         )
     return metadata.mean, metadata.std
 

@@ -228,3 +228,22 @@ def test_limits_that_are_never_reached(kind, constants):
 def test_numbers_that_no_integer_is(number):
     with pytest.raises(ValueError, match="it has weights that are NaN or infinite"):
         fixed("MUL", number)
+
+
+def test_all_bits_are_used():
+    """Also where no map is in memory: pixels up to 0.255 have 32 bits behind the point."""
+    assert fixed("RELU").behind == 31
+    assert fixed("RELU").errors[1].max() < 1e-7
+
+
+@pytest.mark.parametrize("mean", [2048.1, -1793.0])
+def test_means_that_do_not_fit(mean):
+    given, output = Tensor(0, (2, 2, 1)), Tensor(1, (2, 2, 1))
+    weights = Constant(np.ones((1, 1, 1, 1), np.float32))
+    options = {"padding": 1, "strideH": 1, "strideW": 1}
+    node = Node("CONV_2D", "it", (given, weights), output, options)
+    graph = Graph(given, "FLOAT32", output, (node,))
+    with pytest.raises(ValueError, match="in int16 it can be from -1792 to 2047"):
+        network_of(graph, "model", "uint8", lr.converters.Metadata(mean=mean, std=1), "int16")
+    fits = lr.converters.Metadata(mean=np.clip(mean, -1792, 2047), std=1)
+    network_of(graph, "model", "uint8", fits, "int16")

@@ -175,9 +175,10 @@ class Code(Context):
         if isinstance(other, Constant):
             size, channels = other.values.size, node.output.channels
             if size != 1 and not size == channels == other.values.shape[-1]:
+                cure = ": give PReLU `shared_axes=[1, 2]`" if node.kind == "PRELU" else ""
                 raise ValueError(
                     f"{node} has a constant of the shape {other.values.shape}; there is C for a "
-                    "number for each channel, or one for all."
+                    f"number for each channel, or one for all{cure}."
                 )
         assert other is not None
         return other, is_first

@@ -15,9 +15,18 @@ from larq_reactnet.converters._c.graph import Constant, Graph, Tensor
 
 import numpy as np
 
-__all__ = ["Filters", "Range", "bits_behind", "filters_of", "joined", "whole", "with_int16"]
+__all__ = [
+    "INT16",
+    "Filters",
+    "Range",
+    "bits_behind",
+    "filters_of",
+    "joined",
+    "whole",
+    "with_int16",
+]
 
-_INT16 = 32767
+INT16 = 32767
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,7 @@ def filters_of(weights: np.ndarray, given: Range, most: float, most_bits: int) -
     """
     weights = weights.astype(np.float64)
     sizes = np.abs(weights)
-    largest = np.minimum(_INT16 / sizes.max(1, initial=1e-9), most / np.maximum(sizes.sum(1), 1e-9))
+    largest = np.minimum(INT16 / sizes.max(1, initial=1e-9), most / np.maximum(sizes.sum(1), 1e-9))
     bits = np.floor(np.log2(largest)).astype(np.int64).clip(-30, min(most_bits, 30))
     values = whole(weights, bits[:, None])
     peak = np.maximum(np.abs(given.low), np.abs(given.high)) + given.error

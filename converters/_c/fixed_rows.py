@@ -47,6 +47,7 @@ class FixedRows(Code):
         like: "FixedRows | None" = None,
     ):
         self.peak = 0.0
+        self._is_informed = like is not None
         self.behind = bits_behind(like.peak, 30) if like else 16
         pixels = whole((np.arange(256)[None] - mean[:, None]) / std[:, None], self.behind)
         if input_type == "int8":
@@ -60,10 +61,10 @@ class FixedRows(Code):
 
     @property
     def is_settled(self) -> bool:
-        """Whether all numbers fit into what was written for them."""
+        """Whether all numbers fit into what was written for them, and use all of it."""
         maps = ((self._maps.get(k), bits_behind(r.peak, 15)) for k, r in self.ranges.items())
         fits = all(bits is not None and bits <= most for bits, most in maps)
-        return fits and 0 <= self.behind <= bits_behind(self.peak, 30)
+        return self._is_informed and fits and 0 <= self.behind <= bits_behind(self.peak, 30)
 
     @property
     def _last_bit(self) -> float:

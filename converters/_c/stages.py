@@ -141,7 +141,7 @@ def _virtual(graph: Graph) -> dict[int, tuple[Tensor, ...]]:
     Returns:
         For the index of each, its parts.
     """
-    found = {}
+    found: dict[int, tuple[Tensor, ...]] = {}
     uses = graph.uses()
     for node in graph.nodes:
         if node.kind == "CONCATENATION" and uses[node.output.index] == 1 and _is_of_channels(node):

@@ -33,7 +33,10 @@ static void NAME_conv2d_fixed_pixels(const NAME_fixed_pixels *conv, const uint8_
       c += *value * weights[2];
       d += *value * weights[3];
     }
-    sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
+    sums[0] = a;
+    sums[1] = b;
+    sums[2] = c;
+    sums[3] = d;
     for (int32_t i = f; i < f + 4 && i < conv->filters; ++i) {
       output[i] = NAME_scaled(sums[i - f], conv->shifts[i]) + conv->offsets[i];
     }

@@ -147,7 +147,11 @@ def prove_c(
         len(others),
         comparison.wrong,
         comparison.layer,
-        _error(output.scores(scores), output.scores(same_signs), bound),
+        _error(
+            output.scores(scores),
+            output.scores(same_signs),
+            network.logit_bound if output.has_logits else bound,
+        ),
         tolerance,
         float(np.abs(scores - same_signs).max()),
         bound,

@@ -53,7 +53,12 @@ class Output:
 
         Its logits are the logarithms of its outputs, centered.
         """
-        return logits_of(values) if self.by_class and self.activation == "softmax" else values
+        return logits_of(values) if self.has_logits else values
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether it gives the probabilities of classes, so that logits are compared."""
+        return self.by_class and self.activation == "softmax"
 
 
 def outputs_of(

@@ -86,6 +86,22 @@ def test_within_its_bounds(input_type, content):
     assert kinds >= {"MUL", "MAXIMUM", "MAX_POOL_2D", "STRIDED_SLICE", "SOFTMAX"}, kinds
 
 
+def test_small_probabilities_are_compared_as_logits():
+    """What this softmax is given is large, so that roundings move a logarithm by more than 1."""
+    tf.keras.utils.set_random_seed(2)
+    x = inputs = layers.Input((8, 8, 3))
+    x = normalized(quantized(5)(normalized(layers.Conv2D(4, 3)(x))))
+    head = layers.Dense(4)
+    model = tf.keras.Model(inputs, layers.Softmax()(head(layers.GlobalAveragePooling2D()(x))))
+    of_all_classes, of_one = 1e5 * RNG.normal(size=(5, 1)), 10 * RNG.normal(size=(5, 4))
+    head.set_weights([of_all_classes + of_one, np.zeros(4)])
+    content = lr.converters.add_metadata(lr.converters.convert(model), METADATA)
+    written = network(content, "model", "uint8", METADATA, "int16")
+    proof = proof_of(written, content, extreme())
+    assert proof.is_equal, proof
+    assert "what the softmax is given" in dict(written.integers())["arithmetic"]
+
+
 def test_half_of_the_memory(content):
     plain, fixed = (
         network(content, "model", "uint8", METADATA, kind) for kind in ("float32", "int16")

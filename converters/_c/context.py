@@ -37,7 +37,8 @@ class Context:
         behind: Bits behind the point of a number.
         share: The largest error before a sign, as a share of what the numbers can be.
         errors: For each tensor of signs, how far the numbers before may be from the exact ones; of
-            the output, how far the scores may be.
+            the output, how far the scores may be; and of what a softmax or sigmoid at the end is
+            given, how far that may be.
     """
 
     arithmetic, number, stored = "float32", "float", "float"

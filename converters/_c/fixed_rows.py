@@ -241,6 +241,7 @@ class FixedRows(Code):
         )
         self.params.add("scores")
         beta = float(node.options.get("beta", 1.0)) if node.kind == "SOFTMAX" else 1.0
+        self.errors[node.tensors[0].index] = np.full(channels, error)
         self.errors[output] = np.full(channels, min(1.0, AT_THE_END[node.kind] * abs(beta) * error))
         last = f"{channels}, {np.float32(beta)!s}f" if node.kind == "SOFTMAX" else f"{channels}"
         function = self.use(node.kind.lower())

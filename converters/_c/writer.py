@@ -8,6 +8,7 @@ from larq_reactnet._version import __version__
 from larq_reactnet.converters._c.code import WITH_MATH, Code, kernel_sources
 from larq_reactnet.converters._c.fixed import with_int16
 from larq_reactnet.converters._c.fixed_code import FixedCode
+from larq_reactnet.converters._c.fixed_rows import AT_THE_END
 from larq_reactnet.converters._c.graph import Graph, read_graph
 from larq_reactnet.converters._c.integers import with_integers
 from larq_reactnet.converters._c.planning import Plan, plan
@@ -40,7 +41,8 @@ class Network:
         behind: Bits behind the point of a number in front of a sign, in int16.
         share: The largest error of a number in front of a sign, as a share of its range.
         errors: How far fixed point may be from the exact result, for the same signs: for each
-            tensor of signs the numbers before, and of the output the scores.
+            tensor of signs the numbers before, of the output the scores, and what a softmax or
+            sigmoid at the end is given.
     """
 
     name: str
@@ -84,17 +86,30 @@ class Network:
         if self.arithmetic == "int16":
             yield "arithmetic", self._fixed_point()
 
+    @property
+    def logit_bound(self) -> float:
+        """How far fixed point may move a logarithm of what a softmax at the end gives, centered."""
+        last = self.stages[-1].nodes[-1]
+        error = float(np.max(self.errors.get(last.tensors[0].index, 0.0)))
+        # Twice that for a logarithm: its number and that of all others move. The mean of all
+        # logarithms, which is subtracted, moves as far again.
+        return 4 * abs(float(last.options.get("beta", 1.0))) * error
+
     def _fixed_point(self) -> str:
         """What is in fixed point, and how far it is from exact numbers."""
         worst = {tensor: float(error.max()) for tensor, error in self.errors.items()}
-        scores = worst.pop(self.graph.output.index)
+        scores = f"scores {worst.pop(self.graph.output.index):.2g}"
+        last = self.stages[-1].nodes[-1]
+        if last.kind in AT_THE_END:
+            given = worst.pop(last.tensors[0].index)
+            scores = f"what the {last.kind.lower()} is given {given:.2g}, {scores}"
         text = f"int16: maps in 16 bits, rows in 32 with {self.behind} behind the point; "
         if worst:
             text += (
                 "with the same signs before them, numbers in front of signs are at most "
                 f"{max(worst.values()):.2g} from exact ones ({self.share:.1g} of the largest), and "
             )
-        return f"{text}scores {scores:.2g}"
+        return f"{text}{scores}"
 
     @property
     def constant_bytes(self) -> int:

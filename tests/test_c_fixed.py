@@ -207,11 +207,11 @@ def test_strange_network():
     """Legal, and rarely built: also in float32."""
     tf.keras.utils.set_random_seed(1)
     content = lr.converters.convert(strange())
-    pixels = RNG.integers(0, 256, (4, 5, 4, 3)).astype(np.uint8)
+    pixels = RNG.integers(0, 256, (2, 5, 4, 3)).astype(np.uint8)
     for arithmetic in ("float32", "int16"):
         proof = proof_of(network(content, "model", "uint8", METADATA, arithmetic), content, pixels)
         assert proof.is_equal, proof
-        assert proof.signs > 4 * 5 * 4 * 64 * 3
+        assert proof.signs > 2 * 5 * 4 * 64 * 3
 
 
 def test_nothing_to_compute():

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
-from helpers import binary_model
+from helpers import binary_model, some
 from PIL import Image
 
 layers = tf.keras.layers
@@ -146,14 +146,11 @@ def test_sketch_compiles(name, tflite, tmp_path):
     subprocess.run(command, check=True)
 
 
-@pytest.mark.parametrize(
-    ("labels", "best", "answer"),
-    [
-        (("no", "yes"), "no_or_yes_labels[scores[0] > 0.5f]", "yes"),
-        (("mean",), "is a number", "mean"),
-        ((), "is a number", "0"),
-    ],
-)
+OF_TWO = (("no", "yes"), "no_or_yes_labels[scores[0] > 0.5f]", "yes")
+NUMBERS = ((("mean",), "is a number", "mean"), ((), "is a number", "0"))
+
+
+@pytest.mark.parametrize(("labels", "best", "answer"), some([OF_TWO, *NUMBERS], OF_TWO))
 def test_one_score(labels, best, answer, tmp_path):
     """It is that of the second of two classes, or a number."""
     inputs = layers.Input((2, 2, 1))

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 
 import larq_reactnet as lr
+from larq_reactnet.converters._c.code import kernel_sources
+from larq_reactnet.converters._c.fixed import by_fours
 
 import numpy as np
 import pytest
@@ -162,6 +164,103 @@ def test_contracted(dorefa, tmp_path):
     there = lines(CORES["m7"], other, tmp_path, "-DTENSORS", "-O2")
     assert there != here
     np.testing.assert_allclose(scores(there), scores(here), atol=1e-4)
+
+
+def numbers(name, ctype, values):
+    return f"static const {ctype} {name}[] = {{{', '.join(map(str, np.ravel(values)))}}};\n"
+
+
+KERNELS = r"""
+#include <string.h>
+#include "machine.h"
+%s
+static void line(const char *word, uint32_t number) {
+  char text[20], *end = text;
+  while (*word != 0) *end++ = *word++;
+  *end++ = ' ';
+  for (int shift = 28; shift >= 0; shift -= 4) *end++ = "0123456789abcdef"[number >> shift & 15];
+  *end++ = '\n', *end = 0;
+  machine_print(text);
+}
+
+int main(void) {
+  uint32_t memory[14];
+  int32_t sums[5];
+  uint64_t took = 0;
+  for (int32_t size = 1; size <= 28; ++size) {
+    const k_fixed_pixels conv = {{1, size, 1, size, 1, 1, 1, 1, 0, 0}, 1, 5, 0, means,
+                                 weights_by_fours + firsts[size - 1], shifts, offsets};
+    took -= machine_instructions();
+    k_conv2d_fixed_pixels(&conv, pixels, 0, 0, (int16_t *)(void *)memory, sums);
+    took += machine_instructions();
+    for (int f = 0; f < 5; ++f) line("conv", (uint32_t)sums[f]);
+    /* Numbers and weights begin at even and odd places. */
+    took -= machine_instructions();
+    k_dot_fixed(large + size, large + 28, shifts, offsets, size, 5, sums);
+    took += machine_instructions();
+    for (int f = 0; f < 5; ++f) line("dense", (uint32_t)sums[f]);
+  }
+  line("took", (uint32_t)(took * machine_unit));
+  return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory):
+    """A program that multiplies 1 to 28 numbers with 5 filters, and what it has to print."""
+    rng = np.random.default_rng(2)
+    pixels, small = rng.integers(0, 256, 28), rng.integers(-9000, 9001, (5, 28))
+    large = rng.choice([-32767, 32767, -20000, 3], 28 * 6)
+    shifts, offsets = np.array([6, 7, 8, 6, 9]), rng.integers(-9000, 9001, 5)
+
+    def scaled(sums):
+        return [(int(s) >> (b - 1)) + 1 >> 1 for s, b in zip(sums, shifts, strict=True)] + offsets
+
+    expected, by_4 = {"conv": [], "dense": []}, []
+    for size in range(1, 29):
+        by_4.append(by_fours(small[:, :size]).ravel())
+        expected["conv"] += [*scaled(small[:, :size] @ (16 * pixels[:size] - 1900))]
+        dense = large[28 : 28 + 5 * size].reshape(5, size)
+        sums = dense @ large[size : 2 * size]
+        expected["dense"] += [*scaled(sums)]
+    assert np.abs(sums).max() > 2**31
+    firsts = np.cumsum([0, *map(len, by_4)])[:-1]
+    source = tmp_path_factory.mktemp("kernels") / "kernels.c"
+    arrays = (("pixels", "uint8_t", pixels), ("means", "int16_t", [1900]),
+              ("weights_by_fours", "int16_t", np.concatenate(by_4)), ("large", "int16_t", large),
+              ("firsts", "int32_t", firsts), ("shifts", "int8_t", shifts),
+              ("offsets", "int32_t", offsets))  # fmt: skip
+    code = kernel_sources(("conv2d_fixed_pixels", "dot_fixed"), "k", "int16")
+    source.write_text(KERNELS % (code + "".join(numbers(*array) for array in arrays)))
+    return source, expected
+
+
+def run_kernels(core, kernels, tmp_path, *flags):
+    """The instructions that the program takes, if it prints what it has to."""
+    source, expected = kernels
+    try:
+        found = run(core, build(core, tmp_path / f"kernels{len(flags)}", [source], flags))
+    except NoToolchainError as error:
+        pytest.skip(str(error))
+    for name, values in expected.items():
+        assert np.array(found[name], np.uint32).astype(np.int32).ravel().tolist() == values, name
+    return found["took"][0][0]
+
+
+@pytest.mark.parametrize("name", [name for name in CHECKED if name != "m4f"])
+def test_products_of_any_number_of_inputs(name, kernels, tmp_path):
+    """Odd and even, with weights that are aligned and not, and sums that need more than 32 bits."""
+    run_kernels(CORES[name], kernels, tmp_path)
+
+
+def test_pairs_in_one_instruction(kernels, tmp_path):
+    """With DSP instructions, the same in fewer of them, compiled without a warning."""
+    strict = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
+    core = CORES["m4f"]
+    took = run_kernels(core, kernels, tmp_path, *strict)
+    plain = run_kernels(core, kernels, tmp_path, "-U__ARM_FEATURE_SIMD32")
+    assert took < 0.8 * plain, (took, plain)
 
 
 def test_counts_and_sizes(report, digits, tmp_path):

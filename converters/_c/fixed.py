@@ -20,6 +20,7 @@ __all__ = [
     "Filters",
     "Range",
     "bits_behind",
+    "by_fours",
     "filters_of",
     "joined",
     "whole",
@@ -145,6 +146,21 @@ def filters_of(weights: np.ndarray, given: Range, most: float, most_bits: int) -
     ends = weights * given.low, weights * given.high
     low, high = np.minimum(*ends).clip(max=0), np.maximum(*ends).clip(min=0)  # 0 is padding
     return Filters(values.astype(np.int16), bits, Range(low.sum(1), high.sum(1), off))
+
+
+def by_fours(values: np.ndarray) -> np.ndarray:
+    """The weights of filters, as kernels/conv2d_fixed_pixels.c reads them.
+
+    Args:
+        values: Array `(filters, weights)`.
+
+    Returns:
+        Array `(filters / 4, weights / 2, 4, 2)`, where both are rounded up with weights of 0: for
+        each 4 filters, two neighbors of each.
+    """
+    filters, size = values.shape
+    values = np.pad(values, ((0, -filters % 4), (0, size % 2)))
+    return values.reshape(-1, 4, (size + 1) // 2, 2).swapaxes(1, 2)
 
 
 def with_int16(graph: Graph) -> Graph:

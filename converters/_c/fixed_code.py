@@ -1,7 +1,14 @@
 """C code of stages in fixed point: what a row begins with, and the weights of real filters."""
 
 from larq_reactnet.converters._c.bits import BinaryFilters
-from larq_reactnet.converters._c.fixed import INT16, Range, filters_of, joined, whole
+from larq_reactnet.converters._c.fixed import (
+    INT16,
+    Range,
+    by_fours,
+    filters_of,
+    joined,
+    whole,
+)
 from larq_reactnet.converters._c.fixed_rows import AT_THE_END, FixedRows
 from larq_reactnet.converters._c.graph import Node, Tensor
 from larq_reactnet.converters._c.sources import (
@@ -202,10 +209,7 @@ class FixedCode(FixedRows):
         if node.options.get("padding") == 0:
             off = off + outside
         self._become(found.range.of(np.add, summands).with_error(off))
-        values = found.values
-        if pixels:  # for each 4 filters
-            values = np.pad(values, ((0, -len(rows) % 4), (0, 0)))
-            values = values.reshape(-1, 4, rows.shape[1]).swapaxes(1, 2)
+        values = by_fours(found.values) if pixels else found.values
         shifts = (found.bits + bits - self.behind).astype(np.int8)
         constants = ((values, "weights"), (shifts, "shifts"), (offsets.astype(np.int32), "offsets"))
         return ", ".join(self.constant(array, what) for array, what in constants)

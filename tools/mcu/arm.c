@@ -37,7 +37,8 @@ uint64_t machine_instructions(void) {
     ticks = CURRENT;
     __asm__ volatile("isb"); /* lets an exception that waits run */
   } while (before != wraps);
-  return (uint64_t)before * TICKS + (TICKS - 1 - ticks);
+  /* It counts down from 0: 0, TICKS - 1, ..., 1, and 0 again, with an exception. */
+  return (uint64_t)before * TICKS + (TICKS - ticks) % TICKS;
 }
 
 uint32_t *machine_stack(void) {

@@ -17,7 +17,7 @@ from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters.converting import ExportError
 from larq_reactnet.converters.exporting import export
 from larq_reactnet.converters.inspecting import inspect
-from larq_reactnet.converters.metadata import Metadata, check_metadata, read_metadata
+from larq_reactnet.converters.metadata import Metadata, check_fit, check_metadata, read_metadata
 from larq_reactnet.converters.proving_c import CProof, prove_c, refuse_unproved_c
 from larq_reactnet.converters.report import Report
 from larq_reactnet.converters.rescaling import INPUT_TYPES, pixels_of, random_pixels
@@ -36,7 +36,8 @@ _RESERVED = """
     typedef union unsigned using virtual void volatile while
     assert complex ctype errno fenv inttypes iso646 limits locale math memory setjmp signal stdarg
     stdbool stddef stdint stdio stdlib string strings tgmath time uchar unistd wchar wctype
-    arduino
+    arduino binary client print printable server spi stream udp wire
+    m
     all clean edit_cache help install package rebuild_cache test
 """
 
@@ -130,7 +131,8 @@ def export_c(
     Args:
         model: Trained Keras model, or the path or content of a `.tflite`.
         folder: Where to write; a folder that this function wrote before is replaced.
-        name: Prefix of all names and files, so that two networks fit into one program.
+        name: Prefix of all names and files, in small letters, digits and _; macros have it in
+            capitals. Two networks with two names fit into one program.
         verify_with: Real inputs, as in `export`; for a `.tflite` an array as it takes them. Without
             it, noise is used.
         verify_limit: Use at most this many inputs.
@@ -181,6 +183,8 @@ def export_c(
         )
     metadata = metadata or read_metadata(content)
     try:
+        if metadata is not None:
+            check_fit(tflite.read(content), metadata)
         written = network(content, name, input_type, metadata, arithmetic)
         _refuse_too_large(written, flash, ram)
         proof = None
@@ -219,13 +223,15 @@ def _check_arguments(
     min_agreement: float,
     metadata: Any,
 ) -> None:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or name.lower() in _RESERVED.split():
+    # Macros have the same prefix in capitals, and many computers take Pets.h for pets.h: so there
+    # are no capitals in a name, and two networks never differ by these alone.
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name) or name in _RESERVED.split():
         raise ValueError(
-            f"{name!r} cannot be the prefix of names in C and of files: give one of letters, digits"
-            " and _ that begins with a letter, and is no word of C, CMake or their libraries, such "
-            "as model."
+            f"{name!r} cannot be the prefix of names in C and of files: give at most 64 small "
+            "letters, digits and _ that begin with a letter, and are no word of C, CMake, Arduino "
+            "or their libraries, such as model. Capitals are for macros."
         )
-    if name.lower().endswith("_weights"):
+    if name.endswith("_weights"):
         raise ValueError(
             f"{name!r} cannot be the prefix of names: the header {name}.h would be that of the "
             f"weights of a network {name[:-8]}, which may be in the same program. Give another."

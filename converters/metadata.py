@@ -106,8 +106,12 @@ def _entries(model: Any) -> list[Any]:
     return entries
 
 
-def _describe(model: Any, metadata: Metadata) -> dict[str, Any]:
-    """The fields of a `ModelMetadata`, once they have been found to fit the model."""
+def check_fit(model: Any, metadata: Metadata) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes of the input and output of a `ModelT`, if metadata fit them.
+
+    Raises:
+        ValueError: If there are other numbers of labels or channels, or several inputs or outputs.
+    """
     of_input, of_output = _shapes(model)
     values = math.prod(of_output)
     # One number can be the probability of the second of two classes.
@@ -122,7 +126,12 @@ def _describe(model: Any, metadata: Metadata) -> dict[str, Any]:
             f"The model takes {channels} channels, and `mean` and `std` have "
             f"{len(metadata.mean)} numbers: give one for each channel, or one for all."
         )
+    return of_input, of_output
 
+
+def _describe(model: Any, metadata: Metadata) -> dict[str, Any]:
+    """The fields of a `ModelMetadata`, once they have been found to fit the model."""
+    of_input, of_output = check_fit(model, metadata)
     inputs: dict[str, Any] = {"name": "image", "content": _content(of_input)}
     if metadata.mean:
         options = {"mean": metadata.mean, "std": metadata.std}

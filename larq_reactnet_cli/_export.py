@@ -12,7 +12,7 @@ from larq_reactnet_cli._common import (
     html_option,
     user_errors,
 )
-from larq_reactnet_cli._export_c import is_tflite, write_c
+from larq_reactnet_cli._export_c import is_tflite, refuse_for_tflite, write_c
 from larq_reactnet_cli._what import model_options, trained_and_data
 
 import click
@@ -53,7 +53,8 @@ _c_options: list[Callable[..., Any]] = [
         "--name",
         default="model",
         show_default=True,
-        help="With --target c: prefix of all names in C, and of the files.",
+        help="With --target c: prefix of all names in C, and of the files: small letters, digits "
+        "and _. Networks in one firmware need a name each.",
     ),
     click.option(
         "--arithmetic",
@@ -204,8 +205,10 @@ def export(
         raise click.UsageError(
             "--name, --arithmetic, --flash, --ram, --no-verify and --html are for --target c."
         )
-    if target == "c" and proof:
-        raise click.UsageError("--proof is for --target tflite.")
+    if target == "c" and (proof or proof_beside):
+        raise click.UsageError("--proof and --proof-beside are for --target tflite.")
+    if is_tflite(what):
+        refuse_for_tflite(what, target)
     common: dict[str, Any] = {
         "verify_limit": images,
         "min_agreement": min_agreement,
@@ -219,7 +222,7 @@ def export(
         "verify": not no_verify,
         "page": page,
     }
-    if target == "c" and is_tflite(what):
+    if is_tflite(what):
         data = dataset_of(what, where) if where["dataset"] else None
         write_c(Path(what), output, data, **for_c, **common)
         return

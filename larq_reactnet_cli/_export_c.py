@@ -4,13 +4,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from larq_reactnet.zoo.datasets import Dataset
 
     import tensorflow as tf
 
-__all__ = ["is_tflite", "write_c"]
+__all__ = ["is_tflite", "refuse_for_tflite", "write_c"]
+
+# Options that say how a model is read, or made a .tflite.
+_OF_MODELS = (
+    "options",
+    "weights",
+    "imports",
+    "allow_float",
+    "storage",
+    "task",
+    "input_shape",
+    "thorough",
+    "no_metadata",
+)
 
 
 def is_tflite(what: str) -> bool:
@@ -20,6 +34,21 @@ def is_tflite(what: str) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(8)[4:] == b"TFL3"
+
+
+def refuse_for_tflite(what: str, target: str) -> None:
+    """Raise a UsageError if the command of a `.tflite` WHAT has options that are for models."""
+    if target != "c":
+        raise click.UsageError(f"{what} is a .tflite already; --target c writes C source of it.")
+    context = click.get_current_context()
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name in _OF_MODELS
+        and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{what} is a .tflite; {', '.join(given)} are for models.")
 
 
 def write_c(

@@ -5,7 +5,8 @@ import subprocess
 
 import larq_reactnet as lr
 from larq_reactnet.converters._c.fixed import Range, bits_behind, filters_of, whole
-from larq_reactnet.converters._c.writer import network
+from larq_reactnet.converters._c.graph import Constant, Graph, Node, Tensor
+from larq_reactnet.converters._c.writer import network, network_of
 from larq_reactnet.converters.proving_c import prove_c
 
 import larq as lq
@@ -16,6 +17,7 @@ import tensorflow as tf
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="There is no C compiler.")
 layers = tf.keras.layers
 METADATA = lr.converters.Metadata(mean=(120.3, 110, 100), std=(60, 61, 62))
+GRAY = lr.converters.Metadata(mean=0, std=1000)  # which makes small numbers of pixels
 RNG = np.random.default_rng(3)
 SIGNS = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign", "use_bias": False}
 
@@ -177,3 +179,87 @@ def test_bits_behind_the_point():
         bits = bits_behind(peak, 15)
         assert whole(np.array(peak), bits) <= 32767
         assert peak < 1e-5 or whole(np.array(peak), bits + 1) > 32767
+
+
+def conv(filters, size=3, **arguments):
+    return quantized(filters, size, pad_values=1.0, **arguments)
+
+
+def strange():
+    x = inputs = layers.Input((5, 4, 3))
+    dense = layers.Dense(64)(layers.Flatten()(inputs))  # the image itself, in another shape
+    one, many = layers.Conv2D(1, 1, activation="relu")(x), layers.Conv2D(63, 1)(x)
+    x = normalized(conv(64, groups=2)(layers.Conv2D(64, 1)(inputs)))
+    x = layers.Add()([x, layers.Concatenate()([many, one])])  # a part of one channel
+    x = layers.Add()([x, layers.Concatenate()([one, many])])
+    y = normalized(conv(32, 1)(x))
+    x = layers.Concatenate()([y, normalized(conv(32, 1)(x))])
+    x = layers.Add()([x, layers.Reshape((1, 1, 64))(dense)])  # a number for each channel
+    y = normalized(conv(5)(x))
+    first, second = layers.Concatenate()([x, y]), layers.Concatenate()([y, x])
+    x = layers.GlobalAveragePooling2D()(normalized(conv(6)(layers.Add()([first, second]))))
+    one = layers.Dense(1)(x)
+    x = layers.Add()([layers.Dense(2)(x), one])  # two numbers, where one was in memory
+    return tf.keras.Model(inputs, layers.Add()([layers.Dense(2)(x), x]))
+
+
+def test_strange_network():
+    """Legal, and rarely built: also in float32."""
+    tf.keras.utils.set_random_seed(1)
+    content = lr.converters.convert(strange())
+    pixels = RNG.integers(0, 256, (2, 5, 4, 3)).astype(np.uint8)
+    for arithmetic in ("float32", "int16"):
+        proof = proof_of(network(content, "model", "uint8", METADATA, arithmetic), content, pixels)
+        assert proof.is_equal, proof
+        assert proof.signs > 2 * 5 * 4 * 64 * 3
+
+
+def test_nothing_to_compute():
+    inputs = layers.Input((4, 4, 1))
+    content = lr.converters.convert(tf.keras.Model(inputs, layers.Flatten()(inputs)))
+    with pytest.raises(ValueError, match="computes nothing of its input"):
+        network(content, "model", "uint8", GRAY)
+
+
+def fixed(kind, *constants):
+    """The C in int16 of one node, which is given gray pixels from 0 to 0.255."""
+    given, output = Tensor(0, (2, 2, 1)), Tensor(1, (2, 2, 1))
+    values = [Constant(np.array([number], np.float32)) for number in constants]
+    graph = Graph(given, "FLOAT32", output, (Node(kind, "it", (given, *values), output),))
+    return network_of(graph, "model", "uint8", GRAY, "int16")
+
+
+@pytest.mark.parametrize(
+    ("kind", "constants"),
+    [("RELU6", ()), ("MINIMUM", (6.0,)), ("MINIMUM", (1e9,)), ("MAXIMUM", (-1e9,))],
+)
+def test_limits_that_are_never_reached(kind, constants):
+    """They take no bits from the numbers, and no number is written that an integer cannot hold."""
+    written = fixed(kind, *constants)
+    assert written.behind == fixed("RELU").behind
+    assert " v = 3" not in written.files["model.c"]
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_numbers_that_no_integer_is(number):
+    with pytest.raises(ValueError, match="it has weights that are NaN or infinite"):
+        fixed("MUL", number)
+
+
+def test_all_bits_are_used():
+    """Also where no map is in memory: pixels up to 0.255 have 32 bits behind the point."""
+    assert fixed("RELU").behind == 31
+    assert fixed("RELU").errors[1].max() < 1e-7
+
+
+@pytest.mark.parametrize("mean", [2048.1, -1793.0])
+def test_means_that_do_not_fit(mean):
+    given, output = Tensor(0, (2, 2, 1)), Tensor(1, (2, 2, 1))
+    weights = Constant(np.ones((1, 1, 1, 1), np.float32))
+    options = {"padding": 1, "strideH": 1, "strideW": 1}
+    node = Node("CONV_2D", "it", (given, weights), output, options)
+    graph = Graph(given, "FLOAT32", output, (node,))
+    with pytest.raises(ValueError, match="in int16 it can be from -1792 to 2047"):
+        network_of(graph, "model", "uint8", lr.converters.Metadata(mean=mean, std=1), "int16")
+    fits = lr.converters.Metadata(mean=np.clip(mean, -1792, 2047), std=1)
+    network_of(graph, "model", "uint8", fits, "int16")

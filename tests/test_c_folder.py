@@ -1,6 +1,8 @@
 """The folder of C: what is in it, that nothing else is lost, and what is refused."""
 
+import errno
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
-from helpers import binary_model
+from helpers import binary_model, some
 from PIL import Image
 
 layers = tf.keras.layers
@@ -112,6 +114,65 @@ def test_host_program_classifies_a_picture(input_type, tflite, tmp_path):
         assert reason in done.stderr
 
 
+# What the Arduino sketch needs of Arduino.
+ARDUINO = """
+#include <stddef.h>
+#include <stdint.h>
+struct {
+  void begin(long);
+  void setTimeout(long);
+  size_t readBytes(char *, size_t);
+  template <class T> void print(T);
+  template <class T> void print(T, int);
+  template <class T> void println(T);
+} Serial;
+unsigned long micros();
+"""
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="There is no C++ compiler.")
+@pytest.mark.parametrize("name", ["tiny", "name_upper_label"])
+def test_sketch_compiles(name, tflite, tmp_path):
+    """Also with a name in which there are words of the templates."""
+    lr.converters.export_c(tflite, tmp_path / "c", name=name, input_type="int8", verify=False)
+    (tmp_path / "Arduino.h").write_text(ARDUINO)
+    sketch = tmp_path / "c" / "examples" / "Classify" / "Classify.ino"
+    command = ["g++", "-std=c++11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", "c++"]
+    command += ["-include", tmp_path / "Arduino.h", "-I", tmp_path / "c" / "src", sketch]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[:2000]
+    host = tmp_path / "c" / "examples" / "host" / "classify.c"
+    command = ["cc", "-fsyntax-only", "-I", tmp_path / "c" / "src", host]
+    subprocess.run(command, check=True)
+
+
+OF_TWO = (("no", "yes"), "no_or_yes_labels[scores[0] > 0.5f]", "yes")
+NUMBERS = ((("mean",), "is a number", "mean"), ((), "is a number", "0"))
+
+
+@pytest.mark.parametrize(("labels", "best", "answer"), some([OF_TWO, *NUMBERS], OF_TWO))
+def test_one_score(labels, best, answer, tmp_path):
+    """It is that of the second of two classes, or a number."""
+    inputs = layers.Input((2, 2, 1))
+    x = layers.GlobalAveragePooling2D()(inputs)
+    model = tf.keras.Model(inputs, layers.Activation("sigmoid")(x))
+    metadata = lr.converters.Metadata(labels=labels, mean=100, std=1)
+    options = {"metadata": metadata, "name": "no_or_yes", "verify": False}
+    lr.converters.export_c(lr.converters.convert(model), tmp_path / "c", **options)
+    assert best in (tmp_path / "c" / "README.md").read_text()
+    sources = [*(tmp_path / "c").glob("src/*.c"), tmp_path / "c" / "examples/host/classify.c"]
+    command = ["cc", "-Wall", "-Wextra", "-Werror", "-I", tmp_path / "c" / "src", *sources, "-lm"]
+    subprocess.run([*command, "-o", tmp_path / "p"], check=True)
+    for pixel, wanted in ((96, labels[0] if labels else "0"), (104, answer)):
+        (tmp_path / "picture.pgm").write_bytes(b"P5 2 2 255\n" + bytes(4 * [pixel]))
+        done = subprocess.run(
+            [tmp_path / "p", tmp_path / "picture.pgm"], capture_output=True, text=True, check=True
+        )
+        first, _, last = done.stdout.splitlines()
+        assert (first.split()[0], last) == (answer, wanted)
+        assert float(first.split()[1]) == pytest.approx(1 / (1 + np.exp(100 - pixel)), 1e-4)
+
+
 @pytest.mark.skipif(shutil.which("cmake") is None, reason="There is no CMake.")
 def test_builds_with_cmake(folder, tmp_path):
     for step in (["-B", tmp_path, folder], ["--build", tmp_path]):
@@ -162,12 +223,24 @@ def test_the_folder_itself_and_a_link(tflite, tmp_path, monkeypatch):
         ({"name": "2nd"}, ValueError, "cannot be the prefix of names in C"),
         ({"name": "static"}, ValueError, "cannot be the prefix"),
         ({"name": "my net"}, ValueError, "cannot be the prefix"),
-        ({"name": "String"}, ValueError, "no word of C, CMake or their libraries"),
+        ({"name": "string"}, ValueError, "no word of C, CMake, Arduino or their libraries"),
+        ({"name": "Pets"}, ValueError, "Capitals are for macros"),
+        ({"name": "x" * 65}, ValueError, "at most 64 small letters"),
         ({"name": "help"}, ValueError, "cannot be the prefix"),
         ({"name": "pets_weights"}, ValueError, "that of the weights of a network pets, which"),
         ({"input_type": "int16"}, ValueError, "`input_type` must be one of"),
         ({"verify_limit": 0}, ValueError, "at least 1"),
         ({"metadata": {"mean": 1}}, TypeError, "must be a `larq_reactnet.converters.Metadata`"),
+        (
+            {"metadata": lr.converters.Metadata(labels=("a", "b"))},
+            lr.converters.ExportError,
+            "gives 4 values, and there are 2 labels",
+        ),
+        (
+            {"metadata": lr.converters.Metadata(mean=(1, 2), std=(3, 4))},
+            lr.converters.ExportError,
+            "takes 3 channels, and `mean` and `std` have 2 numbers",
+        ),
         ({"storage": "int8"}, TypeError, "A .tflite takes no storage"),
         ({"flash": 500}, lr.converters.ExportError, r"more than the 500 of `flash`.*stem \("),
         ({"ram": 100}, lr.converters.ExportError, r"more than the 100 of `ram`.*fullest at"),
@@ -184,6 +257,23 @@ def test_a_file_or_no_parent(tflite, tmp_path):
         lr.converters.export_c(tflite, tflite, verify=False)
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         lr.converters.export_c(tflite, tmp_path / "a" / "b", verify=False)
+
+
+def test_no_place_for_the_folder(tflite, tmp_path, monkeypatch):
+    """It is known before a long export, and what was there before stays."""
+    monkeypatch.setattr("larq_reactnet.converters.exporting_c.export", None)
+    with pytest.raises(OSError, match=r"^Cannot write /proc/c: No such file or directory"):
+        lr.converters.export_c(binary_model(), "/proc/c", verify=False)
+    lr.converters.export_c(tflite, tmp_path / "c", name="one", verify=False)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(OSError, match=r"^Cannot write .*/c: No space left on device\."):
+        lr.converters.export_c(tflite, tmp_path / "c", name="two", verify=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+    assert (tmp_path / "c" / "src" / "one.c").is_file()
 
 
 def test_without_normalization(tmp_path):
@@ -242,6 +332,10 @@ def test_without_a_compiler(tflite, tmp_path, monkeypatch):
     for model in (tflite, binary_model()):
         with pytest.raises(OSError, match=r"no C compiler 'no-such-compiler'.*install one.*--no"):
             lr.converters.export_c(model, tmp_path / "c", progress=False)
+    monkeypatch.setenv("CC", "'cc -m32")
+    with pytest.raises(ValueError, match="in which a quotation does not end"):
+        lr.converters.export_c(tflite, tmp_path / "c", progress=False)
+    monkeypatch.setenv("CC", "no-such-compiler")
     arguments = ("export", tflite, tmp_path / "c", "--target", "c")
     result = run(*arguments)
     assert result.exit_code == 1
@@ -259,6 +353,9 @@ def test_wrong_usage_of_the_command(tflite, tmp_path):
         (("--arithmetic", "int16"), "are for --target c"),
         (("--target", "c", "--ram", "many"), "is not a number of bytes"),
         (("--target", "c", "--no-metadata"), "--input-type needs the normalization"),
+        (("--target", "c", "--storage", "int8", "--thorough"), "--storage, --thorough are for mod"),
+        (("--target", "c", "--proof-beside"), "are for --target tflite"),
+        ((), "is a .tflite already; --target c writes C source of it"),
     ):
         result = run("export", tflite, tmp_path / "c", *arguments)
         assert result.exit_code == 2, result.output

@@ -148,12 +148,12 @@ class Code(Context):
             values = other.real.reshape(-1)
             name = self.constant(values, kind)
             return [f"{function}(row, {name}, {int(values.size > 1)}, {channels});"]
-        lines, first = [], 0
-        for part in parts_of(other, self.graph):
+        lines, first, parts = [], 0, parts_of(other, self.graph)
+        for part in parts:
             width = part.channels
-            step = int(width > 1)
+            count = width if len(parts) > 1 else channels
+            step = int(width == count)  # one number is for all channels
             at = f" + at * {width}" if part.pixels > 1 else ""
-            count = width if step and width != channels else channels
             row = f"row + {first}" if first else "row"
             lines.append(f"{function}({row}, {self.pointer(part)}{at}, {step}, {count});")
             first += width
@@ -176,9 +176,10 @@ class Code(Context):
         if isinstance(other, Constant):
             size, channels = other.values.size, node.output.channels
             if size != 1 and not size == channels == other.values.shape[-1]:
+                cure = ": give PReLU `shared_axes=[1, 2]`" if node.kind == "PRELU" else ""
                 raise ValueError(
                     f"{node} has a constant of the shape {other.values.shape}; there is C for a "
-                    "number for each channel, or one for all."
+                    f"number for each channel, or one for all{cure}."
                 )
         assert other is not None
         return other, is_first

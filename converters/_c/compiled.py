@@ -74,8 +74,13 @@ def find_compiler() -> list[str]:
 
     Raises:
         NoCompilerError: If there is none.
+        ValueError: If `CC` is no command.
     """
-    words = shlex.split(os.environ.get("CC", "")) or ["cc"]
+    command = os.environ.get("CC", "")
+    try:
+        words = shlex.split(command) or ["cc"]
+    except ValueError as error:
+        raise ValueError(f"CC is {command!r}, in which a quotation does not end.") from error
     if shutil.which(words[0]) is None:
         raise NoCompilerError(
             f"There is no C compiler {words[0]!r} to prove the C with: install one (Debian: gcc), "

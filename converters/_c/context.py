@@ -6,10 +6,19 @@ from larq_reactnet.converters._c.planning import Plan
 
 import numpy as np
 
-__all__ = ["FUSED", "Context"]
+__all__ = ["FUSED", "Context", "check_finite"]
 
 # Activations that are a part of another node, by their numbers in the file.
 FUSED = {1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}
+
+
+def check_finite(values: np.ndarray, layer: str) -> None:
+    """Raise a ValueError if a weight of a layer is not finite."""
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ValueError(
+            f"{layer or 'The network'} has weights that are NaN or infinite: train it again, or "
+            "load other weights."
+        )
 
 
 class Context:
@@ -90,11 +99,7 @@ class Context:
             name = f"{self.name}_{what}_{self._number}_{self._count}"
         if values.dtype not in (np.float16, np.int8, np.int16, np.int32, np.uint32):
             values = values.astype(np.float32)
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            raise ValueError(
-                f"{self._layer or 'The network'} has weights that are NaN or infinite: train it "
-                "again, or load other weights."
-            )
+        check_finite(values, self._layer)
         self.constants[name] = (np.ascontiguousarray(values), self._layer)
         return name
 

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from larq_reactnet.converters._c.graph import Graph, Tensor
+from larq_reactnet.converters._c.context import check_finite
+from larq_reactnet.converters._c.graph import Constant, Graph, Tensor
 
 import numpy as np
 
 __all__ = [
+    "INT16",
     "Filters",
     "Range",
     "bits_behind",
@@ -25,7 +27,7 @@ __all__ = [
     "with_int16",
 ]
 
-_INT16 = 32767
+INT16 = 32767
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Range:
     def peak(self) -> float:
         """The largest size of an integer's number."""
         return float((np.maximum(np.abs(self.low), np.abs(self.high)) + self.error).max())
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Between which numbers those of all integers are."""
+        return float((self.low - self.error).min()), float((self.high + self.error).max())
 
     def with_error(self, error: float | np.ndarray) -> "Range":
         """The same after one more rounding."""
@@ -131,7 +138,7 @@ def filters_of(weights: np.ndarray, given: Range, most: float, most_bits: int) -
     """
     weights = weights.astype(np.float64)
     sizes = np.abs(weights)
-    largest = np.minimum(_INT16 / sizes.max(1, initial=1e-9), most / np.maximum(sizes.sum(1), 1e-9))
+    largest = np.minimum(INT16 / sizes.max(1, initial=1e-9), most / np.maximum(sizes.sum(1), 1e-9))
     bits = np.floor(np.log2(largest)).astype(np.int64).clip(-30, min(most_bits, 30))
     values = whole(weights, bits[:, None])
     peak = np.maximum(np.abs(given.low), np.abs(given.high)) + given.error
@@ -157,11 +164,19 @@ def by_fours(values: np.ndarray) -> np.ndarray:
 
 
 def with_int16(graph: Graph) -> Graph:
-    """The same graph, whose numbers have 16 bits in memory. Its outputs are float32 as before."""
+    """The same graph, whose numbers have 16 bits in memory. Its outputs are float32 as before.
+
+    Raises:
+        ValueError: If a weight is not finite, as no integer would tell.
+    """
 
     def smaller(given: Tensor) -> Tensor:
         return given if given.index == graph.output.index else replace(given, number_bytes=2)
 
+    for node in graph.nodes:
+        for given in node.inputs:
+            if isinstance(given, Constant):
+                check_finite(given.real, node.layer)
     nodes = tuple(
         replace(
             node,

@@ -1,7 +1,14 @@
 """C code of stages in fixed point: what a row begins with, and the weights of real filters."""
 
 from larq_reactnet.converters._c.bits import BinaryFilters
-from larq_reactnet.converters._c.fixed import Range, by_fours, filters_of, joined, whole
+from larq_reactnet.converters._c.fixed import (
+    INT16,
+    Range,
+    by_fours,
+    filters_of,
+    joined,
+    whole,
+)
 from larq_reactnet.converters._c.fixed_rows import AT_THE_END, FixedRows
 from larq_reactnet.converters._c.graph import Node, Tensor
 from larq_reactnet.converters._c.sources import (
@@ -140,6 +147,12 @@ class FixedCode(FixedRows):
                 f"{self.use('dot_fixed')}(patch, {names}, {places * channels}, {filters}, {row});",
             ]
         means = whole(self._mean, _PIXEL_BITS)
+        if means.max() > INT16 or (255 << _PIXEL_BITS) - means.min() > INT16:
+            raise ValueError(
+                f"The mean of pixels is {self._mean.tolist()}; in int16 it can be from "
+                f"{255 - (INT16 >> _PIXEL_BITS)} to {INT16 >> _PIXEL_BITS}. Write the network in "
+                "float32: --arithmetic float32, or arithmetic='float32'."
+            )
         mean_of_c = means * 2.0**-_PIXEL_BITS
         pixels = Range(-mean_of_c, 255 - mean_of_c, np.zeros(channels))
         names = self._filters(node, pixels, _PIXEL_BITS, (1 / self._std, mean_of_c - self._mean))

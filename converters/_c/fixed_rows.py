@@ -47,6 +47,7 @@ class FixedRows(Code):
         like: "FixedRows | None" = None,
     ):
         self.peak = 0.0
+        self._is_informed = like is not None
         self.behind = bits_behind(like.peak, 30) if like else 16
         pixels = whole((np.arange(256)[None] - mean[:, None]) / std[:, None], self.behind)
         if input_type == "int8":
@@ -60,10 +61,10 @@ class FixedRows(Code):
 
     @property
     def is_settled(self) -> bool:
-        """Whether all numbers fit into what was written for them."""
+        """Whether all numbers fit into what was written for them, and use all of it."""
         maps = ((self._maps.get(k), bits_behind(r.peak, 15)) for k, r in self.ranges.items())
         fits = all(bits is not None and bits <= most for bits, most in maps)
-        return fits and 0 <= self.behind <= bits_behind(self.peak, 30)
+        return self._is_informed and fits and 0 <= self.behind <= bits_behind(self.peak, 30)
 
     @property
     def _last_bit(self) -> float:
@@ -126,7 +127,7 @@ class FixedRows(Code):
             raise self._refused(node)
         parts = parts_of(operand, self.graph)
         rows = [self._range_of(part) for part in parts]
-        widths = [channels if part.channels == 1 else part.channels for part in parts]
+        widths = [part.channels for part in parts] if len(parts) > 1 else [channels]
         lines, start = [], 0
         for part, width in zip(parts, widths, strict=True):
             if len(parts) > 1:
@@ -162,6 +163,9 @@ class FixedRows(Code):
             )
             self._become(Range(low, high, np.maximum(row.error, product.error)))
             return
+        if kind in ("MAXIMUM", "MINIMUM"):  # a limit that is never reached may be any other such
+            least, most = row.ends
+            values = np.maximum(values, least) if kind == "MAXIMUM" else np.minimum(values, most)
         integers = whole(values, self.behind)
         if np.abs(values).max() >= 2.0**31 * self._last_bit:
             self.peak = max(self.peak, float(np.abs(values).max()))
@@ -199,8 +203,9 @@ class FixedRows(Code):
         return Range(np.minimum(*ends), np.maximum(*ends), error), _shifted(text, bits - 16)
 
     def _clamp(self, low: float, high: float) -> None:
+        least, most = self._row.ends
         for limit, sign, function in ((low, "<", np.maximum), (high, ">", np.minimum)):
-            if np.isfinite(limit):
+            if least < limit < most:  # others change nothing, and may not fit into an integer
                 number = int(whole(np.array(limit), self.behind))
                 self._loop.append(f"if (v {sign} {number}) v = {number};")
                 self._become(self._row.of(function, np.array(limit)))

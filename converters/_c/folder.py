@@ -4,7 +4,8 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from larq_reactnet._version import __version__
@@ -19,7 +20,8 @@ def check_folder(folder: str | Path) -> Path:
     """The path itself, if a folder can be written there without the loss of someone's files.
 
     Raises:
-        OSError: If it is a file, its parent is missing, or it holds what was not written here.
+        OSError: If it is a file, its parent is missing or read-only, or it holds what was not
+            written here.
     """
     folder = Path(folder)
     if not folder.absolute().parent.is_dir():
@@ -33,7 +35,18 @@ def check_folder(folder: str | Path) -> Path:
             f"Cannot write {folder}: {path} in it was not written by this command, or has been "
             "changed since. Give a new folder, or move that file away."
         )
-    return folder
+    with _temporary(folder.resolve()):  # whether it can be made is known before a long export
+        return folder
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder`. Errors of the disk name `folder`."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
+            yield Path(name)
+    except OSError as error:
+        raise type(error)(f"Cannot write {folder}: {error.strerror or error}.") from error
 
 
 def write_folder(folder: str | Path, files: Mapping[str, str | bytes]) -> None:
@@ -50,9 +63,8 @@ def write_folder(folder: str | Path, files: Mapping[str, str | bytes]) -> None:
     sums = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
     manifest = {"written_by": f"larq-reactnet {__version__}", "sha256": sums}
     contents[MANIFEST] = (json.dumps(manifest, indent=1) + "\n").encode()
-    parent = folder.parent
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=parent) as name:
-        new, old = Path(name) / "new", Path(name) / "old"
+    with _temporary(folder) as temporary:
+        new, old = temporary / "new", temporary / "old"
         for path, content in contents.items():
             target = new / path
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -123,6 +123,11 @@ class Graph:
     output: Tensor
     nodes: tuple[Node, ...]
 
+    @property
+    def first(self) -> tuple[Node, ...]:
+        """The nodes that read the input, in its shape or another one."""
+        return tuple(n for n in self.nodes if self.input.index in (t.index for t in n.tensors))
+
     def uses(self) -> Counter[int]:
         """How often each tensor is an input of a node, or the output of the graph."""
         counts = Counter(tensor.index for node in self.nodes for tensor in node.tensors)
@@ -164,8 +169,8 @@ class _Reader:
             if node is not None:
                 nodes.append(node)
         output = self._known.get(gives)
-        if not isinstance(output, Tensor):
-            raise ValueError("The output of the .tflite does not depend on its input.")
+        if not isinstance(output, Tensor) or output.index == given:
+            raise ValueError("The .tflite computes nothing of its input, so there is no C for it.")
         return Graph(source, self._graph.type(given), output, tuple(nodes))
 
     def _shape(self, index: int) -> tuple[int, ...]:

@@ -32,11 +32,12 @@ def with_integers(graph: Graph, mean: Sequence[float], std: Sequence[float]) -> 
     Returns:
         The graph, and what the first layer computes in, for people.
     """
-    first = [node for node in graph.nodes if graph.input in node.tensors]
-    weights = first[0].constant(1) if len(first) == 1 and first[0].kind == "CONV_2D" else None
+    node = graph.first[0] if len(graph.first) == 1 else None
+    if node is None or node.kind != "CONV_2D" or graph.input not in node.tensors:
+        return graph, "in float32: it is no convolution of the pixels alone"
+    weights = node.constant(1)
     if weights is None or weights.values.shape[-1] != graph.input.channels:
         return graph, "in float32: it is no convolution of the pixels alone"
-    (node,) = first
     whole = _whole(weights.real)
     if whole is None:
         return graph, f"in float32: filters of {node.layer} are no number times whole numbers"

@@ -98,7 +98,9 @@ def _dying(
         block = tensors.get(candidate.index)
         if block is None or last_use[candidate.index] != number or block.bytes != tensor.bytes:
             continue
-        if candidate.pixels != tensor.pixels or candidate.is_bits or block.last != number:
+        if candidate.pixels != tensor.pixels or candidate.channels != tensor.channels:
+            continue
+        if candidate.is_bits or block.last != number:
             continue
         readers = [i for i, node in enumerate(stage.steps) if candidate in node.tensors]
         if stage.source.kind == LOAD and candidate in stage.source.tensors:

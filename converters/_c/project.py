@@ -1,6 +1,7 @@
 """What is beside the C in its folder: build files, examples and a README."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from importlib import resources
 
@@ -47,27 +48,45 @@ def project_files(
 
 def _filled(text: str, network: Network, metadata: Metadata | None) -> str:
     """A template with the names of this network."""
-    kind = {"uint8": "uint8_t", "int8": "int8_t", "float32": "float"}[network.input_type]
-    converted = {"uint8": "bytes[i]", "int8": "(int8_t)(bytes[i] - 128)"}.get(
-        network.input_type, "((float)bytes[i] - mean[i % CHANNELS]) / std[i % CHANNELS]"
-    )
-    labels = f"{network.name}_labels[i]" if network.labels else '""'
-    upper = network.name.upper()
-    given = network.graph.input
-    for old, new in (
-        ("MEANS", _means(network, metadata)),
-        ("CONVERTED", converted),
-        ("INO_LABEL", f"{network.name}_labels[i]" if network.labels else "i"),
-        ("LABEL", labels),
-        ("INPUT_TYPE", kind),
-        ("UPPER_WIDTH", str(given.width)),
-        ("UPPER_HEIGHT", str(given.height)),
-        ("CHANNELS]", f"{upper}_INPUT_CHANNELS]"),
-        ("UPPER", upper),
-        ("NAME", network.name),
-    ):
-        text = text.replace(old, new)
-    return text
+    name, upper, given = network.name, network.name.upper(), network.graph.input
+    score, best = _label(network, "i"), _best(network, "best")
+    channel = f"i % {upper}_INPUT_CHANNELS"
+    words = {
+        "MEANS": _means(network, metadata),
+        "CONVERTED": {"uint8": "bytes[i]", "int8": "(int8_t)(bytes[i] - 128)"}.get(
+            network.input_type, f"((float)bytes[i] - mean[{channel}]) / std[{channel}]"
+        ),
+        "LABEL_OF_SCORE": score,
+        "LABEL_OF_BEST": best,
+        "FORMAT": "s" if network.labels else "d",
+        "INPUT_TYPE": {"uint8": "uint8_t", "int8": "int8_t"}.get(network.input_type, "float"),
+        "UPPER_WIDTH": str(given.width),
+        "UPPER_HEIGHT": str(given.height),
+        "UPPER": upper,
+        "NAME": name,
+    }
+    # All in one step: a name may have such a word in it, too.
+    return re.sub("|".join(words), lambda found: words[found[0]], text)
+
+
+def _is_of_two(network: Network) -> bool:
+    """Whether one score tells between two classes."""
+    scores = network.graph.output
+    return scores.pixels * scores.channels == 1 and len(network.labels) == 2
+
+
+def _label(network: Network, score: str) -> str:
+    """In C, what a score is of: a label, or its number."""
+    if _is_of_two(network):
+        return f"{network.name}_labels[1]"
+    return f"{network.name}_labels[{score}]" if network.labels else score
+
+
+def _best(network: Network, largest: str) -> str:
+    """In C, the class that the scores tell: a label, or its number."""
+    if _is_of_two(network):
+        return f"{network.name}_labels[scores[0] > {network.threshold}f]"
+    return _label(network, largest)
 
 
 def _means(network: Network, metadata: Metadata | None) -> str:
@@ -110,7 +129,11 @@ def _readme(
     integers = "\n".join(f"| {what} | {how} |" for what, how in network.integers())
     math = "`memcpy`, `memset` and `expf`" if network.needs_math else "`memcpy` and `memset`"
     given, gives = network.graph.input, network.graph.output
-    label = f"{name}_labels[best]" if network.labels else "best"
+    answer = f"The largest of `scores` tells the class, `{_label(network, 'best')}`."
+    if gives.pixels * gives.channels == 1:
+        answer = "The score is a number."
+    if _is_of_two(network):
+        answer = f"The score tells the class, `{_best(network, '')}`."
     return f"""# {name}
 
 A binary neural network in C99, written by larq-reactnet {__version__}. Nothing in it has to be
@@ -143,9 +166,9 @@ float scores[{upper}_SCORES];
 if ({name}_run(image, scores, arena) != 0) return -1;  /* a pointer is null or not aligned */
 ```
 
-`image` has {given.height} rows of {given.width} pixels of {given.channels} channels. The largest of
-`scores` tells the class, `{label}`. The function keeps nothing between calls: with an arena each,
-several threads may call it at once.
+`image` has {given.height} rows of {given.width} pixels of {given.channels} channels.
+{answer}
+The function keeps nothing between calls: with an arena each, several threads may call it at once.
 
 ## Build it
 

@@ -150,7 +150,10 @@ def _convolution(
     assert weights is not None
     filters, *shape = weights.values.shape
     if shape[2] != given.channels:
-        raise ValueError(f"{node} is a real convolution in groups, which has no C form.")
+        raise ValueError(
+            f"{node} is a real convolution in groups, which has no C form: write it as one "
+            "convolution for each group, of a part of the channels, and a concatenation."
+        )
     window = code.static(
         "window", "window", window_of(given, node.output, (shape[0], shape[1]), node.options)
     )

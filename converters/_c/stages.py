@@ -9,6 +9,7 @@ convolution computes the pixels of a window, and only their maximum is kept.
 """
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -99,7 +100,7 @@ def stages(graph: Graph, *, is_bytes: bool = False) -> list[Stage]:
     uses = graph.uses()
     virtual = _virtual(graph)
     if is_bytes and not all(
-        node.kind in ("CONV_2D", PIXEL_CONV) for node in graph.nodes if graph.input in node.tensors
+        node.kind in ("CONV_2D", PIXEL_CONV) and graph.input in node.tensors for node in graph.first
     ):
         found.append(Stage(Node(PIXELS, "input", (graph.input,), graph.input)))
     for node in graph.nodes:
@@ -121,9 +122,8 @@ def stages(graph: Graph, *, is_bytes: bool = False) -> list[Stage]:
         elif node.kind in _SOURCES:
             found.append(Stage(node))
         else:
-            found.append(
-                Stage(Node(LOAD, node.layer, (_largest(node),), _largest(node)), None, [node])
-            )
+            largest = _largest(node, virtual)
+            found.append(Stage(Node(LOAD, node.layer, (largest,), largest), None, [node]))
     for stage in found:
         _find_stored(stage, found, graph)
     return found
@@ -141,14 +141,20 @@ def _virtual(graph: Graph) -> dict[int, tuple[Tensor, ...]]:
     Returns:
         For the index of each, its parts.
     """
-    found = {}
+    found: dict[int, tuple[Tensor, ...]] = {}
     uses = graph.uses()
     for node in graph.nodes:
         if node.kind == "CONCATENATION" and uses[node.output.index] == 1 and _is_of_channels(node):
-            takers = [n for n in graph.nodes if node.output in n.tensors]
-            if takers and takers[0].kind in ("ADD", "MUL") and len(takers[0].tensors) == 2:
+            taker = next((n for n in graph.nodes if node.output in n.tensors), None)
+            if taker and taker.kind in ("ADD", "MUL") and _is_beside_a_map(node, taker, found):
                 found[node.output.index] = node.tensors
     return found
+
+
+def _is_beside_a_map(node: Node, taker: Node, virtual: Container[int]) -> bool:
+    """Whether what is computed with a concatenation is a map of its size, which a row can be of."""
+    others = [given for given in taker.tensors if given != node.output]
+    return any(o.shape == node.output.shape and o.index not in virtual for o in others)
 
 
 def _is_of_channels(node: Node) -> bool:
@@ -182,10 +188,11 @@ def _joins_as_pool(stage: Stage, node: Node, uses: Counter[int]) -> bool:
     )
 
 
-def _largest(node: Node) -> Tensor:
+def _largest(node: Node, virtual: Container[int]) -> Tensor:
     """The input of which the node computes another one pixel by pixel."""
     for given in node.tensors:
-        if given.pixels == node.output.pixels and given.channels == node.output.channels:
+        is_whole = given.pixels == node.output.pixels and given.channels == node.output.channels
+        if is_whole and given.index not in virtual:
             return given
     raise ValueError(f"{node} makes a tensor larger than each of its inputs: it has no C form.")
 

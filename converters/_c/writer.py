@@ -65,6 +65,11 @@ class Network:
         """Whether it calls `expf`."""
         return "expf" in self.files[f"{self.name}.c"]
 
+    @property
+    def threshold(self) -> float:
+        """Above it, the one score of two classes is for the second."""
+        return 0.5 if self.stages[-1].nodes[-1].kind == "LOGISTIC" else 0.0
+
     def integers(self) -> Iterator[tuple[str, str]]:
         """What is computed in integers, as rows of a table."""
         if self.first:
@@ -154,7 +159,10 @@ def network_of(
         if not is_fixed:
             computed, first = with_integers(computed, mean, std)
     elif is_fixed:
-        raise ValueError("C in int16 takes the bytes of a picture: input_type uint8 or int8.")
+        raise ValueError(
+            "C in int16 takes the bytes of a picture: give --input-type uint8 or int8 "
+            "(input_type='uint8')."
+        )
     if is_fixed:
         computed = with_int16(computed)
     found = stages(computed, is_bytes=is_bytes)
@@ -214,7 +222,7 @@ def _normalization(metadata: Metadata | None) -> tuple[Sequence[float], Sequence
     if metadata is None or not metadata.mean:
         raise ValueError(
             "The .tflite does not say how pixels are normalized, so C cannot take bytes: give "
-            "its metadata `mean` and `std`, or write C that takes float32."
+            "its metadata `mean` and `std`, or write C that takes float32 (--input-type float32)."
         )
     return metadata.mean, metadata.std
 

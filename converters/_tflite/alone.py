@@ -47,7 +47,7 @@ def alone(file: tflite.ModelT, ops: Sequence[BinaryOp]) -> bytes:
         )
 
     for op in ops:
-        real, bits = add_real(op.input, op.negative.shape[-1]), add_tensor(graph, op.input)
+        real, bits = add_real(op.input, op.channels), add_tensor(graph, op.input)
         convolution = copy.copy(old.operators[op.index])
         convolution.opcodeIndex = codes[BCONV2D]
         convolution.inputs = np.array([bits, *convolution.inputs[1:]], np.int32)

@@ -23,7 +23,9 @@ class BinaryOp:
         index: Its index among the operators of the first graph.
         input: Index of the tensor that it takes.
         output: Index of the tensor that it gives.
-        negative: Which of its weights are -1, of shape `(filters, height, width, channels)`.
+        negative: Which of its weights are -1, of shape `(filters, height, width, channels)`; with
+            groups, the channels are those of one group.
+        channels: Number of channels of its input.
         gives_bits: Whether its outputs are bits. LCE may then have flipped all signs of a filter.
     """
 
@@ -31,6 +33,7 @@ class BinaryOp:
     input: int
     output: int
     negative: np.ndarray
+    channels: int
     gives_bits: bool
 
 
@@ -42,7 +45,7 @@ def binary_ops(model_t: tflite.ModelT) -> list[BinaryOp]:
             index,
             int(operator.inputs[0]),
             int(operator.outputs[0]),
-            _negative(model_t, operator),
+            *_negative(model_t, operator),
             graph.tensors[operator.outputs[0]].type == tflite.schema().TensorType.INT32,
         )
         for index, operator in enumerate(graph.operators)
@@ -84,14 +87,14 @@ def oddly_fused(model_t: tflite.ModelT) -> dict[int, tuple[int, ...]]:
     return found
 
 
-def _negative(model_t: tflite.ModelT, operator: tflite.OperatorT) -> np.ndarray:
-    """Which weights of an `LceBconv2d` are -1: those whose bit is set."""
+def _negative(model_t: tflite.ModelT, operator: tflite.OperatorT) -> tuple[np.ndarray, int]:
+    """Which weights of an `LceBconv2d` are -1, those whose bit is set, and its input's channels."""
     tensor = model_t.subgraphs[0].tensors[operator.inputs[1]]
     words = tflite.constant(model_t, tensor)
     if words is None or words.dtype != np.int32 or words.ndim != 4:
         raise ValueError("An LceBconv2d has no packed filters.")
     channels = int(tflite.op_options(operator).get("channels_in", words.shape[-1] * WORD))
-    return unpack(words, channels)  # with groups, filters have fewer bits, and all are taken
+    return unpack(words, channels), channels  # filters of a group have fewer bits: all are taken
 
 
 def unpack(words: np.ndarray, channels: int) -> np.ndarray:

@@ -29,7 +29,7 @@ def with_signs(model: tflite.ModelT, ops: Sequence[BinaryOp]) -> bytes:
     outputs = [int(index) for index in graph.outputs]
     kind = tflite.schema().TensorType.FLOAT32
     for op in {op.input: op for op in ops}.values():
-        shape = np.array([*graph.tensors[op.input].shape[:-1], op.negative.shape[-1]], np.int32)
+        shape = np.array([*graph.tensors[op.input].shape[:-1], op.channels], np.int32)
         name = f"signs{op.input}".encode()
         real = add_tensor(graph, op.input, type=kind, shape=shape, shapeSignature=None, name=name)
         graph.operators.append(new_operator(code, [op.input], [real]))

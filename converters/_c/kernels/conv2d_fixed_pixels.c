@@ -44,7 +44,10 @@ static const int16_t *NAME_sums_of_4(const int16_t *pair, const int16_t *end,
     c = NAME_add_pair(c, pair, weights + 4);
     d = NAME_add_pair(d, pair, weights + 6);
   }
-  sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
+  sums[0] = a;
+  sums[1] = b;
+  sums[2] = c;
+  sums[3] = d;
   return weights;
 }
 

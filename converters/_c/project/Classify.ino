@@ -1,5 +1,6 @@
 // Classifies pictures that come over the serial port: UPPER_INPUT_HEIGHT rows of UPPER_INPUT_WIDTH
-// pixels, UPPER_INPUT_CHANNELS bytes each. Answers with the best class, its score and the time.
+// pixels, each of UPPER_INPUT_CHANNELS numbers of the type INPUT_TYPE. Answers with the best class,
+// its score and the time.
 #include <NAME.h>
 
 static uint32_t arena[UPPER_ARENA_BYTES / 4 + 1];
@@ -16,13 +17,13 @@ void loop() {
   const unsigned long began = micros();
   if (NAME_run(image, scores, arena) != 0) return;
   const unsigned long took = micros() - began;
-  int i = 0;
-  for (int k = 1; k < UPPER_SCORES; ++k) {
-    if (scores[k] > scores[i]) i = k;
+  int best = 0;
+  for (int i = 1; i < UPPER_SCORES; ++i) {
+    if (scores[i] > scores[best]) best = i;
   }
-  Serial.print(INO_LABEL);
+  Serial.print(LABEL_OF_BEST);
   Serial.print(' ');
-  Serial.print(scores[i], 6);
+  Serial.print(scores[best], 6);
   Serial.print(' ');
   Serial.print(took);
   Serial.println(" us");

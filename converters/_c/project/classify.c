@@ -67,12 +67,9 @@ int main(int count, char **arguments) {
   for (int i = 0; i < PIXELS; ++i) image[i] = CONVERTED;
   if (NAME_run(image, scores, arena) != 0) return fail(arguments[0], "the network refuses");
   for (int i = 0; i < UPPER_SCORES; ++i) {
-    printf("%-20s %.6g\n", LABEL, (double)scores[i]);
+    printf("%-20FORMAT %.6g\n", LABEL_OF_SCORE, (double)scores[i]);
     if (scores[i] > scores[best]) best = i;
   }
-  {
-    const int i = best;
-    printf("\n%s\n", LABEL);
-  }
+  printf("\n%FORMAT\n", LABEL_OF_BEST);
   return 0;
 }

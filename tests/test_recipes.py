@@ -7,6 +7,7 @@ from dataclasses import fields
 import larq_reactnet as lr
 from larq_reactnet.training.compiling import compiled
 from larq_reactnet.training.optimizers import FusedAdam, TorchAdam
+from larq_reactnet.training.preparing import prepared
 from larq_reactnet.training.runs import Run
 from larq_reactnet.training.schedules import schedule_of
 from larq_reactnet.zoo import pretrained, recipes
@@ -18,6 +19,16 @@ import tensorflow as tf
 from helpers import binary_model
 
 NAMES = recipes.list_recipes()
+
+
+def test_values_are_kept_as_json_gives_them_back(tmp_path):
+    """Else a run would not go on with the recipe that began it."""
+    step = Step(epochs=2, learning_rate=1.0, milestones=(1,), options={"sizes": ({"a": (1,)},)})
+    recipe = Recipe(model="quicknet", steps=(step,), options={"blocks": (2, (3, 4))})
+    strategy = tf.distribute.get_strategy()
+    _, _, kept = prepared(recipe, Run(tmp_path), None, strategy, strict=False)
+    assert kept == json.loads(json.dumps(kept))
+    assert kept["options"]["blocks"] == [2, [3, 4]]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -58,13 +58,14 @@ def prepared(
     _check(recipe)
     check_divisible(strategy, recipe.batch_size)
     data = data_of(recipe, data_dir, strict)
+    values = recipe.as_dict()
     return (
         recipe,
         data,
         {
-            **recipe.as_dict(),
+            **values,
             "dataset": data.name,
-            "options": {**shape_of(data), **recipe.options},
+            "options": {**shape_of(data), **values["options"]},
             "data_dir": None if data_dir is None else str(Path(data_dir).expanduser().resolve()),
         },
     )

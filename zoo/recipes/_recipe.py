@@ -171,9 +171,11 @@ class Recipe:
         return bool(self.teacher or self.float_model)
 
     def as_dict(self) -> dict[str, Any]:
-        """All values, for JSON: `Recipe(**recipe.as_dict())` is the same recipe."""
-        steps = [{**asdict(step), "milestones": list(step.milestones)} for step in self.steps]
-        return {**asdict(self), "steps": steps}
+        """All values, as JSON gives them back: `Recipe(**recipe.as_dict())` is the same recipe.
+
+        A tuple in `options` becomes a list, or a run would not go on with the recipe that began it.
+        """
+        return {name: _with_lists(value) for name, value in asdict(self).items()}
 
     def with_values(self, values: Mapping[str, Any]) -> "Recipe":
         """The recipe with other values.
@@ -260,3 +262,10 @@ def two_step(
     if step1_epochs:
         steps = [replace(binary, epochs=step1_epochs, options={"binary_weights": False}), binary]
     return Recipe(model=model, steps=tuple(steps), **values)
+
+
+def _with_lists(value: Any) -> Any:
+    """The same value, with lists in place of tuples."""
+    if isinstance(value, dict):
+        return {key: _with_lists(entry) for key, entry in value.items()}
+    return [_with_lists(entry) for entry in value] if isinstance(value, list | tuple) else value

@@ -11,6 +11,7 @@ A training that was interrupted goes on if the same command is given again.
 import argparse
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ CALIBRATION = 500
 def int8_twin(
     *,
     of: str = "",
-    options: tuple[tuple[str, Any], ...] = (),
+    options: Iterable[tuple[str, Any]] = (),
     input_shape: tuple[int, int, int] | None = None,
     num_classes: int = 10,
     classifier_activation: str | None = "softmax",

@@ -8,7 +8,7 @@ import time
 
 from larq_reactnet.converters import Interpreter, compress, convert
 from larq_reactnet.converters import inspect as look_into
-from larq_reactnet.converters._engine import reuse, worker
+from larq_reactnet.converters._engine import worker
 from larq_reactnet.converters._tflite import file as tflite
 from larq_reactnet.converters._tflite.match import binary_ops
 from larq_reactnet.converters.inspection_page import html
@@ -170,43 +170,6 @@ def test_nothing_is_left_behind(good, images):
     interpreter.close()
     with pytest.raises(ValueError, match="has no model"):
         interpreter.run(images[:1])
-
-
-def test_interpreters_of_the_same_origin_may_share_a_process(good, images):
-    children = []
-    with reuse.reused_processes():
-        for _ in range(4):
-            with Interpreter(good) as interpreter:
-                interpreter.run(images[:1])
-                children.append(interpreter._process.pid)
-                if len(children) == 2:
-                    os.kill(children[-1], signal.SIGKILL)
-        with Interpreter(good) as first, Interpreter(good) as second:
-            assert first._process.pid != second._process.pid
-            np.testing.assert_array_equal(first.predict(images), second.predict(images))
-    assert children[0] == children[1] != children[2] == children[3]
-    for child in children:
-        with pytest.raises(ProcessLookupError):
-            os.kill(child, 0)
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
-def test_a_process_killed_a_moment_ago_is_not_used_again():
-    """On one core the system still calls it alive, as it had no turn yet to end."""
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
-    try:
-        with reuse.reused_processes():
-            for _ in range(5):
-                process = reuse.take("lce")
-                assert process.answers()
-                os.kill(process.pid, signal.SIGKILL)
-                reuse.take_back(process)
-                another = reuse.take("lce")
-                assert another.pid != process.pid
-                reuse.take_back(another)
-    finally:
-        os.sched_setaffinity(0, cores)
 
 
 def test_a_process_that_is_killed(good, images):

@@ -32,10 +32,9 @@ def with_integers(graph: Graph, mean: Sequence[float], std: Sequence[float]) -> 
     Returns:
         The graph, and what the first layer computes in, for people.
     """
-    node = graph.first[0] if len(graph.first) == 1 else None
-    if node is None or node.kind != "CONV_2D" or graph.input not in node.tensors:
-        return graph, "in float32: it is no convolution of the pixels alone"
-    weights = node.constant(1)
+    node = graph.first[0]
+    is_alone = len(graph.first) == 1 and graph.input in node.tensors
+    weights = node.constant(1) if is_alone and node.kind == "CONV_2D" else None
     if weights is None or weights.values.shape[-1] != graph.input.channels:
         return graph, "in float32: it is no convolution of the pixels alone"
     whole = _whole(weights.real)

@@ -9,7 +9,7 @@ from larq_reactnet.converters._c.code import WITH_MATH, Code, kernel_sources
 from larq_reactnet.converters._c.fixed import with_int16
 from larq_reactnet.converters._c.fixed_code import FixedCode
 from larq_reactnet.converters._c.fixed_rows import AT_THE_END
-from larq_reactnet.converters._c.graph import Graph, read_graph
+from larq_reactnet.converters._c.graph import Graph, Node, read_graph
 from larq_reactnet.converters._c.integers import with_integers
 from larq_reactnet.converters._c.planning import Plan, plan
 from larq_reactnet.converters._c.stages import Stage, stages
@@ -68,7 +68,12 @@ class Network:
     @property
     def threshold(self) -> float:
         """Above it, the one score of two classes is for the second."""
-        return 0.5 if self.stages[-1].nodes[-1].kind == "LOGISTIC" else 0.0
+        return 0.5 if self._last.kind == "LOGISTIC" else 0.0
+
+    @property
+    def _last(self) -> Node:
+        """What gives the scores."""
+        return self.stages[-1].nodes[-1]
 
     def integers(self) -> Iterator[tuple[str, str]]:
         """What is computed in integers, as rows of a table."""
@@ -89,20 +94,18 @@ class Network:
     @property
     def logit_bound(self) -> float:
         """How far fixed point may move a logarithm of what a softmax at the end gives, centered."""
-        last = self.stages[-1].nodes[-1]
-        error = float(np.max(self.errors.get(last.tensors[0].index, 0.0)))
+        error = float(np.max(self.errors.get(self._last.tensors[0].index, 0.0)))
         # Twice that for a logarithm: its number and that of all others move. The mean of all
         # logarithms, which is subtracted, moves as far again.
-        return 4 * abs(float(last.options.get("beta", 1.0))) * error
+        return 4 * abs(float(self._last.options.get("beta", 1.0))) * error
 
     def _fixed_point(self) -> str:
         """What is in fixed point, and how far it is from exact numbers."""
         worst = {tensor: float(error.max()) for tensor, error in self.errors.items()}
         scores = f"scores {worst.pop(self.graph.output.index):.2g}"
-        last = self.stages[-1].nodes[-1]
-        if last.kind in AT_THE_END:
-            given = worst.pop(last.tensors[0].index)
-            scores = f"what the {last.kind.lower()} is given {given:.2g}, {scores}"
+        if self._last.kind in AT_THE_END:
+            given = worst.pop(self._last.tensors[0].index)
+            scores = f"what the {self._last.kind.lower()} is given {given:.2g}, {scores}"
         text = f"int16: maps in 16 bits, rows in 32 with {self.behind} behind the point; "
         if worst:
             text += (

@@ -23,9 +23,7 @@ SEED ?= $(shell date +%s)
 # 1 for the long tests, too: see EVERY in tests/helpers.py.
 EVERY ?= 0
 BIN := $(VENV)/bin
-# pip compiles nothing: Python does that for what is imported, which is a small part of it.
 PIP := $(BIN)/python -m pip
-INSTALL := $(PIP) install --quiet --no-compile
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 export DATA_DIR EVERY
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -36,13 +34,13 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 # What the demo needs. A pip older than 23.1 does not find a set of versions in any useful time.
 $(BIN)/larq-reactnet: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) --upgrade 'pip>=23.1'
-	$(INSTALL) --editable '.[demo]'
+	$(PIP) install --quiet --upgrade 'pip>=23.1'
+	$(PIP) install --quiet --editable '.[demo]'
 	touch $@
 
 # What all other targets need.
 $(BIN)/pytest: $(BIN)/larq-reactnet
-	$(INSTALL) --editable '.[dev]'
+	$(PIP) install --quiet --editable '.[dev]'
 	touch $@
 
 # larq-zoo wants protobuf 3.20. For Python 3.10 that is compiled code; for a newer Python it is written
@@ -59,9 +57,9 @@ runtime/build/native.done: $(wildcard $(RUNTIME))
 	$(MAKE) -C runtime native VENV=.venv PYTHON=$(PYTHON)
 $(BIN)/larq-reactnet-runtime: $(BIN)/pytest runtime/build/native.done
 	$(MAKE) -C runtime install VENV=.venv PYTHON=$(PYTHON) INTO=$(abspath $(BIN)/python)
-	$(INSTALL) --editable '.[dev,runtime]'
+	$(PIP) install --quiet --editable '.[dev,runtime]'
 	if [ -n '$(PROTOBUF)' ] && $(BIN)/python -c "$(IS_SLOW)"; then \
-		$(INSTALL) --no-deps --no-warn-conflicts $(PROTOBUF); fi
+		$(PIP) install --quiet --no-deps --no-warn-conflicts $(PROTOBUF); fi
 	touch $@
 
 # PyTorch, which only the tests of its checkpoints need. On Linux, PyPI has a build that brings
@@ -72,8 +70,8 @@ $(BIN)/larq-reactnet-runtime: $(BIN)/pytest runtime/build/native.done
 TORCH ?= torch==2.13.0$(if $(filter Linux,$(shell uname -s)),+cpu)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 $(BIN)/torchrun: $(BIN)/larq-reactnet-runtime
-	$(INSTALL) '$(TORCH)' \
-		|| $(INSTALL) --extra-index-url $(TORCH_INDEX) '$(TORCH)' \
+	$(PIP) install --quiet '$(TORCH)' \
+		|| $(PIP) install --quiet --extra-index-url $(TORCH_INDEX) '$(TORCH)' \
 		|| echo 'There is no $(TORCH) for this Python: the tests that need it are skipped.'
 	touch $@
 
@@ -109,7 +107,7 @@ lint: $(BIN)/pytest
 # mypy does not follow an editable install into zoo/ and converters/, so it gets a plain one.
 types: $(BIN)/pytest
 	rm -rf build/types build/lib build/bdist.*
-	$(INSTALL) --no-deps --target build/types .
+	$(PIP) install --quiet --no-deps --target build/types .
 	cd build/types && MYPYPATH=. $(abspath $(BIN))/mypy -p larq_reactnet -p larq_reactnet_cli
 	cd build/types && MYPYPATH=. $(abspath $(BIN))/mypy ../../tools
 

@@ -135,13 +135,15 @@ def test_compiles_without_a_warning(compiler, popcount, content, tmp_path):
     assert done.returncode == 0, done.stderr[:2000]
 
 
-def test_folder_says_it(content, tmp_path):
-    lr.converters.export_c(
+def test_folder_and_page_say_it(content, tmp_path):
+    report = lr.converters.export_c(
         content, tmp_path / "c", arithmetic="int16", verify_limit=2, progress=False
     )
     text = (tmp_path / "c" / "README.md").read_text()
     assert "maps in 16 bits" in text
     assert "fixed point explains" in text
+    assert "</i>int16</li>" in report.html()
+    assert 'class="float"' in report.html()
 
 
 def test_refusals(content, tmp_path):

@@ -294,6 +294,31 @@ def test_a_layer_without_a_c_form(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def pads_with_zeros(inputs):
+    x = lq.layers.QuantConv2D(
+        4, 3, padding="same", input_quantizer="ste_sign", kernel_quantizer="ste_sign", name="conv"
+    )(inputs)
+    return layers.GlobalAveragePooling2D()(x)
+
+
+@pytest.mark.parametrize(
+    ("size", "outputs", "message"),
+    [
+        (2, lambda x: x, r"conv \(LceBconv2d\) pads a 2x2 map with zeros.*the Keras model"),
+        (None, lambda x: x, "takes images of any size.*`input_shape`"),
+        (8, lambda x: [x, x], "1 inputs and 2 outputs"),
+    ],
+)
+def test_tflite_files_without_a_c_form(size, outputs, message, tmp_path):
+    import larq_compute_engine as lce
+
+    inputs = layers.Input((size, size, 4))
+    content = lce.convert_keras_model(tf.keras.Model(inputs, outputs(pads_with_zeros(inputs))))
+    with pytest.raises(lr.converters.ExportError, match=message):
+        lr.converters.export_c(content, tmp_path / "c", input_type="float32", verify=False)
+    assert not list(tmp_path.iterdir())
+
+
 BROKEN = """#!/bin/sh
 echo 'looking.c: In function model_run' >&2
 echo 'model.c:3:1: error: the first' >&2

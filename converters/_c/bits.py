@@ -5,6 +5,7 @@ threshold is a part of what the counters begin with, so that a comparison of int
 all counts there can be, it gives what the file's own comparison gives.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from larq_reactnet.converters._c.graph import Node
@@ -70,8 +71,10 @@ def binary_filters(node: Node) -> BinaryFilters:
             "channels, or groups."
         )
     counts = negative.sum(axis=1, dtype=np.int64)
+    zeros = node.options["padding"] == 0 and node.options["pad_values"] == 0
+    if zeros:
+        _refuse_small_map(node, words.shape[1:3])
     if node.output.is_bits:
-        zeros = node.options["padding"] == 0 and node.options["pad_values"] == 0
         if zeros and channels_in % 2:
             raise ValueError(
                 f"{node} pads an odd number of channels with zeros and gives bits: use "
@@ -107,6 +110,20 @@ def binary_filters(node: Node) -> BinaryFilters:
         int(size - max(least, -size)),
         size,
     )
+
+
+def _refuse_small_map(node: Node, kernel: Sequence[int]) -> None:
+    """Refuse zeros around a map smaller than the kernel, which engines compute wrongly."""
+    sizes = node.tensors[0].height, node.tensors[0].width
+    dilations = (node.options[f"dilation_{axis}_factor"] for axis in ("height", "width"))
+    extents = [1 + step * (size - 1) for step, size in zip(dilations, kernel, strict=True)]
+    if any(size < extent for size, extent in zip(sizes, extents, strict=True)):
+        raise ValueError(
+            f"{node} pads a {sizes[0]}x{sizes[1]} map with zeros for a kernel of "
+            f"{extents[0]}x{extents[1]}. Engines compute that wrongly, so there is nothing that C "
+            "could be compared with: write it of the Keras model, which is rewritten, or use "
+            "`pad_values=1.0`."
+        )
 
 
 def _constant(node: Node, index: int) -> np.ndarray:

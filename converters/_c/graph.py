@@ -143,13 +143,19 @@ def read_graph(content: bytes) -> Graph:
             unknown size.
     """
     model = tflite.read(content)
-    graph = FileGraph(model, model.subgraphs[0])
-    if len(model.subgraphs) > 1:
+    subgraph, *others = model.subgraphs
+    graph = FileGraph(model, subgraph)
+    if others:
         raise ValueError("The .tflite has several graphs, for loops or branches, which have no C.")
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+    if len(subgraph.inputs) != 1 or len(subgraph.outputs) != 1:  # one may be there twice
         raise ValueError(
-            f"The .tflite has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; C can "
-            "be written for one of each: export a model that has one."
+            f"The .tflite has {len(subgraph.inputs)} inputs and {len(subgraph.outputs)} outputs; C "
+            "can be written for one of each: export a model that has one."
+        )
+    sizes = subgraph.tensors[subgraph.inputs[0]].shapeSignature
+    if sizes is not None and -1 in sizes[1:]:
+        raise ValueError(
+            "The .tflite takes images of any size; C is written for one: export with `input_shape`."
         )
     return _Reader(model, graph).read()
 

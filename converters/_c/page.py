@@ -37,7 +37,7 @@ def html(network: Network, ram: int | None = None) -> str:
         ("Fullest at", escape(network.stages[fullest].layer), f"stage {fullest}"),
     ]
     legend = (
-        '<ul class="legend"><li><i style="background:var(--float)"></i>float32</li>'
+        f'<ul class="legend"><li><i style="background:var(--float)"></i>{network.arithmetic}</li>'
         '<li><i style="background:var(--binary)"></i>bits</li>'
         '<li><i style="background:#9aa7bd"></i>what one stage computes with</li></ul>'
     )
@@ -70,7 +70,7 @@ def _picture(network: Network, ram: int | None) -> str:
     shapes = []
     for block in network.plan.blocks:
         kind = "bits" if block.name.endswith("bits") else "own"
-        kind = "float" if "float32" in block.name else kind
+        kind = "float" if block.name.endswith(network.arithmetic) else kind
         x, width = block.first * across, (block.last - block.first + 1) * across
         height = block.bytes * up
         y = _HEIGHT - block.offset * up - height

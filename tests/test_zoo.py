@@ -34,6 +34,9 @@ SAVED_ALIKE = (
     "reactnet_18",
 )
 SAVED = [name for name in REPRESENTATIVES if EVERY or name not in SAVED_ALIKE]
+# Networks of blocks that others have, too, as far as their export is concerned.
+EXPORTED_ALIKE = ("dorefanet", "vgg_small")
+EXPORTED = [name for name in REPRESENTATIVES if EVERY or name not in EXPORTED_ALIKE]
 # Tests of the arguments of a constructor, which one function has for several networks.
 CONSTRUCTORS = REPRESENTATIVES
 # All tests of these are in `make fast`, which takes none of another network.
@@ -165,7 +168,7 @@ def test_weights_files(trained, tmp_path):
     assert_same_outputs(model, twin, images[:4])
 
 
-@trained_models(REPRESENTATIVES)
+@trained_models(EXPORTED)
 def test_export(trained, tmp_path):
     model, images = trained
     findings = [finding for finding in lr.converters.check(model) if finding.blocks]

@@ -104,7 +104,7 @@ def inputs_and_outputs():
     y = layers.Conv2D(8, 3, padding="same", name="stem_right")(right)
     x = layers.Concatenate()([x, y])
     x = layers.Conv2D(16, 3, padding="same", activation="relu", name="joined")(x)
-    return tf.keras.Model([left, right], [top(x, "one"), top(x, "two")])
+    return tf.keras.Model([left, right], {"first": top(x, "one"), "second": top(x, "two")})
 
 
 def shared():
@@ -121,7 +121,9 @@ def custom_layers():
     x = layers.Rescaling(2.0)(inputs)
     x = layers.Conv2D(8, 3, padding="same", name="stem")(x)
     x = Doubled(name="doubled")(x)
-    x = layers.Conv2D(8, 3, padding="same", name="conv")(x)
+    x = layers.Conv2D(
+        8, 3, padding="same", activation=lambda tensor: tf.minimum(tensor, 6.0), name="conv"
+    )(x)
     x = layers.Lambda(lambda tensor: tensor + 1.0, name="one_more")(x)
     x = tf.nn.relu(x)
     x = layers.Conv2D(8, 3, padding="same", name="last")(x)

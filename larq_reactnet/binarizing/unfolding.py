@@ -27,12 +27,17 @@ _KERNELS = (
 )
 
 
-def unfolded(model: tf.keras.Model) -> tf.keras.Model:
+def unfolded(model: tf.keras.Model, *, last: bool = False) -> tf.keras.Model:
     """A copy of `model` that computes the same; `model` itself if nothing is to be unfolded.
 
     The layers of inner models are its own. The activation of a convolution or dense layer is a
     layer behind it, and a separable convolution is a depthwise and a 1x1 convolution, unless it is
     shared.
+
+    Args:
+        model: Functional or sequential model.
+        last: Whether layers that give the outputs are unfolded, too. Otherwise they keep their
+            names, by which `fit` knows the targets of each output.
 
     Raises:
         ValueError: If a layer cannot be copied.
@@ -41,6 +46,8 @@ def unfolded(model: tf.keras.Model) -> tf.keras.Model:
     taken = {layer.name for layer in model.layers}
     calls = calls_in(model)
     times = Counter(id(call.layer) for call in calls)
+    taken_again = {id(tensor) for call in calls for tensor in call.inputs}
+    ends = {id(tensor) for tensor in model.outputs} - taken_again
 
     def is_folded(call: Call) -> bool:
         layer = call.layer
@@ -48,6 +55,8 @@ def unfolded(model: tf.keras.Model) -> tf.keras.Model:
             return False
         names = {layer.name + end for end in (ACTIVATION, DEPTHWISE, POINTWISE)}
         if times[id(layer)] > 1 or taken & names:
+            return False
+        if id(call.outputs[0]) in ends and not last:
             return False
         return _is_separable(layer) or layer.activation is not tf.keras.activations.linear
 
@@ -85,6 +94,7 @@ def _separated(layer: tf.keras.layers.Layer, x: KerasTensor) -> KerasTensor:
         data_format=layer.data_format,
         dilation_rate=layer.dilation_rate,
         use_bias=False,
+        depthwise_regularizer=layer.depthwise_regularizer,
         name=layer.name + DEPTHWISE,
         dtype=layer.dtype_policy,
     )
@@ -93,6 +103,8 @@ def _separated(layer: tf.keras.layers.Layer, x: KerasTensor) -> KerasTensor:
         1,
         data_format=layer.data_format,
         use_bias=layer.use_bias,
+        kernel_regularizer=layer.pointwise_regularizer,
+        bias_regularizer=layer.bias_regularizer,
         name=layer.name + POINTWISE,
         dtype=layer.dtype_policy,
     )

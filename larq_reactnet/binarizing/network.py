@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from larq_reactnet._graph.calls import Call, KerasTensor, consumers
+from larq_reactnet._graph.endings import endings
 from larq_reactnet._graph.graph import Graph
 from larq_reactnet.profiling import KERNELS
 
@@ -96,12 +97,27 @@ class Network:
         self._bits = bits
 
     def is_first(self, call: Call) -> bool:
-        """Whether no kernel stands before `call`."""
-        return not any(self._before[id(tensor)] for tensor in call.inputs)
+        """Whether no kernel that mixes channels stands before `call`.
+
+        So both parts of a separable convolution on images are first.
+        """
+        return not any(
+            self.is_before(kernel, tensor)
+            for kernel in self.kernels
+            if not isinstance(kernel.layer, layers.DepthwiseConv2D)
+            for tensor in call.inputs
+        )
 
     def is_last(self, call: Call) -> bool:
         """Whether no kernel stands behind `call`."""
         return not any(self.is_before(call, other.inputs[0]) for other in self.kernels)
+
+    def is_answer(self, call: Call) -> bool:
+        """Whether a softmax or sigmoid at an output of the model depends on `call`."""
+        return any(
+            ending in ("softmax", "sigmoid") and self.is_before(call, tensor)
+            for tensor, ending in zip(self.model.outputs, endings(self.model), strict=True)
+        )
 
     def is_before(self, call: Call, tensor: KerasTensor) -> bool:
         """Whether `tensor` depends on the kernel of `call`."""

@@ -78,7 +78,7 @@ def _last(call: Call, network: Network, choice: Choice) -> str | None:
     if not network.is_last(call):
         return None
     taker = network.graph.only_taker(call)
-    is_features = taker is not None and is_norm(taker.layer)
+    is_features = taker is not None and is_norm(taker.layer) and not network.is_answer(call)
     return None if is_features else "the last layer"
 
 
@@ -137,11 +137,11 @@ def _kernels_before(call: Call, network: Network) -> list[Call]:
 
 _RULES: tuple[Rule, ...] = (
     _named,
-    _other_kind,
     _shared,
-    _form,
     _first,
     _last,
+    _other_kind,
+    _form,
     _pooled,
     _projection,
     _expanded,

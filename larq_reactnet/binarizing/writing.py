@@ -207,7 +207,7 @@ class Writer:
             input_quantizer=_of_policy(input_quantizer, layer),
             kernel_quantizer=_of_policy(self._form.kernel_quantizer(), layer),
             kernel_initializer=_initializer(layer),
-            kernel_regularizer=getattr(layer, "kernel_regularizer", None),
+            kernel_regularizer=getattr(layer, _of_kernel(layer, "regularizer")),
             # The papers' code does not clip. There, a weight outside of [-1, 1] gets no gradient.
             kernel_constraint="weight_clip",
             name=name,
@@ -231,7 +231,8 @@ class Writer:
         if old is None:
             norm = layers.BatchNormalization(**constants, dtype=layer.dtype_policy)
         else:
-            norm = clone(old, axis=-1, **constants)  # a dense layer now gives a map
+            # A dense layer now gives a map. Frozen statistics would be those of real sums.
+            norm = clone(old, axis=-1, trainable=True, **constants)
         given = unit.end.outputs[0].shape[-1]
         x = norm(x)
         norm.set_weights(norm_of(old, bias, given, norm.epsilon).weights(part))
@@ -315,8 +316,12 @@ def _geometry(unit: Unit, x: KerasTensor) -> Geometry:
 
 def _initializer(layer: tf.keras.layers.Layer) -> Any:
     """That of the kernel, as a config: Keras warns if two layers have one initializer."""
-    name = "depthwise_initializer" if hasattr(layer, "depthwise_kernel") else "kernel_initializer"
-    return tf.keras.initializers.serialize(getattr(layer, name))
+    return tf.keras.initializers.serialize(getattr(layer, _of_kernel(layer, "initializer")))
+
+
+def _of_kernel(layer: tf.keras.layers.Layer, what: str) -> str:
+    """The name of an attribute of the kernel, which is another in depthwise convolutions."""
+    return f"depthwise_{what}" if hasattr(layer, "depthwise_kernel") else f"kernel_{what}"
 
 
 def _flat(unit: Unit, x: KerasTensor) -> KerasTensor:

@@ -233,6 +233,7 @@ def test_activations_and_shortcuts_can_be_chosen():
     mine, report = binarized(model, activation=None, shortcuts=False)
     assert not any(isinstance(layer, RPReLU | layers.Add) for layer in mine.layers)
     assert {layer.shortcut for layer in report.layers} == {""}
+    model = HABITS["bias"].build()
     mine, _ = binarized(model, "plain", activation="prelu", shortcuts=True)
     assert any(isinstance(layer, layers.PReLU) for layer in mine.layers)
     assert any(isinstance(layer, layers.Add) for layer in mine.layers)

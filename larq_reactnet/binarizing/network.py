@@ -14,10 +14,29 @@ __all__ = ["Network", "has_kernel", "is_activation", "is_merge", "is_norm", "is_
 
 layers = tf.keras.layers
 
-_POOLS = (layers.MaxPooling2D, layers.AveragePooling2D)
-_GLOBAL = (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D)
+_POOLS = (
+    layers.MaxPooling1D,
+    layers.MaxPooling2D,
+    layers.AveragePooling1D,
+    layers.AveragePooling2D,
+)
+_GLOBAL = (
+    layers.GlobalAveragePooling1D,
+    layers.GlobalAveragePooling2D,
+    layers.GlobalMaxPooling1D,
+    layers.GlobalMaxPooling2D,
+)
 _MERGES = (layers.Add, layers.Concatenate, layers.Average, layers.Maximum)
-_SHAPES = (layers.ZeroPadding2D, layers.UpSampling2D, layers.Cropping2D, layers.Flatten)
+_SHAPES = (
+    layers.ZeroPadding1D,
+    layers.ZeroPadding2D,
+    layers.UpSampling1D,
+    layers.UpSampling2D,
+    layers.Cropping1D,
+    layers.Cropping2D,
+    layers.Flatten,
+)
+_DROPOUTS = (layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D)
 _ACTIVATIONS = (layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.ThresholdedReLU)
 _FUNCTIONS = [
     "relu",
@@ -164,7 +183,7 @@ class Network:
 
 def _is_way(layer: tf.keras.layers.Layer) -> bool:
     """Whether the signs behind `layer` are those of what it takes."""
-    is_dropout = isinstance(layer, layers.Dropout | layers.SpatialDropout2D)
+    is_dropout = isinstance(layer, _DROPOUTS)
     is_linear = type(layer) is layers.Activation and layer.activation is tf.keras.activations.linear
     return is_pool(layer) or is_merge(layer) or type(layer) in _SHAPES or is_dropout or is_linear
 

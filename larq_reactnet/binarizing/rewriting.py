@@ -77,7 +77,9 @@ def binarize_model(
         skip: Names of layers, or of inner models, that stay real.
         shortcuts: Whether convolutions get shortcuts that `model` does not have; by default as the
             style says.
-        binary_weights: `False` for step 1 of two-step training, where weights are real.
+        binary_weights: `False` for step 1 of two-step training, where weights are real. For step 2,
+            give `binarize_weights` the `kernel_quantizer` of the style, if it is another one than
+            `"reactnet"`.
         input_quantizer: Name, instance or config of a binary quantizer in place of the style's.
             Each layer gets its own.
         kernel_quantizer: The same for kernels.

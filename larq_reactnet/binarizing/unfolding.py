@@ -20,6 +20,7 @@ __all__ = ["DEPTHWISE", "POINTWISE", "unfolded"]
 DEPTHWISE, POINTWISE, ACTIVATION = "_depthwise", "_pointwise", "_activation"
 
 _KERNELS = (
+    tf.keras.layers.Conv1D,
     tf.keras.layers.Conv2D,
     tf.keras.layers.DepthwiseConv2D,
     tf.keras.layers.SeparableConv2D,
@@ -53,8 +54,8 @@ def unfolded(model: tf.keras.Model, *, last: bool = False) -> tf.keras.Model:
         layer = call.layer
         if type(layer) not in _KERNELS or len(call.outputs) != 1 or len(call.inputs) != 1:
             return False
-        names = {layer.name + end for end in (ACTIVATION, DEPTHWISE, POINTWISE)}
-        if times[id(layer)] > 1 or taken & names:
+        names = {layer.name + end for end in (DEPTHWISE, POINTWISE)}
+        if times[id(layer)] > 1 or (_is_separable(layer) and taken & names):
             return False
         if id(call.outputs[0]) in ends and not last:
             return False
@@ -67,6 +68,8 @@ def unfolded(model: tf.keras.Model, *, last: bool = False) -> tf.keras.Model:
         x = _separated(layer, x) if _is_separable(layer) else _linear(layer, x)
         if layer.activation is not tf.keras.activations.linear:
             name = layer.name + ACTIVATION
+            while name in taken:
+                name += "_"
             x = tf.keras.layers.Activation(layer.activation, name=name, dtype=layer.dtype)(x)
         return x
 

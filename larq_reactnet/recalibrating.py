@@ -6,6 +6,7 @@ from typing import Any
 
 from larq_reactnet._graph.calls import Call, calls_in, run_call
 from larq_reactnet._graph.parts import is_functional
+from larq_reactnet._keras import refuse_keras_3
 from larq_reactnet._progress import patient_bar
 from larq_reactnet._tables import Shown
 
@@ -75,6 +76,7 @@ def recalibrate(
         ValueError: If `model` is not functional, has no batch normalization, or one that is shared;
             if there are no data; or if a statistic is not finite. Nothing is changed then.
     """
+    refuse_keras_3(model)
     if not is_functional(model):
         raise ValueError(f"{model.name!r} must be a functional or sequential model that is built.")
     statistics: dict[int, _Statistics] = {}

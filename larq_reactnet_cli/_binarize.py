@@ -69,6 +69,8 @@ def binarize(
     path = required(output)
     if path.suffix not in (".h5", ".keras"):
         raise click.UsageError(f"OUTPUT must be a .h5 or .keras file, got {path}.")
+    if path.resolve() == Path(model).resolve():
+        raise click.UsageError(f"OUTPUT is MODEL, the real network {path}: give another file.")
     for output_path in filter(None, (path, page)):
         check_writable(output_path)
     reports: list[Binarization] = []

@@ -68,6 +68,10 @@ def predict(
     from larq_reactnet._shared.answers import print_answers
     from larq_reactnet.converters.predicting import classifier
 
+    if model.is_dir():
+        raise click.UsageError(
+            f"{model} is a folder: give a .tflite file, such as `larq-reactnet export` makes."
+        )
     how: dict[str, Any] = {"mean": mean or (), "std": std or (), "size": size, "engine": engine}
     with classifier(model, top=top, **how) as classify:
         succeeded = print_answers(

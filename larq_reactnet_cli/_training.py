@@ -16,7 +16,7 @@ from larq_reactnet_cli._common import (
     user_errors,
 )
 from larq_reactnet_cli._export import metadata_of
-from larq_reactnet_cli._what import model_options, trained_and_data
+from larq_reactnet_cli._what import import_option, model_options, trained_and_data
 
 import click
 
@@ -50,6 +50,7 @@ __all__ = ["evaluate", "recipes", "train"]
     "is made binary, and is the teacher. --set style=birealnet and the other arguments of "
     "`larq-reactnet binarize` say how.",
 )
+@import_option
 @click.option(
     "--weights",
     help="Start from these: a data set or recipe of pretrained weights, a file, or the folder of a "

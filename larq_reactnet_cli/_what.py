@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import tensorflow as tf
 
-__all__ = ["model_options", "network", "trained", "trained_and_data"]
+__all__ = ["import_option", "model_options", "network", "trained", "trained_and_data"]
 
 Command: TypeAlias = Callable[..., None]
 
@@ -54,27 +54,32 @@ _options = [
         "--weights",
         help="For a model of the zoo: the name of pretrained weights, such as imagenet, or a file.",
     ),
-    click.option(
+]
+
+
+def import_option(command: Command) -> Command:
+    """The option --import of every command that reads what Keras saved."""
+
+    @click.option(
         "--import",
         "imports",
         type=click.Path(path_type=Path),
         metavar="FILE.py",
         multiple=True,
         help="Python file with layers of your own, which is run. May be repeated.",
-    ),
-]
-
-
-def model_options(command: Command) -> Command:
-    """The options of every command that takes a model: --set, --weights and --import."""
-
+    )
     @functools.wraps(command)
     def wrapped(*args: Any, imports: tuple[Path, ...], **kwargs: Any) -> None:
         _import(imports)
         command(*args, **kwargs)
 
+    return wrapped
+
+
+def model_options(command: Command) -> Command:
+    """The options of every command that takes a model: --set, --weights and --import."""
     return functools.reduce(
-        lambda decorated, option: option(decorated), reversed(_options), wrapped
+        lambda decorated, option: option(decorated), reversed(_options), import_option(command)
     )
 
 

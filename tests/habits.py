@@ -104,7 +104,7 @@ def inputs_and_outputs():
     y = layers.Conv2D(8, 3, padding="same", name="stem_right")(right)
     x = layers.Concatenate()([x, y])
     x = layers.Conv2D(16, 3, padding="same", activation="relu", name="joined")(x)
-    return tf.keras.Model([left, right], [top(x, "one"), top(x, "two")])
+    return tf.keras.Model([left, right], {"first": top(x, "one"), "second": top(x, "two")})
 
 
 def shared():
@@ -121,7 +121,9 @@ def custom_layers():
     x = layers.Rescaling(2.0)(inputs)
     x = layers.Conv2D(8, 3, padding="same", name="stem")(x)
     x = Doubled(name="doubled")(x)
-    x = layers.Conv2D(8, 3, padding="same", name="conv")(x)
+    x = layers.Conv2D(
+        8, 3, padding="same", activation=lambda tensor: tf.minimum(tensor, 6.0), name="conv"
+    )(x)
     x = layers.Lambda(lambda tensor: tensor + 1.0, name="one_more")(x)
     x = tf.nn.relu(x)
     x = layers.Conv2D(8, 3, padding="same", name="last")(x)
@@ -170,6 +172,19 @@ def basic_blocks():
     return tf.keras.Model(inputs, top(x))
 
 
+def sequences():
+    inputs = x = layers.Input((32, 2))
+    for index, (filters, strides) in enumerate([(8, 1), (8, 1), (16, 2)], 1):
+        x = layers.Conv1D(filters, 5, strides=strides, padding="same", name=f"conv{index}")(x)
+        x = layers.ReLU(name=f"valid_activation{'_' * (index - 1)}")(layers.BatchNormalization()(x))
+    x = layers.Conv1D(16, 3, dilation_rate=2, activation="relu", name="valid")(
+        layers.MaxPool1D()(x)
+    )
+    x = layers.Conv1D(16, 3, padding="causal", activation="relu", name="causal")(x)
+    x = layers.GlobalAveragePooling1D()(x)
+    return tf.keras.Model(inputs, layers.Dense(3, activation="softmax", name="top")(x))
+
+
 HABITS = {
     "conv-norm-act": Habit(conv_norm_act, {"conv2", "conv3", "conv4"}),
     "norm-act-conv": Habit(norm_act_conv, {"block1_a", "block1_b", "block2_a", "block2_b"}),
@@ -183,5 +198,6 @@ HABITS = {
     "custom": Habit(custom_layers, {"conv", "last"}),
     "unet": Habit(unet, {"middle", "up"}),
     "gates": Habit(gates, {"conv", "padded"}),
+    "sequences": Habit(sequences, {"conv2", "conv3", "valid"}),
     "basic blocks": Habit(basic_blocks, {"conv8a", "conv8b", "conv16a", "conv16b"}),
 }

@@ -74,6 +74,7 @@ def test_the_papers_networks(real, paper, style, options, rng):
     np.testing.assert_allclose(*outputs, rtol=0, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
 @pytest.mark.parametrize("name", HABITS)
 def test_networks_of_other_habits(name, rng):
     """They convert, train a step with finite gradients, and have nothing that LCE gets wrong."""
@@ -84,7 +85,8 @@ def test_networks_of_other_habits(name, rng):
     assert became_binary(report) == habit.binary, str(report)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    assert len(mine.outputs) == len(model.outputs)
+    tf.nest.assert_same_structure(mine.output, model.output)
+    assert mine.output_names == model.output_names  # by which `fit` finds the targets
     images = [rng.normal(size=(8, *tensor.shape[1:])).astype("f") for tensor in mine.inputs]
     with tf.GradientTape() as tape:
         outputs = tf.nest.flatten(mine(images if len(images) > 1 else images[0], training=True))
@@ -133,7 +135,9 @@ def test_weights_are_carried_over(rng):
     x = layers.GlobalAveragePooling2D()(x)
     model = tf.keras.Model(inputs, layers.Dense(2, name="top")(x))
     model.set_weights([rng.uniform(0.1, 0.9, weight.shape) for weight in model.get_weights()])
+    model.get_layer("norm").trainable = False
     mine, _ = binarized(model, binary_weights=False)
+    assert mine.get_layer("norm").trainable  # frozen statistics do not fit binary sums
     for name in ("stem", "top"):
         for old, new in zip(
             model.get_layer(name).get_weights(), mine.get_layer(name).get_weights(), strict=True
@@ -176,16 +180,37 @@ def test_a_depthwise_kernel_is_the_diagonal(rng):
 def test_depthwise_convolutions_on_expanded_channels_stay_real():
     inputs = layers.Input((16, 16, 3))
     x = layers.Conv2D(8, 3, name="stem")(inputs)
-    x = layers.DepthwiseConv2D(3, padding="same", name="first")(x)
+    decay = tf.keras.regularizers.L2(1e-4)
+    x = layers.DepthwiseConv2D(3, padding="same", depthwise_regularizer=decay, name="first")(x)
     x = layers.Conv2D(48, 1, name="expand")(x)
     x = layers.DepthwiseConv2D(3, padding="same", name="second")(x)
     x = layers.GlobalAveragePooling2D()(x)
     model = tf.keras.Model(inputs, layers.Dense(2, name="top")(x))
-    _, report = binarized(model)
+    mine, report = binarized(model)
     assert became_binary(report) == {"first", "expand"}
+    assert mine.get_layer("first").kernel_regularizer is decay
     assert "8 channels were made 48" in str(report)
     assert became_binary(binarized(model, widen=True)[1]) == {"first", "expand", "second"}
     assert became_binary(binarized(model, widen=False)[1]) == {"expand"}
+
+
+def test_first_and_last_layers_of_other_kinds():
+    """Both parts of a separable convolution, and a convolution that gives the classes."""
+    inputs = layers.Input((8, 8, 3))
+    x = layers.SeparableConv2D(8, 3, padding="same", name="stem")(inputs)
+    x = layers.Conv2D(8, 3, padding="same", name="conv")(x)
+    mask = layers.SeparableConv2D(1, 3, activation="sigmoid", name="mask")(x)
+    x = layers.Conv2D(3, 1, name="classes")(x)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    classes = layers.Softmax()(layers.GlobalAveragePooling2D()(x))
+    _, report = binarized(tf.keras.Model(inputs, [classes, mask]))
+    assert became_binary(report) == {"conv"}
+    assert [layer.why for layer in report.layers if not layer.became] == [
+        "the first layer",
+        "the first layer",
+        "the last layer",
+        "the last layer",
+    ]
 
 
 def test_what_stays_real_is_said(rng):
@@ -208,6 +233,7 @@ def test_activations_and_shortcuts_can_be_chosen():
     mine, report = binarized(model, activation=None, shortcuts=False)
     assert not any(isinstance(layer, RPReLU | layers.Add) for layer in mine.layers)
     assert {layer.shortcut for layer in report.layers} == {""}
+    model = HABITS["bias"].build()
     mine, _ = binarized(model, "plain", activation="prelu", shortcuts=True)
     assert any(isinstance(layer, layers.PReLU) for layer in mine.layers)
     assert any(isinstance(layer, layers.Add) for layer in mine.layers)

@@ -60,6 +60,7 @@ def test_refused_before_any_work(model, tmp_path, monkeypatch):
         ((model, file, "--skip", "conv_3"), 1, "Did you mean 'conv3'?"),
         ((model, tmp_path / "binary.tflite"), 2, "must be a .h5 or .keras file"),
         ((model,), 2, "Missing argument 'OUTPUT'"),
+        ((model, model), 2, "OUTPUT is MODEL"),
         (("missing.h5", file), 1, "There is no file or folder missing.h5"),
         (("reactnet_18", file, "--set", "width=0.125"), 1, "is binary already"),
         (("mobilenet", file), 1, "Did you mean 'mobilenet_v1'?"),

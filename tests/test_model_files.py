@@ -103,8 +103,9 @@ def test_files_to_import_that_are_wrong(saved, tmp_path):
         ("text.txt", "there is no Python file", 2),
         ("missing.py", "there is no Python file", 2),
     ):
-        result = run("ops", model, "--import", tmp_path / name)
-        assert (result.exit_code, message in result.output) == (code, True), result.output
+        for command in (("ops", model), ("train", tmp_path / "run", "--float-model", model)):
+            result = run(*command, "--import", tmp_path / name)
+            assert (result.exit_code, message in result.output) == (code, True), result.output
 
 
 def edited(path, target, **changes):

@@ -336,6 +336,7 @@ def test_a_bad_photo_does_not_hide_the_others(model, photo, tmp_path):
     path = tmp_path / "model.tflite"
     path.write_bytes(model)
     (tmp_path / "text.jpg").write_text("no image")
+    assert "is a folder: give a .tflite" in run("predict", tmp_path, photo).output
     given = (tmp_path, photo, tmp_path / "text.jpg", tmp_path / "none.jpg", photo)
     result = CliRunner().invoke(main, ["predict", str(path), *map(str, given)])
     assert result.exit_code == 1

@@ -107,7 +107,7 @@ def _to_logits(model: tf.keras.Model, num_classes: int | None) -> tf.keras.Model
         )
     if ending == "linear":
         return model
-    model = unfolded(model)
+    model = unfolded(model, last=True)
     softmax = Graph(model).source(model.outputs[0])
     return model_of(model.inputs, [softmax.inputs[0]], model.name)
 

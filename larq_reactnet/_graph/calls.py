@@ -30,6 +30,7 @@ __all__ = [
     "flattened",
     "float64_errors",
     "functions_of",
+    "model_like",
     "model_of",
     "new_inputs",
     "rebuild",
@@ -113,9 +114,19 @@ def clone(
         raise ValueError(
             f"{layer.name} cannot be copied: its class {type(layer).__name__} has no `get_config`."
         ) from error
-    config = _unbuilt(config, dtype)
+    config = {key: _own(layer, key, value) for key, value in _unbuilt(config, dtype).items()}
     with tf.keras.utils.custom_object_scope(functions_of(layer)):
         return type(layer).from_config({**config, **changes})
+
+
+def _own(layer: tf.keras.layers.Layer, key: str, value: Any) -> Any:
+    """What a layer has itself in place of `value`, if that is a lambda: Keras reads no code.
+
+    But for `Lambda`, which reads its own.
+    """
+    own = getattr(layer, key, None)
+    is_lambda = getattr(own, "__name__", None) == "<lambda>"
+    return own if is_lambda and not isinstance(layer, tf.keras.layers.Lambda) else value
 
 
 def functions_of(layer: tf.keras.layers.Layer) -> dict[str, Any]:
@@ -238,6 +249,18 @@ def float64_errors(model: tf.keras.Model) -> Iterator[None]:
     except (TypeError, tf.errors.InvalidArgumentError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ValueError(f"{model.name!r} does not run in float64: {reason}") from error
+
+
+def model_like(model: tf.keras.Model, inputs: list[Any], outputs: list[Any]) -> tf.keras.Model:
+    """The functional model from `inputs` to `outputs`, which takes and gives them as `model` does.
+
+    Its inputs and outputs may be lists and dictionaries.
+    """
+    return tf.keras.Model(
+        tf.nest.pack_sequence_as(model.input, inputs),
+        tf.nest.pack_sequence_as(model.output, outputs),
+        name=model.name,
+    )
 
 
 def model_of(inputs: list[Any], outputs: list[Any], name: str) -> tf.keras.Model:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from larq_reactnet._graph.calls import Call, KerasTensor, consumers
+from larq_reactnet._graph.endings import endings
 from larq_reactnet._graph.graph import Graph
 from larq_reactnet.profiling import KERNELS
 
@@ -13,10 +14,29 @@ __all__ = ["Network", "has_kernel", "is_activation", "is_merge", "is_norm", "is_
 
 layers = tf.keras.layers
 
-_POOLS = (layers.MaxPooling2D, layers.AveragePooling2D)
-_GLOBAL = (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D)
+_POOLS = (
+    layers.MaxPooling1D,
+    layers.MaxPooling2D,
+    layers.AveragePooling1D,
+    layers.AveragePooling2D,
+)
+_GLOBAL = (
+    layers.GlobalAveragePooling1D,
+    layers.GlobalAveragePooling2D,
+    layers.GlobalMaxPooling1D,
+    layers.GlobalMaxPooling2D,
+)
 _MERGES = (layers.Add, layers.Concatenate, layers.Average, layers.Maximum)
-_SHAPES = (layers.ZeroPadding2D, layers.UpSampling2D, layers.Cropping2D, layers.Flatten)
+_SHAPES = (
+    layers.ZeroPadding1D,
+    layers.ZeroPadding2D,
+    layers.UpSampling1D,
+    layers.UpSampling2D,
+    layers.Cropping1D,
+    layers.Cropping2D,
+    layers.Flatten,
+)
+_DROPOUTS = (layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D)
 _ACTIVATIONS = (layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.ThresholdedReLU)
 _FUNCTIONS = [
     "relu",
@@ -96,12 +116,27 @@ class Network:
         self._bits = bits
 
     def is_first(self, call: Call) -> bool:
-        """Whether no kernel stands before `call`."""
-        return not any(self._before[id(tensor)] for tensor in call.inputs)
+        """Whether no kernel that mixes channels stands before `call`.
+
+        So both parts of a separable convolution on images are first.
+        """
+        return not any(
+            self.is_before(kernel, tensor)
+            for kernel in self.kernels
+            if not isinstance(kernel.layer, layers.DepthwiseConv2D)
+            for tensor in call.inputs
+        )
 
     def is_last(self, call: Call) -> bool:
         """Whether no kernel stands behind `call`."""
         return not any(self.is_before(call, other.inputs[0]) for other in self.kernels)
+
+    def is_answer(self, call: Call) -> bool:
+        """Whether a softmax or sigmoid at an output of the model depends on `call`."""
+        return any(
+            ending in ("softmax", "sigmoid") and self.is_before(call, tensor)
+            for tensor, ending in zip(self.model.outputs, endings(self.model), strict=True)
+        )
 
     def is_before(self, call: Call, tensor: KerasTensor) -> bool:
         """Whether `tensor` depends on the kernel of `call`."""
@@ -148,7 +183,7 @@ class Network:
 
 def _is_way(layer: tf.keras.layers.Layer) -> bool:
     """Whether the signs behind `layer` are those of what it takes."""
-    is_dropout = isinstance(layer, layers.Dropout | layers.SpatialDropout2D)
+    is_dropout = isinstance(layer, _DROPOUTS)
     is_linear = type(layer) is layers.Activation and layer.activation is tf.keras.activations.linear
     return is_pool(layer) or is_merge(layer) or type(layer) in _SHAPES or is_dropout or is_linear
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from larq_reactnet._graph.calls import Call, Tensors, call_again, model_of, new_inputs
+from larq_reactnet._graph.calls import Call, Tensors, call_again, model_like, new_inputs
 from larq_reactnet._graph.parts import is_functional
 from larq_reactnet._keras import refuse_keras_3
 from larq_reactnet._names import nearest
@@ -77,7 +77,9 @@ def binarize_model(
         skip: Names of layers, or of inner models, that stay real.
         shortcuts: Whether convolutions get shortcuts that `model` does not have; by default as the
             style says.
-        binary_weights: `False` for step 1 of two-step training, where weights are real.
+        binary_weights: `False` for step 1 of two-step training, where weights are real. For step 2,
+            give `binarize_weights` the `kernel_quantizer` of the style, if it is another one than
+            `"reactnet"`.
         input_quantizer: Name, instance or config of a binary quantizer in place of the style's.
             Each layer gets its own.
         kernel_quantizer: The same for kernels.
@@ -115,7 +117,8 @@ def binarize_model(
     choice = Choice(_skipped(model, network, skip), widen)
     plan = planned(network, row, choice, activation)
     if not plan.units:
-        reasons = "; ".join(f"{call.layer.name}: {reason}" for call, reason in plan.reasons)
+        found = {call.layer.name: reason for call, reason in plan.reasons}
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in found.items())
         raise ValueError(
             f"{model.name!r} has no layer that can become binary. {reasons or 'It has no kernels'}."
         )
@@ -134,7 +137,7 @@ def binarize_model(
 
         tensors = call_again(network.model, inputs, replace)
     outputs = [tensors[id(tensor)] for tensor in network.model.outputs]
-    binary = model_of(inputs, outputs, model.name)
+    binary = model_like(model, inputs, outputs)
     if report is not None:
         report(described(network, plan, writer, binary, style))
     return binary

@@ -9,6 +9,9 @@ import tensorflow as tf
 __all__ = ["Geometry", "misfit", "shortcut"]
 
 
+_HALVED = ((2, 2), (1, 2), (2, 1))
+
+
 @dataclass(frozen=True)
 class Geometry:
     """What a convolution does to the shape of its input.
@@ -30,7 +33,7 @@ def misfit(geometry: Geometry) -> str | None:
     """Why no shortcut without parameters fits; None if one does."""
     if not geometry.keeps_size:
         return "the map gets smaller at its edges"
-    if geometry.strides not in ((1, 1), (2, 2)):
+    if geometry.strides not in ((1, 1), *_HALVED):
         return "its strides are {}x{}".format(*geometry.strides)
     if geometry.given not in (geometry.taken, 2 * geometry.taken):
         return f"{geometry.taken} channels become {geometry.given}"
@@ -46,11 +49,11 @@ def shortcut(
     the same in a row where channels double, unless `twice` is False.
     """
     kinds = []
-    if geometry.strides == (2, 2):
+    if geometry.strides in _HALVED:
         pool = tf.keras.layers.AveragePooling2D(
-            2, padding="same", name=f"{name}_pool", dtype=x.dtype
+            geometry.strides, padding="same", name=f"{name}_pool", dtype=x.dtype
         )
-        x, kinds = pool(x), ["2x2 average"]
+        x, kinds = pool(x), ["{}x{} average".format(*geometry.strides)]
     if geometry.given == 2 * geometry.taken:
         kinds.append("duplicated")
         if twice:

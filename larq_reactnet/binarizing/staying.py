@@ -13,7 +13,12 @@ __all__ = ["BINARIZABLE", "Choice", "reason_to_stay"]
 layers = tf.keras.layers
 
 # Layers that have a binary form, and what they are called here.
-BINARIZABLE = {layers.Conv2D: "conv", layers.DepthwiseConv2D: "depthwise", layers.Dense: "dense"}
+BINARIZABLE = {
+    layers.Conv1D: "sequence",
+    layers.Conv2D: "conv",
+    layers.DepthwiseConv2D: "depthwise",
+    layers.Dense: "dense",
+}
 
 # A depthwise convolution on channels that were just made this many times as many stays real.
 _EXPANSION = 2
@@ -62,6 +67,8 @@ def _form(call: Call, network: Network, choice: Choice) -> str | None:
         return "channels come first"
     if getattr(layer, "groups", 1) > 1:
         return f"it has {layer.groups} groups"
+    if getattr(layer, "padding", None) == "causal":
+        return "its padding is causal"
     if getattr(layer, "depth_multiplier", 1) > 1:
         return f"each channel becomes {layer.depth_multiplier}"
     if isinstance(layer, layers.Dense) and len(call.inputs[0].shape) != 2:
@@ -78,7 +85,7 @@ def _last(call: Call, network: Network, choice: Choice) -> str | None:
     if not network.is_last(call):
         return None
     taker = network.graph.only_taker(call)
-    is_features = taker is not None and is_norm(taker.layer)
+    is_features = taker is not None and is_norm(taker.layer) and not network.is_answer(call)
     return None if is_features else "the last layer"
 
 
@@ -88,7 +95,7 @@ def _pooled(call: Call, network: Network, choice: Choice) -> str | None:
 
 def _projection(call: Call, network: Network, choice: Choice) -> str | None:
     """The 1x1 convolution in the shortcut of a residual."""
-    if getattr(call.layer, "kernel_size", None) != (1, 1):
+    if getattr(call.layer, "kernel_size", None) not in ((1,), (1, 1)):
         return None
     end, taker = call, network.graph.only_taker(call)
     if taker is not None and is_norm(taker.layer):
@@ -137,11 +144,11 @@ def _kernels_before(call: Call, network: Network) -> list[Call]:
 
 _RULES: tuple[Rule, ...] = (
     _named,
-    _other_kind,
     _shared,
-    _form,
     _first,
     _last,
+    _other_kind,
+    _form,
     _pooled,
     _projection,
     _expanded,

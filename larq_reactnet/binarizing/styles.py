@@ -75,14 +75,15 @@ STYLES = {
 }
 
 
-def _prelu(name: str) -> tf.keras.layers.Layer:
+def _prelu(name: str, rank: int) -> tf.keras.layers.Layer:
     quarter = tf.keras.initializers.Constant(0.25)
-    return tf.keras.layers.PReLU(quarter, shared_axes=[1, 2], name=name)
+    return tf.keras.layers.PReLU(quarter, shared_axes=[*range(1, rank - 1)] or None, name=name)
 
 
-# What an activation can become, by the argument `activation`. With None it is left out.
-ACTIVATIONS: dict[str, Callable[[str], Any]] = {
-    "rprelu": lambda name: RPReLU(name=name),
+# What an activation can become, by the argument `activation`: given its name and the rank of what
+# it takes. With None it is left out.
+ACTIVATIONS: dict[str, Callable[[str, int], Any]] = {
+    "rprelu": lambda name, _: RPReLU(name=name),
     "prelu": _prelu,
 }
 

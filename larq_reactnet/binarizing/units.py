@@ -27,7 +27,7 @@ class Unit:
 
     Attributes:
         call: The call of the layer.
-        kind: `"conv"`, `"depthwise"` or `"dense"`.
+        kind: `"conv"`, `"depthwise"`, `"dense"`, or `"sequence"` for a `Conv1D`.
         source: What it takes; before its padding, if that becomes `padding="same"`.
         is_padded: Whether a padding before it becomes `padding="same"`.
         norm: The batch normalization right behind it.

@@ -17,11 +17,12 @@ def kernel_of(layer: tf.keras.layers.Layer, kind: str, image: Shape) -> np.ndarr
     """The kernel of a full convolution, of shape (height, width, channels in, channels out).
 
     That of a depthwise convolution is the diagonal, with small random numbers beside it: zeros
-    would all become +1 when they become binary. That of a dense layer covers a whole `image`.
+    would all become +1 when they become binary. That of a dense layer covers a whole `image`, and
+    that of a `Conv1D` is one of height 1.
 
     Args:
         layer: The real layer.
-        kind: `"conv"`, `"depthwise"` or `"dense"`.
+        kind: That of the `Unit`.
         image: Height, width and channels of what a dense layer takes.
     """
     if kind == "depthwise":
@@ -33,6 +34,8 @@ def kernel_of(layer: tf.keras.layers.Layer, kind: str, image: Shape) -> np.ndarr
         full[:, :, diagonal, diagonal] = depthwise[..., 0]
         return full
     kernel = np.asarray(layer.kernel)
+    if kind == "sequence":
+        return kernel[None]
     return kernel.reshape(*image, -1) if kind == "dense" else kernel
 
 

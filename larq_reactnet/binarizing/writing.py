@@ -99,8 +99,8 @@ class Writer:
         if call in self._plan.omitted:
             return tensors[id(call.inputs[0])]
         if call in self._plan.replaced and self._form.activation is not None:
-            make = ACTIVATIONS[self._form.activation]
-            return _like(make(self._new_name(call.layer.name)), call)(tensors[id(call.inputs[0])])
+            make, x = ACTIVATIONS[self._form.activation], tensors[id(call.inputs[0])]
+            return _like(make(self._new_name(call.layer.name), len(x.shape)), call)(x)
         if isinstance(call.layer, layers.ZeroPadding2D):
             return self._padded(call, tensors)
         if is_norm(call.layer) and self._network.times[id(call.layer)] == 1:
@@ -132,6 +132,8 @@ class Writer:
         layer, x = unit.call.layer, tensors[id(unit.source)]
         if unit.kind == "dense":
             x = self._image(x, unit, tensors)
+        elif unit.kind == "sequence":
+            x = self._as_map(x, unit)
         geometry = _geometry(unit, x)
         why = self._why_no_shortcut(unit, geometry)
         projection = self._plan.around.get(unit.call)
@@ -199,15 +201,15 @@ class Writer:
         conv = lq.layers.QuantConv2D(
             kernel.shape[-1],
             kernel.shape[:2],
-            strides=getattr(layer, "strides", 1),
+            strides=_geometry(unit, x).strides,
             padding="same" if unit.is_padded else padding,
             pad_values=1.0 if is_tiny else style.pad_values,
-            dilation_rate=getattr(layer, "dilation_rate", 1),
+            dilation_rate=_in_map(getattr(layer, "dilation_rate", 1)),
             use_bias=False,
             input_quantizer=_of_policy(input_quantizer, layer),
             kernel_quantizer=_of_policy(self._form.kernel_quantizer(), layer),
             kernel_initializer=_initializer(layer),
-            kernel_regularizer=getattr(layer, "kernel_regularizer", None),
+            kernel_regularizer=getattr(layer, _of_kernel(layer, "regularizer")),
             # The papers' code does not clip. There, a weight outside of [-1, 1] gets no gradient.
             kernel_constraint="weight_clip",
             name=name,
@@ -231,7 +233,8 @@ class Writer:
         if old is None:
             norm = layers.BatchNormalization(**constants, dtype=layer.dtype_policy)
         else:
-            norm = clone(old, axis=-1, **constants)  # a dense layer now gives a map
+            # A dense layer now gives a map. Frozen statistics would be those of real sums.
+            norm = clone(old, axis=-1, trainable=True, **constants)
         given = unit.end.outputs[0].shape[-1]
         x = norm(x)
         norm.set_weights(norm_of(old, bias, given, norm.epsilon).weights(part))
@@ -279,8 +282,13 @@ class Writer:
             image = tensors[id(source.inputs[0])]
             if len(image.shape) == 4 and None not in image.shape[1:]:
                 return image
+        return self._as_map(x, unit)
+
+    def _as_map(self, x: KerasTensor, unit: Unit) -> KerasTensor:
+        """Numbers as a map of one position, and a sequence as one of height 1."""
+        shape = (1, *_known(x.shape[1:])) if unit.kind == "sequence" else (1, 1, x.shape[-1])
         name = self._new_name(f"{unit.call.layer.name}_map")
-        return layers.Reshape((1, 1, x.shape[-1]), name=name, dtype=unit.call.layer.dtype_policy)(x)
+        return layers.Reshape(shape, name=name, dtype=unit.call.layer.dtype_policy)(x)
 
     def _note(self, unit: Unit, names: tuple[str, ...], kind: str, why: str) -> None:
         notes = []
@@ -288,6 +296,8 @@ class Writer:
             notes.append("depthwise made full")
         if unit.kind == "dense":
             notes.append("dense as a convolution")
+        if unit.kind == "sequence":
+            notes.append("a convolution of height 1")
         if unit.is_padded:
             notes.append('padding became "same"')
         if not unit.is_normalized:
@@ -308,22 +318,40 @@ def _geometry(unit: Unit, x: KerasTensor) -> Geometry:
     layer, given = unit.call.layer, unit.call.outputs[0].shape[-1]
     if unit.kind == "dense":
         return Geometry(x.shape[-1], given, (1, 1), tuple(x.shape[1:3]) == (1, 1))
-    is_point = layer.kernel_size == (1, 1)
+    is_point = set(layer.kernel_size) == {1}
     keeps_size = unit.is_padded or layer.padding == "same" or is_point
-    return Geometry(x.shape[-1], given, tuple(layer.strides), keeps_size)
+    return Geometry(x.shape[-1], given, _in_map(layer.strides), keeps_size)
+
+
+def _in_map(amounts: int | tuple[int, ...]) -> tuple[int, int]:
+    """Strides or the like of a layer in a map, which has height 1 if the layer has one axis."""
+    pair = (1, 1) if isinstance(amounts, int) else (1, *amounts)[-2:]
+    return pair[0], pair[1]
+
+
+def _known(shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    """A shape for `Reshape`, of which one size may be unknown."""
+    return tuple(-1 if size is None else size for size in shape)
 
 
 def _initializer(layer: tf.keras.layers.Layer) -> Any:
     """That of the kernel, as a config: Keras warns if two layers have one initializer."""
-    name = "depthwise_initializer" if hasattr(layer, "depthwise_kernel") else "kernel_initializer"
-    return tf.keras.initializers.serialize(getattr(layer, name))
+    return tf.keras.initializers.serialize(getattr(layer, _of_kernel(layer, "initializer")))
+
+
+def _of_kernel(layer: tf.keras.layers.Layer, what: str) -> str:
+    """The name of an attribute of the kernel, which is another in depthwise convolutions."""
+    return f"depthwise_{what}" if hasattr(layer, "depthwise_kernel") else f"kernel_{what}"
 
 
 def _flat(unit: Unit, x: KerasTensor) -> KerasTensor:
-    """The output of a dense layer without the axes of a map."""
+    """The output of a dense layer or of a `Conv1D` without the axes of a map."""
+    layer = unit.call.layer
+    if unit.kind == "sequence":
+        shape = _known(unit.call.outputs[0].shape[1:])
+        return layers.Reshape(shape, name=f"{layer.name}_flat", dtype=layer.dtype_policy)(x)
     if unit.kind != "dense":
         return x
-    layer = unit.call.layer
     return layers.Flatten(name=f"{layer.name}_flat", dtype=layer.dtype_policy)(x)
 
 

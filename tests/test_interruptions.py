@@ -9,9 +9,10 @@ from pathlib import Path
 
 import larq_reactnet as lr
 from larq_reactnet._insight import records
-from larq_reactnet.training import Run, averaging, checkpoints
+from larq_reactnet.training import Run, averaging, checkpoints, keeping
 from larq_reactnet.training.checkpoints import Checkpoints, Progress
-from larq_reactnet.training.keeping import BestWeights
+from larq_reactnet.training.interrupting import Interruption
+from larq_reactnet.training.keeping import BestWeights, Keeping
 from larq_reactnet.training.locking import locked
 from larq_reactnet.training.optimizers import FusedAdam, TorchAdam
 from larq_reactnet.weights_files import load_weights
@@ -255,6 +256,25 @@ def test_the_weights_of_the_best_epoch_are_kept(tmp_path):
     load_weights(model, kept.best_weights(1))
     for found, wanted in zip(model.get_weights(), expected, strict=True):
         np.testing.assert_array_equal(found, wanted)
+
+
+def test_weights_that_are_not_numbers_are_not_kept_inside_an_epoch(tmp_path, monkeypatch):
+    """After ten minutes, or for a signal: the last checkpoint stays, and is of the batch before."""
+    monkeypatch.setattr(keeping, "SAVE_EVERY", -1)
+    model, x, y = model_and_data(FusedAdam(0.1))
+    gamma = model.layers[1].gamma
+    poison = tf.keras.callbacks.LambdaCallback(
+        on_batch_end=lambda batch, logs: gamma.assign(gamma * np.nan) if batch == 1 else None
+    )
+    keep = Keeping(Checkpoints(model, Run(tmp_path), 1), 1, 3, Interruption(), 0)
+    message = r"in step 1, epoch 1: .*gamma has .*The checkpoint after 1 batches after epoch 0 is"
+    with pytest.raises(ValueError, match=message):
+        model.fit(x, y, batch_size=8, verbose=0, callbacks=[poison, keep])
+    other, _, _ = model_and_data(FusedAdam(0.1))
+    found = Checkpoints(other, Run(tmp_path), 1)
+    found.restore()
+    assert found.progress.batches == int(other.optimizer.iterations) == 1
+    assert all(np.isfinite(weight).all() for weight in other.get_weights())
 
 
 def test_other_workers_read_the_best_weights_that_the_chief_wrote(tmp_path, monkeypatch):

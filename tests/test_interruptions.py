@@ -71,7 +71,8 @@ def runs(tmp_path_factory):
         path.parent.mkdir(parents=True, exist_ok=True)
         tf.io.write_file(str(path), tf.io.encode_png(picture))
     choose = random.Random(1)
-    kills = [["KILL", choose.randint(2, 11)] for _ in range(KILLS)]
+    kills = [["KILL", choose.randint(2, 11)] for _ in range(KILLS - 2)]
+    kills = [["KILL", "save"], *kills[:3], ["KILL", "carry_over"], *kills[3:]]
     of_photos = {"dataset": str(photos), "image_size": 32, "batch_size": 4, "step1_epochs": 0}
     trainings = {
         "whole": ([[None, 0]], CHOICES),
@@ -100,7 +101,10 @@ def runs(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_killed_at_random_moments(runs):
-    """Of a training with averages of weights, and the best of them."""
+    """Of a training with averages of weights, and the best of them.
+
+    Two of the moments are chosen: in the midst of a checkpoint, and between the steps.
+    """
     folder, codes, texts = runs["killed"]
     assert codes == [-9] * KILLS + [0], texts[-1]
     assert_same(folder, runs["whole"][0])

@@ -154,7 +154,8 @@ def _few(indices: np.ndarray) -> str:
 
 
 def _no_flips(name: str, kernel: dict[str, Any], rate: float) -> list[Trouble]:
-    if kernel["flips"] > 0 or kernel["size"] < FEW or not kernel["mean"]:
+    # It is `None` of an epoch inside of which the training was interrupted.
+    if kernel["flips"] != 0 or kernel["size"] < FEW or not kernel["mean"]:
         return []
     gradient = kernel.get("gradient")
     value = (

@@ -109,7 +109,7 @@ def _train(
         if is_chief(strategy):
             callbacks.append(RunHistory(run.history, number, progress.seconds))
         callbacks += [
-            *insights(model, run, number, data, verbose),
+            *insights(model, run, number, data, progress.batches, verbose),
             tf.keras.callbacks.TensorBoard(str(run.folder / "logs" / f"step{number}")),
             Keeping(checkpoints, number, data.steps_per_epoch, interruption, recipe.early_stopping),
         ]

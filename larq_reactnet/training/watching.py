@@ -16,11 +16,12 @@ __all__ = ["check_finite", "insights"]
 
 
 def insights(
-    model: tf.keras.Model, run: Run, step: int, data: Dataset, verbose: int
+    model: tf.keras.Model, run: Run, step: int, data: Dataset, batches: int, verbose: int
 ) -> list[BinaryInsight]:
     """The callback that looks at the binary layers of a step; none if there are no such layers.
 
     The images that it holds are the first of the first epoch, also of a training that is resumed.
+    `batches` of the epoch that comes were trained before.
     """
     places = places_of(model)
     if not places.kernels and not places.signs:
@@ -34,7 +35,12 @@ def insights(
     logs = run.folder / "logs" / f"step{step}" / "insight"
     return [
         BinaryInsight(
-            (held.inputs, held.labels), path=run.insight, log_dir=logs, step=step, **options
+            (held.inputs, held.labels),
+            path=run.insight,
+            log_dir=logs,
+            step=step,
+            resumed_at=batches,
+            **options,
         )
     ]
 

@@ -5,10 +5,11 @@
 It trains in each FOLDER once for each pair, in processes that it forks, so that TensorFlow is
 imported only once, and whatever else a training needs. In each of them something happens at the
 given moment, counted from the start of the process. Moments are before and after everything that is
-written or removed in the folder, in the midst of it, between steps and after batches. What happens
-is a signal, or that no file can become longer (FULL), or that a folder is gone (the path of it).
-Exit codes and what was printed are the output, as JSON. It runs on one thread, and operations are
-deterministic.
+written or removed in the folder, in the midst of it, between steps and after batches. A moment may
+also be the name of one of these functions: it is that of its first call, and of a write the midst.
+What happens is a signal, or that no file can become longer (FULL), or that a folder is gone (the
+path of it). Exit codes and what was printed are the output, as JSON. It runs on one thread, and
+operations are deterministic.
 """
 
 import json
@@ -77,10 +78,10 @@ def train(folder, name, moment, values):
     """In the forked process."""
     seen = 0
 
-    def pass_moment(is_write=False):
+    def pass_moment(called="", is_write=False):
         nonlocal seen
         seen += 1
-        if name and seen == moment:
+        if name and moment in (seen, called):
             if is_write:
                 threading.Timer(MIDST, happen, (name,)).start()
             else:
@@ -90,9 +91,9 @@ def train(folder, name, moment, values):
         call = getattr(owner, attribute)
 
         def watched(*args, **kwargs):
-            pass_moment()
+            pass_moment("" if is_write else attribute)
             if is_write:
-                pass_moment(is_write=True)
+                pass_moment(attribute, is_write)
             result = call(*args, **kwargs)
             pass_moment()
             return result

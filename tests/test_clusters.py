@@ -21,6 +21,11 @@ class TestStrategyOf:
         assert distributing.strategy_of(own) is own
         assert distributing.strategy_of("mirrored").num_replicas_in_sync == 1
 
+    def test_parameter_servers_are_for_fit(self):
+        server = object.__new__(tf.distribute.ParameterServerStrategy)
+        with pytest.raises(ValueError, match="take MultiWorkerMirroredStrategy, or call `fit`"):
+            distributing.strategy_of(server)
+
     @pytest.mark.parametrize(
         ("name", "text", "message"),
         [

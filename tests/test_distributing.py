@@ -234,13 +234,19 @@ def test_batches_that_cannot_be_dealt_out(monkeypatch, tmp_path):
         ({"seed": 0}, {"seed": 1}, "seed is 1 on worker 1 and 0 on the chief"),
         ({"width": 0.05}, {}, "width is 'not set' on worker 1 and 0.05 on the chief"),
         ({}, {"width": 0.05}, "width is 0.05 on worker 1 and 'not set' on the chief"),
+        ({"larq": "0.13"}, {"larq": "0.12"}, "larq is '0.12' on worker 1 and '0.13' on the chief"),
     ],
 )
 def test_a_value_that_differs_is_named(monkeypatch, chiefs, its, sentence):
+    said = []
     monkeypatch.setattr(distributing, "has_several_workers", lambda strategy: True)
-    monkeypatch.setattr(distributing, "told", lambda strategy, own: [chiefs, its])
+    monkeypatch.setattr(
+        distributing, "told", lambda strategy, own: said.append(own) or [chiefs, its]
+    )
     with pytest.raises(ValueError, match=sentence):
-        distributing.check_same(tf.distribute.get_strategy(), {})
+        distributing.check_same(tf.distribute.get_strategy(), {"seed": 3})
+    assert said == [{**provenance.versions(), "seed": 3}]
+    assert said[0].items() >= {"larq-reactnet": lr.__version__, "numpy": np.__version__}.items()
 
 
 @pytest.mark.parametrize(

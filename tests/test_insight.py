@@ -63,6 +63,19 @@ def test_flips_of_an_epoch_and_of_steps(images):
     assert found[1]["flips_per_step"] == pytest.approx((flips(4, 5) + flips(6, 7)) / 2)
 
 
+def test_an_epoch_that_was_interrupted(images, tmp_path):
+    """Two of its six batches were trained before: their flips are not known, their number is."""
+    options = {"resumed_at": 2, "log_dir": tmp_path, "every": 4}
+    insight = seen(with_softmax(), images, **options)
+    assert insight.records[0]["kernels"]["binary"]["flips"] is None
+    assert insight.records[0]["troubles"] == []
+    (file,) = tmp_path.iterdir()
+    events = tf.compat.v1.train.summary_iterator(str(file))
+    assert {event.step for event in events if event.summary.value} == {3, 6}
+    insight.model.fit(*images, batch_size=8, verbose=0, callbacks=[insight])
+    assert insight.records[0]["kernels"]["binary"]["flips"] is not None
+
+
 def test_latent_weights(rng):
     model = binary_model()
     kernel = places_of(model).kernels[0]

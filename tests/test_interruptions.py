@@ -9,9 +9,10 @@ from pathlib import Path
 
 import larq_reactnet as lr
 from larq_reactnet._insight import records
-from larq_reactnet.training import Run, averaging, checkpoints
+from larq_reactnet.training import Run, averaging, checkpoints, keeping
 from larq_reactnet.training.checkpoints import Checkpoints, Progress
-from larq_reactnet.training.keeping import BestWeights
+from larq_reactnet.training.interrupting import Interruption
+from larq_reactnet.training.keeping import BestWeights, Keeping
 from larq_reactnet.training.locking import locked
 from larq_reactnet.training.optimizers import FusedAdam, TorchAdam
 from larq_reactnet.weights_files import load_weights
@@ -54,6 +55,8 @@ def assert_same(folder, whole):
     ):
         for key in ("signs", "thresholds", "gradient_norm"):
             assert found[key] == expected[key]
+        for key, kernel in found["kernels"].items():  # not known of an epoch that was interrupted
+            assert kernel["flips"] in (None, expected["kernels"][key]["flips"])
     left = {path.name for path in folder.iterdir()}
     assert left == {path.name for path in whole.iterdir()}
     assert not list((folder / "checkpoint").iterdir())
@@ -70,7 +73,8 @@ def runs(tmp_path_factory):
         path.parent.mkdir(parents=True, exist_ok=True)
         tf.io.write_file(str(path), tf.io.encode_png(picture))
     choose = random.Random(1)
-    kills = [["KILL", choose.randint(2, 11)] for _ in range(KILLS)]
+    kills = [["KILL", choose.randint(2, 11)] for _ in range(KILLS - 2)]
+    kills = [["KILL", "save"], *kills[:3], ["KILL", "carry_over"], *kills[3:]]
     of_photos = {"dataset": str(photos), "image_size": 32, "batch_size": 4, "step1_epochs": 0}
     trainings = {
         "whole": ([[None, 0]], CHOICES),
@@ -99,7 +103,10 @@ def runs(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_killed_at_random_moments(runs):
-    """Of a training with averages of weights, and the best of them."""
+    """Of a training with averages of weights, and the best of them.
+
+    Two of the moments are chosen: in the midst of a checkpoint, and between the steps.
+    """
     folder, codes, texts = runs["killed"]
     assert codes == [-9] * KILLS + [0], texts[-1]
     assert_same(folder, runs["whole"][0])
@@ -255,6 +262,25 @@ def test_the_weights_of_the_best_epoch_are_kept(tmp_path):
     load_weights(model, kept.best_weights(1))
     for found, wanted in zip(model.get_weights(), expected, strict=True):
         np.testing.assert_array_equal(found, wanted)
+
+
+def test_weights_that_are_not_numbers_are_not_kept_inside_an_epoch(tmp_path, monkeypatch):
+    """After ten minutes, or for a signal: the last checkpoint stays, and is of the batch before."""
+    monkeypatch.setattr(keeping, "SAVE_EVERY", -1)
+    model, x, y = model_and_data(FusedAdam(0.1))
+    gamma = model.layers[1].gamma
+    poison = tf.keras.callbacks.LambdaCallback(
+        on_batch_end=lambda batch, logs: gamma.assign(gamma * np.nan) if batch == 1 else None
+    )
+    keep = Keeping(Checkpoints(model, Run(tmp_path), 1), 1, 3, Interruption(), 0)
+    message = r"in step 1, epoch 1: .*gamma has .*The checkpoint after 1 batches after epoch 0 is"
+    with pytest.raises(ValueError, match=message):
+        model.fit(x, y, batch_size=8, verbose=0, callbacks=[poison, keep])
+    other, _, _ = model_and_data(FusedAdam(0.1))
+    found = Checkpoints(other, Run(tmp_path), 1)
+    found.restore()
+    assert found.progress.batches == int(other.optimizer.iterations) == 1
+    assert all(np.isfinite(weight).all() for weight in other.get_weights())
 
 
 def test_other_workers_read_the_best_weights_that_the_chief_wrote(tmp_path, monkeypatch):

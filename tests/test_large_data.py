@@ -72,10 +72,7 @@ FILES = {
     "on its side": (False, lambda image: encoded(image, exif=turned(6))),
     "cmyk": (False, lambda image: encoded(image.convert("CMYK"))),
     "png": (False, lambda image: encoded(image, "PNG")),
-    "16 bits": (
-        False,
-        lambda image: encoded(Image.fromarray(np.asarray(image)[..., 0] * 257), "PNG"),
-    ),
+    "16 bits": (False, lambda image: encoded(sixteen_bits(image), "PNG")),
     "transparent": (False, lambda image: encoded(image.convert("RGBA"), "PNG")),
     "gif": (False, lambda image: encoded(image, "GIF")),
     "webp": (False, lambda image: encoded(image, "WEBP")),

@@ -11,6 +11,7 @@ from larq_reactnet.training import Run
 from larq_reactnet.training._report.answers import answers_of
 from larq_reactnet.training._report.answers_part import answers_part
 from larq_reactnet.training._report.charts import Line, _ticks, chart, spark
+from larq_reactnet.training._report.insight_part import _channels
 from larq_reactnet.training._report.reading import read_run
 from larq_reactnet.zoo.recipes import two_step
 from larq_reactnet_cli import main
@@ -157,6 +158,15 @@ def test_troubles_are_on_the_page_once(copied):
     assert page.count("conv&lt;3&gt;") == 1
     assert "dead layer, step 2, epochs 1 to 2" in page
     assert "Norm &lt;it&gt;" in page
+
+
+def test_dead_signs_are_named():
+    """Of the last epoch that was seen, also where they are too few for a warning."""
+    epochs = [{"channels": text, "plus": 0.5} for text in ("80808080", "80ff0080")]
+    part = _channels([*epochs, None])
+    assert "50% on average, 2 dead" in part
+    assert "Dead: channel 1 always +1 and channel 2 always -1." in part
+    assert "dead" not in _channels(epochs[:1])
 
 
 def test_several_runs(folder, copied, digits, tmp_path):

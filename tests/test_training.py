@@ -342,6 +342,19 @@ def test_a_folder_that_was_left_before_run_json(tmp_path, monkeypatch):
     assert sorted(os.listdir(folder)) == [".lock", "run.json"]
 
 
+def test_read_only_folders(tmp_path, monkeypatch):
+    """Root may write everywhere, so only the answer of the system is that of such a folder."""
+    folder, strategy = tmp_path / "run", tf.distribute.get_strategy()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match=rf"Cannot write {folder}: {tmp_path} is read-only"):
+        opening.opened(folder, {}, [], strategy).__enter__()
+    assert not folder.exists()
+    folder.mkdir()
+    with pytest.raises(PermissionError, match=rf"{folder}/\.lock: {folder} is read-only"):
+        opening.opened(folder, {}, [], strategy).__enter__()
+    assert os.listdir(folder) == []
+
+
 def test_corrupt_folder(whole, tmp_path):
     (tmp_path / "run.json").write_text('{"arguments": 3')
     with pytest.raises(ValueError, match=r"run[.]json is corrupt"):

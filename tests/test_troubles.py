@@ -38,7 +38,7 @@ def test_no_flips():
     assert "raise the learning rate" in found.cure
     (found,) = troubles_of(record(kernels={"conv3": {**kernel, "gradient": 0.0}}), [])
     assert "No gradient reaches them" in found.cure
-    for changes in ({"flips": 1e-4}, {"size": 100}):
+    for changes in ({"flips": 1e-4}, {"flips": None}, {"size": 100}):
         assert kinds(record(kernels={"conv3": {**kernel, **changes}})) == []
     assert kinds(record(kernels={"conv3": kernel}), frozen=frozenset(["conv3"])) == []
     # At the end of a schedule, weights come to rest.

@@ -93,6 +93,8 @@ class BinaryInsight(tf.keras.callbacks.Callback):
         step: Number of the step that is being trained, in a run of several steps.
         every: Every how many steps it is looked which signs the step changes, from the first one of
             each epoch on. 0 for never.
+        resumed_at: How many batches of its first epoch were trained before, by a training that goes
+            on inside of it. Its `flips` are `None`, because its first weights are not known.
         print_fn: Function that gets a line about what goes wrong, by default to stderr; `None` for
             silence.
 
@@ -109,6 +111,7 @@ class BinaryInsight(tf.keras.callbacks.Callback):
         log_dir: str | Path | None = None,
         step: int = 1,
         every: int = 100,
+        resumed_at: int = 0,
         print_fn: Callable[[str], object] | None = _say,
     ):
         super().__init__()
@@ -118,6 +121,7 @@ class BinaryInsight(tf.keras.callbacks.Callback):
         self.log_dir = None if log_dir is None else Path(log_dir)
         self.step = step
         self.every = every
+        self.resumed_at = resumed_at
         self.print_fn = print_fn
         self.records: list[Record] = []
         self._held = None if data is None else Held.of(data)
@@ -140,7 +144,8 @@ class BinaryInsight(tf.keras.callbacks.Callback):
         """Begin to count; in the first epoch, also the file from here on."""
         if not self._is_begun:
             self._begin_files(epoch)
-        self._first = self._count = epoch * (self.params.get("steps") or 0)
+        steps = self.resumed_at + (self.params.get("steps") or 0)
+        self._first = self._count = epoch * steps + self.resumed_at
         self._flips: list[list[float]] = []
         self._before: tuple[int, list[np.ndarray]] | None = None
 
@@ -194,6 +199,7 @@ class BinaryInsight(tf.keras.callbacks.Callback):
             self._said.add(about)
         if record["not_finite"]:
             self.model.stop_training = True
+        self.resumed_at = 0
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Close the summaries."""
@@ -245,7 +251,7 @@ class BinaryInsight(tf.keras.callbacks.Callback):
         found = {}
         for kernel, share, at_once in zip(self._kernels, flips, per_step, strict=True):
             found[kernel.name] = {
-                "flips": share,
+                "flips": None if self.resumed_at else share,
                 "flips_per_step": at_once,
                 **kernels.describe(kernel, weights[kernel.name]),
                 **(seen.kernels.get(kernel.name, {}) if seen else {}),

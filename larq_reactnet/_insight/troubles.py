@@ -8,7 +8,7 @@ from larq_reactnet._insight.records import Record, shares
 
 import numpy as np
 
-__all__ = ["Trouble", "troubles_of"]
+__all__ = ["Trouble", "dead_channels", "troubles_of"]
 
 DEAD = 0.5  # share of the channels of a layer that always have the same sign
 FEW = 1000  # weights of which none may change its sign in an epoch by chance
@@ -75,6 +75,14 @@ def troubles_of(
     return found
 
 
+def dead_channels(sign: dict[str, Any]) -> tuple[int, str]:
+    """How many channels of a sign had one value on all held images, and which, in words."""
+    channels = shares(sign["channels"])
+    found = ((np.flatnonzero(channels >= 1), "+1"), (np.flatnonzero(channels <= 0), "-1"))
+    which = [f"{_few(indices)} always {value}" for indices, value in found if len(indices)]
+    return sum(len(indices) for indices, _ in found), " and ".join(which)
+
+
 def _not_finite(record: Record) -> list[Trouble]:
     name, loss = record["not_finite"], record["logs"].get("loss", 0.0)
     if name is None and np.isfinite(loss):
@@ -121,19 +129,13 @@ def _below_chance(record: Record, classes: int | None) -> list[Trouble]:
 
 
 def _dead(name: str, sign: dict[str, Any]) -> list[Trouble]:
-    channels = shares(sign["channels"])
-    ones, zeros = np.flatnonzero(channels >= 1), np.flatnonzero(channels <= 0)
-    dead = len(ones) + len(zeros)
-    if sign["positions"] < SEEN or dead < DEAD * len(channels):
+    dead, which = dead_channels(sign)
+    count = len(shares(sign["channels"]))
+    if sign["positions"] < SEEN or dead < DEAD * count:
         return []
-    parts = [
-        f"{_few(indices)} always {word}"
-        for indices, word in ((ones, "+1"), (zeros, "-1"))
-        if len(indices)
-    ]
     value = (
-        f"{dead} of {len(channels)} channels have the same sign at all {sign['positions']:,} "
-        f"positions ({' and '.join(parts)})"
+        f"{dead} of {count} channels have the same sign at all {sign['positions']:,} positions "
+        f"({which})"
     )
     cure = (
         "They tell the next layer nothing. Put a batch normalization or an RSign before this sign, "
@@ -152,7 +154,8 @@ def _few(indices: np.ndarray) -> str:
 
 
 def _no_flips(name: str, kernel: dict[str, Any], rate: float) -> list[Trouble]:
-    if kernel["flips"] > 0 or kernel["size"] < FEW or not kernel["mean"]:
+    # It is `None` of an epoch inside of which the training was interrupted.
+    if kernel["flips"] != 0 or kernel["size"] < FEW or not kernel["mean"]:
         return []
     gradient = kernel.get("gradient")
     value = (

@@ -35,6 +35,11 @@ class Progress:
     best: float | None = None
     best_epoch: int = 0
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything is done."""
+        return bool(self.epochs or self.batches)
+
     def is_enough(self, patience: int) -> bool:
         """Whether the best epoch was `patience` epochs ago. 0 is for never."""
         return bool(patience and self.epochs and self.epochs - 1 - self.best_epoch >= patience)

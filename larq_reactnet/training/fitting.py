@@ -54,7 +54,7 @@ def fit(
     if verbose:
         epochs, images = recipe.steps[number - 1].epochs, data.train_size
         begun = checkpoints.progress
-        resumed = f", resumed after {begun}" if begun.epochs or begun.batches else ""
+        resumed = f", resumed after {begun}" if begun.is_begun else ""
         print(f"Step {number}: {epochs} epochs of {images:,} images{resumed}", flush=True)
     try:
         with Interruption() as interruption, _told_why(model, run, number, checkpoints):
@@ -109,7 +109,7 @@ def _train(
         if is_chief(strategy):
             callbacks.append(RunHistory(run.history, number, progress.seconds))
         callbacks += [
-            *insights(model, run, number, data, verbose),
+            *insights(model, run, number, data, progress.batches, verbose),
             tf.keras.callbacks.TensorBoard(str(run.folder / "logs" / f"step{number}")),
             Keeping(checkpoints, number, data.steps_per_epoch, interruption, recipe.early_stopping),
         ]
@@ -147,8 +147,8 @@ def _told_why(model: tf.keras.Model, run: Run, number: int, kept: Checkpoints) -
                 raise
             reason = _reason(error.message)
         after = kept.progress
-        is_new = not after.epochs and not after.batches
-        checkpoint = "Nothing was kept yet" if is_new else f"The checkpoint after {after} is kept"
+        begun = f"The checkpoint after {after} is kept"
+        checkpoint = begun if after.is_begun else "Nothing was kept yet"
         raise OSError(
             f"The training in {run.folder} was stopped in step {number}: {reason}. {checkpoint}: "
             "mend this, and the same command goes on."

@@ -105,7 +105,6 @@ class Keeping(tf.keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Save after the epoch."""
-        check_finite(self.model, self.checkpoints.run, self.step, epoch)
         progress = _with(self.checkpoints.progress, epochs=epoch + 1)
         self._save(_with(progress, batches=0, seconds=0.0, sums=[]))
         wanted, _ = self._wanted(0)
@@ -126,6 +125,7 @@ class Keeping(tf.keras.callbacks.Callback):
         return max(signals), any(times)
 
     def _save(self, progress: Progress) -> None:
+        check_finite(self.model, self.checkpoints.run, self.step, self.checkpoints.progress)
         self.checkpoints.save(progress)
         self._saved = time.monotonic()
 

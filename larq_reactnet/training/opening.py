@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from larq_reactnet._files import check_writable
 from larq_reactnet._workers import has_several_workers, is_chief
 from larq_reactnet.training.distributing import together, told
 from larq_reactnet.training.locking import locked
@@ -55,7 +56,10 @@ def opened(
                 f"Cannot make {folder}: there is no folder {folder.absolute().parent}. Make it "
                 "first."
             )
-        folder.mkdir(exist_ok=True)
+        if not folder.exists():
+            check_writable(folder)
+            folder.mkdir(exist_ok=True)
+    check_writable(folder / ".lock")
     with locked(folder):
         _remove_unfinished(folder)
         if not run.exists():

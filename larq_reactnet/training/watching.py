@@ -6,6 +6,7 @@ from larq_reactnet._insight.finite import not_finite
 from larq_reactnet._insight.held import Held, count_for
 from larq_reactnet._insight.places import places_of
 from larq_reactnet.callbacks import BinaryInsight
+from larq_reactnet.training.checkpoints import Progress
 from larq_reactnet.training.runs import Run
 from larq_reactnet.zoo.datasets import Dataset
 
@@ -15,11 +16,12 @@ __all__ = ["check_finite", "insights"]
 
 
 def insights(
-    model: tf.keras.Model, run: Run, step: int, data: Dataset, verbose: int
+    model: tf.keras.Model, run: Run, step: int, data: Dataset, batches: int, verbose: int
 ) -> list[BinaryInsight]:
     """The callback that looks at the binary layers of a step; none if there are no such layers.
 
     The images that it holds are the first of the first epoch, also of a training that is resumed.
+    `batches` of the epoch that comes were trained before.
     """
     places = places_of(model)
     if not places.kernels and not places.signs:
@@ -33,19 +35,24 @@ def insights(
     logs = run.folder / "logs" / f"step{step}" / "insight"
     return [
         BinaryInsight(
-            (held.inputs, held.labels), path=run.insight, log_dir=logs, step=step, **options
+            (held.inputs, held.labels),
+            path=run.insight,
+            log_dir=logs,
+            step=step,
+            resumed_at=batches,
+            **options,
         )
     ]
 
 
-def check_finite(model: tf.keras.Model, run: Run, step: int, epoch: int) -> None:
-    """Refuse to go on with weights that are not numbers, before they replace those that were.
+def check_finite(model: tf.keras.Model, run: Run, step: int, kept: Progress) -> None:
+    """Refuse to keep weights that are not numbers, before they replace those that were.
 
     Args:
         model: The model.
         run: Its run.
         step: Number of the step.
-        epoch: Number of the epoch that has ended, from 0.
+        kept: How far the step was in the last checkpoint.
 
     Raises:
         ValueError: If a weight is NaN or infinite; the message says what was kept.
@@ -53,10 +60,10 @@ def check_finite(model: tf.keras.Model, run: Run, step: int, epoch: int) -> None
     name = not_finite(model)
     if name is None:
         return
-    kept = f"The checkpoint after epoch {epoch} is kept" if epoch else "Nothing was kept of it"
+    checkpoint = f"The checkpoint after {kept} is kept" if kept.is_begun else "Nothing was kept yet"
     raise ValueError(
-        f"The training in {run.folder} was stopped in step {step}, epoch {epoch + 1}: {name} has "
-        f"values that are NaN or infinite. {kept}, but the same values lead here again: train in "
-        f"another folder with a lower learning rate (--set step{step}.learning_rate=...), or one "
-        f"that rises at first (--set step{step}.warmup=1)."
+        f"The training in {run.folder} was stopped in step {step}, epoch {kept.epochs + 1}: {name} "
+        f"has values that are NaN or infinite. {checkpoint}, but the same values lead here again: "
+        f"train in another folder with a lower learning rate (--set step{step}.learning_rate=...), "
+        f"or one that rises at first (--set step{step}.warmup=1)."
     )

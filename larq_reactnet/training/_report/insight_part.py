@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from larq_reactnet._insight.records import Record, shares
+from larq_reactnet._insight.troubles import dead_channels
 from larq_reactnet._pictures import heat
 from larq_reactnet.training._report.charts import COLORS, Band, Line, chart, spark
 from larq_reactnet.training._report.reading import Ran
@@ -146,9 +147,10 @@ def _channels(signs: Sequence[Any]) -> str:
         return counts[::-1].astype(float)
 
     last = next(sign for sign in reversed(signs) if sign)
-    dead = _dead(last)
+    dead, which = dead_channels(last)
     value = f"{last['plus']:.0%} on average" + (f", {dead} dead" if dead else "")
-    return _row("Channels by their share of +1", value, _over_time(signs, column, BINS))
+    named = f'<p class="dead quiet wrap">Dead: {which}.</p>' if dead else ""
+    return _row("Channels by their share of +1", value, _over_time(signs, column, BINS)) + named
 
 
 def _over_time(values: Sequence[Any], column: Callable[[Any], np.ndarray], rows: int) -> str:
@@ -177,19 +179,14 @@ def _over_layers(ran: Ran, kind: str, key: str) -> list[list[float]]:
     found = []
     for record in ran.seen():
         layers = (record or {}).get(kind, {}).values()
-        values = [_dead(v) / _count(v) if key == "dead" else _number(v.get(key)) for v in layers]
+        values = [_dead_share(v) if key == "dead" else _number(v.get(key)) for v in layers]
         values = [value for value in values if math.isfinite(value)] or [math.nan]
         found.append((min(values), float(np.median(values)), max(values)))
     return [list(values) for values in zip(*found, strict=True)] or [[], [], []]
 
 
-def _count(sign: dict[str, Any]) -> int:
-    return len(sign["channels"]) // 2
-
-
-def _dead(sign: dict[str, Any]) -> int:
-    channels = shares(sign["channels"])
-    return int(np.sum((channels <= 0) | (channels >= 1)))
+def _dead_share(sign: dict[str, Any]) -> float:
+    return dead_channels(sign)[0] / len(shares(sign["channels"]))
 
 
 def _number(value: float | None) -> float:

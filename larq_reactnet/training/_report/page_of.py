@@ -43,6 +43,7 @@ svg text { font-size: 11px; fill: var(--quiet); font-variant-numeric: tabular-nu
 .row span { font-variant-numeric: tabular-nums; }
 .row > svg, .row > img { grid-column: 1 / -1; margin-top: .15rem; background: var(--track);
   border-radius: 3px; }
+.dead { margin: .15rem 0 0; font-size: .8rem; }
 .spark { height: 2rem; overflow: hidden; }
 .heat { display: block; width: 100%; height: 3.6rem; image-rendering: pixelated; }
 .scroll { overflow-x: auto; }

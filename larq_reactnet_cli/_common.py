@@ -175,9 +175,25 @@ def form_options(command: Command) -> Command:
 
 
 def html_option(text: str) -> Callable[[Command], Command]:
-    """The option of a page, whose path is given as `page`."""
-    path = click.Path(path_type=Path)
-    return click.option("--html", "page", type=path, metavar="FILE", help=text)
+    """The option of a page, whose path is given as `page`.
+
+    Without a path, the page has the name of the command.
+    """
+    unnamed = Path("NAME.html")
+
+    def named(context: click.Context, _: click.Parameter, page: Path | None) -> Path | None:
+        return Path(f"{context.info_name}.html") if page == unnamed else page
+
+    return click.option(
+        "--html",
+        "page",
+        type=click.Path(path_type=Path),
+        metavar="[FILE]",
+        is_flag=False,
+        flag_value=str(unnamed),
+        callback=named,
+        help=f"{text} Without FILE it is called like the command.",
+    )
 
 
 def dataset_of(what: str, where: dict[str, Any]) -> "Dataset":

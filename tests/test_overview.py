@@ -133,13 +133,14 @@ def test_training_says_it_first(photos, tmp_path, capsys, monkeypatch):
 
 
 @pytest.fixture
-def page(photos, tmp_path):
-    path = tmp_path / "page.html"
+def page(photos, tmp_path, monkeypatch):
+    """That of `--html` without a path."""
+    monkeypatch.chdir(tmp_path)
     arguments = ("--set", "augmentation=crop", "--set", "mixup=0.2", "--image-size", 24)
-    result = run("data", photos, *arguments, "--html", path)
+    result = run("data", photos, *arguments, "--html")
     assert result.exit_code == 0, result.output
-    assert f"The page is in {path}" in result.output
-    return path.read_text(encoding="utf-8")
+    assert "The page is in data.html" in result.output
+    return (tmp_path / "data.html").read_text(encoding="utf-8")
 
 
 def test_page(page):

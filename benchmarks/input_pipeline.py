@@ -185,10 +185,10 @@ def main(args: argparse.Namespace) -> None:
                 ]
                 remembered = measure("memory", folder, max(cores), args)
     headers = ["row", "side", "cores", "images/s"]
-    print(f"{processor()}, batch {args.batch_size}")
-    print(tabulate(found, headers, tablefmt="github", floatfmt=".1f"))
+    print(f"\n{processor()}, batch {args.batch_size}")
+    print(tabulate(found, headers, floatfmt=".1f"))
     print(f"\nMiB of memory in an epoch of {args.images - CLASSES:,} images")
-    print(tabulate(remembered.items(), tablefmt="github", floatfmt=".1f"))
+    print(tabulate(remembered.items(), floatfmt=".1f"))
     if args.json:
         result = {
             "processor": processor(),

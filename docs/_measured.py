@@ -61,6 +61,9 @@ MEASUREMENTS = {
     "int8_accuracy": Measurement(  # it trains for hours
         "python benchmarks/int8_accuracy.py --output int8", data=True, by_hand=True
     ),
+    "precision": Measurement(  # it trains for hours
+        "python benchmarks/precision.py --emulate --width 0.125", data=True, by_hand=True
+    ),
     "scaling": Measurement("python benchmarks/scaling.py --batch-size 64 --steps 1 --rounds 5"),
     "insight": Measurement("python benchmarks/insight.py --steps 60 --rounds 5"),
     "files": Measurement("python benchmarks/binarized_files.py"),

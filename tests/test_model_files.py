@@ -152,6 +152,45 @@ def test_keras_files_that_are_refused(saved, tmp_path):
         load_model(bad)
 
 
+def test_h5_files_that_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        lr.training.load_model(tmp_path / "missing.h5")
+    (tmp_path / "text.h5").write_text("no model")
+    with pytest.raises(ValueError, match="is not a Keras model"):
+        lr.training.load_model(tmp_path / "text.h5")
+    model = tf.keras.Sequential([tf.keras.layers.Input((3,)), lr.layers.RPReLU()])
+    model.save(str(tmp_path / "model.h5"))
+    assert isinstance(lr.training.load_model(tmp_path / "model.h5").layers[0], lr.layers.RPReLU)
+    model.save_weights(str(tmp_path / "weights.h5"))
+    with pytest.raises(ValueError, match="holds weights only"):
+        lr.training.load_model(tmp_path / "weights.h5")
+
+
+def test_code_in_a_model_file_is_not_run(tmp_path):
+    target = tmp_path / "harm"
+    name = str(target)
+    harm = tf.keras.layers.Lambda(lambda x: (open(name, "w").close(), x)[1])
+    model = tf.keras.Sequential([tf.keras.layers.Input((3,)), harm])
+    target.unlink()
+    model.save(str(tmp_path / "model.h5"))
+    with pytest.raises(ValueError, match="Lambda layer, whose code is not run"):
+        lr.training.load_model(tmp_path / "model.h5")
+    assert not target.exists()
+
+
+def test_functions_in_a_model_file_are_not_called(tmp_path):
+    """Keras finds any function of TensorFlow by its name."""
+    path = str(tmp_path / "model.h5")
+    inputs = tf.keras.layers.Input((3,))
+    outputs = tf.io.matching_files(tf.strings.reduce_join(tf.as_string(inputs)))
+    tf.keras.Model(inputs, outputs).save(path)
+    with pytest.raises(ValueError, match=r"it calls tf\.(io|strings)\.\w+, which is not done"):
+        lr.training.load_model(path)
+    plain = tf.keras.Model(inputs, tf.concat([tf.nn.relu(inputs[:, :2]) * 2, inputs], -1))
+    plain.save(path)
+    assert lr.training.load_model(path).output_shape == (None, 5)
+
+
 def test_saved_models_that_are_refused(tmp_path):
     tf.saved_model.save(tf.Module(), str(tmp_path / "module"))
     with pytest.raises(ValueError, match="SavedModel format: it was saved by TensorFlow alone"):

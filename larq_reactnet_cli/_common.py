@@ -179,10 +179,9 @@ def html_option(text: str) -> Callable[[Command], Command]:
 
     Without a path, the page has the name of the command.
     """
-    unnamed = Path("NAME.html")
 
     def named(context: click.Context, _: click.Parameter, page: Path | None) -> Path | None:
-        return Path(f"{context.info_name}.html") if page == unnamed else page
+        return Path(f"{context.info_name}.html") if page == Path() else page
 
     return click.option(
         "--html",
@@ -190,7 +189,7 @@ def html_option(text: str) -> Callable[[Command], Command]:
         type=click.Path(path_type=Path),
         metavar="[FILE]",
         is_flag=False,
-        flag_value=str(unnamed),
+        flag_value="",
         callback=named,
         help=f"{text} Without FILE it is called like the command.",
     )

@@ -201,7 +201,7 @@ class Writer:
         conv = lq.layers.QuantConv2D(
             kernel.shape[-1],
             kernel.shape[:2],
-            strides=_geometry(unit, x).strides,
+            strides=_in_map(getattr(layer, "strides", 1)),
             padding="same" if unit.is_padded else padding,
             pad_values=1.0 if is_tiny else style.pad_values,
             dilation_rate=_in_map(getattr(layer, "dilation_rate", 1)),
